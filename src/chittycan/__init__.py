@@ -1,0 +1,18 @@
+"""ChittyCan: one network for all of a person's models."""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Network", "__version__"]
+
+if TYPE_CHECKING:
+    from chittycan.app import Network
+
+
+def __getattr__(name: str) -> Any:
+    """`Network` is imported on first use: `import chittycan` stays instant for the command line."""
+    if name == "Network":
+        from chittycan.app import Network
+
+        return Network
+    raise AttributeError(f"module 'chittycan' has no attribute {name!r}")

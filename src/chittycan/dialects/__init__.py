@@ -1,0 +1,84 @@
+"""Wire formats. Each module of this package is one dialect and has the same names, those of `Dialect`.
+
+Pure: bytes and dicts in, `chittycan.chat` out, and back. No I/O, no clock, no configuration.
+A request that a dialect cannot express raises `errors.InvalidRequest` naming the field.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from chittycan.chat import ChatEvent, ChatRequest, ChatResponse, Failed, Json
+from chittycan.errors import ChittyError
+
+
+class StreamParser(Protocol):
+    """Turns one upstream stream into neutral events. One instance per attempt."""
+
+    def feed(self, event: str, data: str) -> list[ChatEvent]:
+        """One SSE event: its type ("" when unnamed) and its data. Never raises: what cannot be read is `Malformed`."""
+        ...
+
+
+class StreamBuilder(Protocol):
+    """Writes one stream for a client, from the events of one or more attempts. One instance per answer.
+
+    Repeated `Started` events (a second attempt) are ignored after the first.
+    """
+
+    def build(self, event: ChatEvent) -> bytes:
+        """The bytes to send for this event; may be empty."""
+        ...
+
+    def end(self) -> bytes:
+        """The closing bytes after a `Finished`: usage where asked for, and the end marker."""
+        ...
+
+    def fail(self, error: ChittyError) -> bytes:
+        """The in-band error that ends a broken stream: no end marker, no finish reason."""
+        ...
+
+
+class Dialect(Protocol):
+    """What every module of this package offers (the module itself is the implementation)."""
+
+    name: str
+
+    def parse_request(self, body: Json) -> ChatRequest: ...
+
+    def build_request(self, chat: ChatRequest) -> Json: ...
+
+    def parse_response(self, body: Json) -> ChatResponse: ...
+
+    def build_response(self, response: ChatResponse) -> Json: ...
+
+    def stream_parser(self) -> StreamParser: ...
+
+    def stream_builder(self, request_id: str, model: str, created: int, include_usage: bool) -> StreamBuilder: ...
+
+    def parse_error(self, status: int, body: bytes) -> Failed:
+        """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
+        ...
+
+    def build_error(self, error: ChittyError, status: int) -> Json: ...
+
+    def path(self, upstream_model: str, stream: bool) -> str:
+        """Where the call is posted, below the provider's endpoint."""
+        ...
+
+    def auth_headers(self, secret: str) -> Mapping[str, str]: ...
+
+
+def load(name: str) -> Any:
+    """The dialect module called `name` (`openai`, `openai_responses`, `anthropic`, `gemini`), imported on first use."""
+    import importlib
+
+    return importlib.import_module(f"chittycan.dialects.{MODULES[name]}")
+
+
+MODULES = {
+    "openai": "openai_chat",
+    "openai_completions": "openai_completions",
+    "openai_responses": "openai_responses",
+    "anthropic": "anthropic_messages",
+    "gemini": "gemini",
+}
