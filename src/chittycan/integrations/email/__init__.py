@@ -1,0 +1,1 @@
+"""Mail: reading it from a mailbox (`sources`) and understanding it (`message`)."""

@@ -1,0 +1,270 @@
+"""A mail from its bytes: `parse` takes any bytes at all, and never raises.
+
+What a part cannot give is left empty and named in `Mail.defects`; the caller keeps the bytes.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from email import message_from_bytes
+from email.message import Message
+from typing import Any, TypeVar
+
+from msgspec import Struct, field
+
+from chittycan.integrations.documents.characters import visible_characters
+from chittycan.integrations.documents.html import visible_text
+from chittycan.integrations.email.headers import (
+    Address,
+    addresses,
+    decode_bytes,
+    decoded,
+    message_ids,
+    readable,
+    timestamp,
+)
+from chittycan.integrations.email.limits import MAX_DEPTH, body_start, within_limits
+
+MAX_TEXT = 200_000  # characters of visible text that are kept
+MAX_HEADERS = 300  # different header names that are kept
+MAX_HEADER = 2_000  # characters of each
+
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f]+")
+_QUOTED_FROM = re.compile(rb"^>+From ", re.MULTILINE)
+_IDENTITY = (b"message-id", b"from", b"to", b"date", b"subject")
+
+T = TypeVar("T")
+
+
+class Attachment(Struct, frozen=True):
+    """A part that is not the mail's own text. `size` is in bytes, decoded; `content(raw, it)` gives them."""
+
+    name: str
+    media_type: str
+    size: int
+    index: int  # place among the mail's parts
+
+
+class Mail(Struct, kw_only=True):
+    """A mail as far as it could be understood.
+
+    `text` is what a person would see, and `hidden_text` says that there was more; `date` is Unix seconds.
+    `headers` maps the lower-case name to the first (topmost) value as written, unfolded.
+    """
+
+    id: str  # ten characters, from `dedupe_key`
+    dedupe_key: str  # hash of Message-ID and content: one sender's identifier alone could hide a mail
+    message_id: str | None
+    sender: Address  # From
+    reply_to: tuple[Address, ...] = ()
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    subject: str = ""
+    date: float | None = None
+    text: str = ""
+    hidden_text: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    list_id: str | None = None
+    auto_submitted: str | None = None
+    precedence: str | None = None
+    in_reply_to: str | None = None
+    references: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    size: int = 0  # bytes of the whole mail
+    defects: tuple[str, ...] = ()
+
+
+def parse(raw: bytes) -> Mail:
+    """The mail that `raw` holds. Never raises; time and depth are bounded by `limits`."""
+    key = dedupe_key(raw)
+    mail = Mail(id=short_id(key), dedupe_key=key, message_id=None, sender=Address(), size=len(raw))
+    cut, defects = within_limits(raw)
+    message = _message(cut, defects)
+    try:
+        _read_headers(mail, message)
+        body = _Body(defects)
+        mail.text = _tidy("\n\n".join(piece for piece in body.read(message, 0) if piece))
+        mail.attachments = tuple(body.attachments)
+        mail.hidden_text = body.hidden
+    except Exception as error:  # every accessor is guarded; this is for the one that nobody thought of
+        defects.append(f"unreadable: {type(error).__name__}")
+    if not mail.sender.address:
+        defects.append("no sender address")
+    mail.defects = tuple(dict.fromkeys(defects))
+    return mail
+
+
+def content(raw: bytes, attachment: Attachment) -> bytes:
+    """The decoded bytes of an attachment of the mail `raw`; empty when there is no such part. Never raises."""
+    cut, _ = within_limits(raw)
+    for index, part in enumerate(_parts(_message(cut, []))):
+        if index == attachment.index:
+            return _bytes(part)
+    return b""
+
+
+def dedupe_key(raw: bytes) -> str:
+    """One value for one mail, however it was stored: line ends, mbox quoting and delivery headers do not count."""
+    start = body_start(raw)
+    digest = hashlib.sha256()
+    head = re.sub(rb"\r?\n[ \t]+", b" ", raw[:start]).replace(b"\r", b"\n")
+    lines = [line for line in head.split(b"\n") if line.partition(b":")[0].strip().lower() in _IDENTITY]
+    for line in sorted(lines):
+        digest.update(b" ".join(line.split()) + b"\n")
+    body = raw[start:].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    digest.update(b"\n" + _QUOTED_FROM.sub(b"From ", body).rstrip())
+    return digest.hexdigest()
+
+
+def short_id(key: str) -> str:
+    """Ten characters a person can type: 50 bits, so that a million mails share one in two thousand mailboxes."""
+    return base64.b32encode(bytes.fromhex(key)[:10]).decode().lower()[:10]
+
+
+def _message(raw: bytes, defects: list[str]) -> Message:
+    message = _attempt(lambda: message_from_bytes(raw), None)
+    if message is None:
+        defects.append("structure unreadable: only headers were read")
+        message = _attempt(lambda: message_from_bytes(raw[: body_start(raw)]), Message())
+    return message
+
+
+def _read_headers(mail: Mail, message: Message) -> None:
+    values: dict[str, list[Any]] = {}
+    for name, value in message.raw_items():
+        values.setdefault(readable(name).lower(), []).append(value)
+
+    def first(name: str) -> str | None:
+        return readable(values[name][0]) or None if name in values else None
+
+    def people(name: str) -> tuple[Address, ...]:
+        return addresses(name, values.get(name, [])[:5])
+
+    senders = people("from") or people("sender")
+    mail.sender = senders[0] if senders else Address()
+    mail.reply_to, mail.to, mail.cc = people("reply-to"), people("to"), people("cc")
+    mail.subject = visible_characters(decoded("subject", values["subject"][0]))[0] if "subject" in values else ""
+    mail.date = timestamp(first("date") or "")
+    mail.list_id, mail.auto_submitted, mail.precedence = first("list-id"), first("auto-submitted"), first("precedence")
+    mail.message_id = next(iter(message_ids(first("message-id") or "")), first("message-id"))
+    mail.in_reply_to = next(iter(message_ids(first("in-reply-to") or "")), None)
+    mail.references = message_ids(first("references") or "")
+    kept = list(values.items())[:MAX_HEADERS]
+    mail.headers = {name: readable(found[0])[:MAX_HEADER] for name, found in kept}
+
+
+class _Body:
+    """The walk over the parts: text pieces in order, attachments beside them."""
+
+    def __init__(self, defects: list[str]) -> None:
+        self.attachments: list[Attachment] = []
+        self.hidden = False
+        self._defects = defects
+        self._index = -1
+
+    def read(self, part: Message, depth: int) -> list[str]:
+        """The text that shows of `part` and the parts in it."""
+        self._index += 1
+        self._defects += [
+            _CAMEL.sub(" ", type(defect).__name__.removesuffix("Defect")).lower() for defect in part.defects
+        ]
+        kind = _media_type(part)
+        children = _children(part)
+        if children and depth < MAX_DEPTH:
+            if kind.startswith("message/"):
+                return self._attached_message(part, children, depth)
+            if kind == "multipart/alternative":
+                return self._alternative(children, depth)
+            return [piece for child in children for piece in self.read(child, depth + 1)]
+        name = _name(part)
+        attached = _attempt(part.get_content_disposition, None) == "attachment"
+        if kind not in ("text/plain", "text/html") or attached or (name and self._index > 0 and not _inline(part)):
+            self._attach(part, kind, name)
+            return []
+        return [self._text(part, kind)]
+
+    def _alternative(self, children: list[Message], depth: int) -> list[str]:
+        """The plain version, unless it is empty or a mere hint to look at the other."""
+        versions = [(_media_type(child), "\n\n".join(self.read(child, depth + 1))) for child in children]
+        shown = [(kind, text) for kind, text in versions if text.strip()]
+        plain = next((text for kind, text in shown if kind == "text/plain"), "")
+        rich = next((text for kind, text in reversed(shown) if kind != "text/plain"), "")
+        stub = len(plain) < 120 and len(rich) > 3 * len(plain)
+        return [rich if stub else plain or rich]
+
+    def _attached_message(self, part: Message, children: list[Message], depth: int) -> list[str]:
+        inner = children[0]
+        title = _attempt(lambda: decoded("subject", inner.get("subject") or ""), "")
+        size = len(_attempt(inner.as_bytes, b""))
+        self.attachments.append(Attachment(_safe(title) or "message.eml", _media_type(part), size, self._index))
+        self._index += sum(1 for child in children for _ in _parts(child, depth + 1))
+        return []
+
+    def _attach(self, part: Message, kind: str, name: str) -> None:
+        size = len(_bytes(part))
+        if size or name:
+            self.attachments.append(Attachment(name or f"part-{self._index}", kind, size, self._index))
+
+    def _text(self, part: Message, kind: str) -> str:
+        charset = _attempt(part.get_content_charset, None)
+        text, clean = decode_bytes(_bytes(part), charset)
+        if not clean:
+            self._defects.append(f"text not readable as {charset or 'utf-8'}: windows-1252 was assumed")
+        if kind == "text/html":
+            text, hidden = visible_text(text)
+        else:
+            text, hidden = visible_characters(text[: MAX_TEXT * 2])
+        self.hidden = self.hidden or hidden
+        return text
+
+
+def _parts(message: Message, depth: int = 0) -> Iterator[Message]:
+    """All parts in the order in which `_Body` counts them."""
+    yield message
+    if depth < MAX_DEPTH:
+        for child in _children(message):
+            yield from _parts(child, depth + 1)
+
+
+def _children(part: Message) -> list[Message]:
+    payload = part.get_payload() if part.is_multipart() else None
+    return [child for child in payload if isinstance(child, Message)] if isinstance(payload, list) else []
+
+
+def _bytes(part: Message) -> bytes:
+    if part.is_multipart():
+        return _attempt(lambda: b"".join(child.as_bytes() for child in _children(part)), b"")
+    data = _attempt(lambda: part.get_payload(decode=True), None)
+    return data if isinstance(data, bytes) else b""
+
+
+def _media_type(part: Message) -> str:
+    return _attempt(part.get_content_type, "text/plain")
+
+
+def _inline(part: Message) -> bool:
+    return _attempt(part.get_content_disposition, None) == "inline"
+
+
+def _name(part: Message) -> str:
+    return _safe(decoded("subject", _attempt(part.get_filename, None) or ""))
+
+
+def _safe(name: str) -> str:
+    """A file name without a path and without characters that do not show."""
+    return visible_characters(_UNSAFE_NAME.sub("_", name))[0].strip(". ")[:200]
+
+
+def _tidy(text: str) -> str:
+    lines = [line.rstrip() for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()[:MAX_TEXT]
+
+
+def _attempt(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` gives, or `otherwise`: the standard library's accessors raise what they like on broken mail."""
+    try:
+        return read()
+    except Exception:
+        return otherwise
