@@ -10,6 +10,9 @@ from chittycan.testing import FakeClock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
+# The fixtures `database`, `database_url` and `postgres_server`: tests/databases.py.
+pytest_plugins = ["databases"]
+
 
 @pytest.fixture
 def clock() -> FakeClock:
