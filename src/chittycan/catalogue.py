@@ -4,11 +4,13 @@ Pure data, made by `providers.registry` from `catalog.toml`, the configuration a
 machine; read by `routing` (to decide) and `gateway` (to call).
 """
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 DialectName = Literal["openai", "openai_responses", "anthropic", "gemini"]
 
@@ -50,6 +52,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     local: bool = False  # runs on this machine
     embedded: bool = False  # our own child process; `endpoint` is filled in when it runs
     price_provider: str | None = None  # the vendor's id in genai-prices
+    stream_usage: bool = True  # false: refuses `stream_options`, so a stream's usage cannot be asked for
     verified: bool = True
     source: str = "config"  # config | environment | discovered | catalogue
 
@@ -82,10 +85,20 @@ class Model(Struct, frozen=True, kw_only=True):
     json_schema: bool = True
     prefill: bool = False  # continues from a trailing assistant message
     reasoning: bool = True
+    embeddings: bool = False  # makes vectors, does not chat
+
+
+# "claude-sonnet-4-5-20250929", "gpt-4o-2024-08-06", "mistral-large-latest": a dated name of a known model.
+DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 
 
 class Catalogue(Struct, frozen=True, kw_only=True):
-    """Everything callable now. `skipped` says why a configured provider is not."""
+    """Everything callable now. `skipped` says why a configured provider is not.
+
+    `patterns` gives new models of a known vendor to its provider (`claude-*` → anthropic). `unavailable` says
+    why a known model cannot be called now (`gpt-4` → "needs OPENAI_API_KEY"); its keys are names or patterns.
+    A pattern is a whole name, or the beginning of one and a `*`.
+    """
 
     providers: Mapping[str, Provider]
     models: Mapping[str, Model]
@@ -93,18 +106,56 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    patterns: tuple[tuple[str, str], ...] = ()
+    unavailable: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, name: str) -> Model | None:
-        """The model called `name`; also `provider/upstream-name` for any provider that is there."""
+        """The model called `name`: a known one, `provider/upstream-name`, or a new one of a known vendor."""
         model = self.models.get(name)
         if model is not None:
             return model
         provider, slash, upstream = name.partition("/")
         if slash and upstream and provider in self.providers:
-            return Model(name=name, provider=provider, upstream=upstream)
+            return self._new(name, provider, upstream)
+        if name in self.unavailable:
+            return None
+        for pattern, owner in self.patterns:
+            if fits(name, pattern):
+                return self._new(name, owner, name)
         return None
+
+    def _new(self, name: str, provider: str, upstream: str) -> Model:
+        known = self.models.get(upstream) or self.models.get(DATED.sub("", upstream))
+        if known is not None and known.provider == provider:
+            return replace(known, name=name, upstream=known.upstream if upstream == known.name else upstream)
+        return Model(name=name, provider=provider, upstream=upstream, private=self.providers[provider].embedded)
+
+    def default_of(self, provider: str) -> Model | None:
+        """The model that serves where only the provider is named; None where it has no default."""
+        found = self.providers.get(provider)
+        if found is None or found.default_model is None:
+            return None
+        model = self.models.get(found.default_model)
+        if model is not None and (model.provider == provider or found.embedded):
+            return model
+        return self._new(f"{provider}/{found.default_model}", provider, found.default_model)
+
+    def why_unavailable(self, name: str) -> str | None:
+        """Why a name that does not resolve is known and yet not callable; None where it is not known."""
+        if name in self.unavailable:
+            return self.unavailable[name]
+        provider, slash, _ = name.partition("/")
+        if slash and provider in self.skipped:
+            return f"{provider}: {self.skipped[provider]}"
+        return next((why for pattern, why in self.unavailable.items() if fits(name, pattern)), None)
 
     def suggest(self, name: str) -> str | None:
         """The nearest known name, for an error message."""
-        close = get_close_matches(name, list(self.models), n=1, cutoff=0.6)
+        known = [*self.models, *(each for each in self.unavailable if not each.endswith("*"))]
+        close = get_close_matches(name, known, n=1, cutoff=0.6)
         return close[0] if close else None
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name is the pattern, or begins as a pattern that ends in `*` does."""
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern

@@ -1,0 +1,213 @@
+"""The shape of `config.json` and `models.json`, and what the program gets from them.
+
+These structs are the one list of known keys: the reader checks files against them, `config.schema.json`
+publishes them, and a test holds the two together. Field names become camelCase in the files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from chittycan.catalogue import DialectName
+
+Seconds = Annotated[float, Meta(gt=0)]
+Dollars = Annotated[float, Meta(ge=0)]  # USD
+Count = Annotated[int, Meta(gt=0)]
+Names = str | tuple[str, ...]  # one, or a list
+
+CONFIG_FILE, MODELS_FILE = "config.json", "models.json"
+DEFAULT_SERVER = "http://127.0.0.1:8787"
+
+
+class Finding(Struct, frozen=True):
+    """Something odd in a file that does not stop the program."""
+
+    file: str
+    key: str
+    message: str
+    suggestion: str | None = None
+
+    def __str__(self) -> str:
+        hint = f" ({self.suggestion})" if self.suggestion else ""
+        return f"{self.file}: {self.key}: {self.message}{hint}"
+
+
+class TimeoutSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Seconds; what is absent keeps the default of `catalogue.Timeouts`."""
+
+    connect: Seconds | None = None
+    first_token: Seconds | None = None
+    idle: Seconds | None = None
+    total: Seconds | None = None
+
+
+class ProxySettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One provider as the owner set it up. `api_key` holds references (`env:NAME`, `file:PATH`) or literals."""
+
+    enabled: bool = True
+    endpoint: str | None = None
+    dialect: DialectName | None = None
+    api_key: Names | None = None
+    default_model: str | None = None
+    timeouts: TimeoutSettings = TimeoutSettings()
+    headers: Mapping[str, str] = field(default_factory=dict)  # values may be references too
+    http_proxy: str | None = None
+    ca_file: str | None = None
+    stream_usage: bool | None = None  # false: the endpoint refuses `stream_options`
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The references, whether one or several were written."""
+        return listed(self.api_key)
+
+    def __repr__(self) -> str:
+        return f"ProxySettings(endpoint={self.endpoint!r}, keys={len(self.api_keys)}, enabled={self.enabled})"
+
+
+class ConnectRemote(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A remote of type `chittyconnect`: the server that the command talks to, and the providers."""
+
+    type: str
+    base_url: str | None = None
+    api_token: str | None = None
+    mcp_enabled: bool | None = None
+    proxies: Mapping[str, ProxySettings] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"ConnectRemote({self.base_url!r}, proxies={sorted(self.proxies)})"
+
+
+class PriceSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """USD per million tokens."""
+
+    input: Dollars
+    output: Dollars
+    cached: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = None
+
+
+class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One line of models.json; absent keys keep what the catalogue knows of a model of that name."""
+
+    proxy: str | None = None
+    upstream: str | None = None
+    price: PriceSettings | None = None
+    context_window: Count | None = None
+    max_output: Count | None = None
+    regions: tuple[str, ...] | None = None
+    private: bool | None = None
+    tier: Literal["simple", "medium", "complex"] | None = None
+    vision: bool | None = None
+    tools: bool | None = None
+    json_schema: bool | None = None
+    prefill: bool | None = None
+    reasoning: bool | None = None
+    embeddings: bool | None = None
+
+
+class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Caps over all keys, USD per UTC day and calendar month; None: no cap."""
+
+    day: Dollars | None = None
+    month: Dollars | None = None
+
+    @property
+    def day_nano(self) -> int | None:
+        """Nano-dollars."""
+        return None if self.day is None else round(self.day * 1e9)
+
+    @property
+    def month_nano(self) -> int | None:
+        return None if self.month is None else round(self.month * 1e9)
+
+
+class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
+    mode: Literal["off", "warn", "enforce"] | None = None
+
+
+class Embedded(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The model that runs as our own child process: `model` is a path to a GGUF file, None the shipped one."""
+
+    enabled: bool = True
+    model: str | None = None
+    context: Count = 8192  # tokens
+    threads: Count | None = None
+
+
+class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Every key of config.json. The last ones are kept as they are, for the parts that own them."""
+
+    schema_: str | None = field(name="$schema", default=None)
+    remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    model_assignments: Mapping[str, str] = field(default_factory=dict)
+    budgets: Budgets = Budgets()
+    privacy: Privacy = Privacy()
+    embedded: Embedded = Embedded()
+    inbox: Mapping[str, Any] = field(default_factory=dict)
+    integrations: Mapping[str, Any] = field(default_factory=dict)
+    nudges: Mapping[str, Any] = field(default_factory=dict)
+    sync: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    mcp: Mapping[str, Any] = field(default_factory=dict)
+    cleanup: Mapping[str, Any] = field(default_factory=dict)
+    cache: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ModelsFile(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Every key of models.json."""
+
+    schema_: str | None = field(name="$schema", default=None)
+    assignments: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: Mapping[str, Names] = field(default_factory=dict)
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+
+
+class Server(Struct, frozen=True, kw_only=True):
+    """The ChittyCan server that the command talks to. `configured`: a remote says so; else the default."""
+
+    base_url: str = DEFAULT_SERVER
+    api_token: str | None = None  # a reference
+    configured: bool = False
+
+    def __repr__(self) -> str:
+        return f"Server({self.base_url!r})"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Both files, read and merged. `remotes` is everything as written; `sections` are the other tools' parts."""
+
+    folder: Path
+    server: Server = Server()
+    proxies: Mapping[str, ProxySettings] = field(default_factory=dict)
+    assignments: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    budgets: Budgets = Budgets()
+    privacy: Privacy = Privacy()
+    embedded: Embedded = Embedded()
+    remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inbox: Mapping[str, Any] = field(default_factory=dict)
+    integrations: Mapping[str, Any] = field(default_factory=dict)
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    warnings: tuple[Finding, ...] = ()
+
+    @property
+    def privacy_mode(self) -> Literal["off", "warn", "enforce"]:
+        """What the owner wrote, else `enforce` once a model is set up for private work, else `warn`."""
+        if self.privacy.mode:
+            return self.privacy.mode
+        owned = "private" in self.assignments or any(model.private for model in self.models.values())
+        return "enforce" if owned else "warn"
+
+    def __repr__(self) -> str:
+        return f"Settings({str(self.folder)!r}, proxies={sorted(self.proxies)})"
+
+
+def listed(names: Names | None) -> tuple[str, ...]:
+    """One name or several, always as a tuple."""
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) else names
