@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers.discovery": WORDS | {"telemetry", "config", "providers"},
     # three neighbours that never import each other
     "gateway": WORDS | STATE | {"telemetry", "dialects", "providers", "routing", "gateway.call"},
-    "gateway.call": WORDS,
+    "gateway.call": WORDS | {"dialects", "auth"},
     "workstreams": WORDS | STATE | {"telemetry"},
     "integrations": WORDS | {"telemetry"},
     # models meet durable work
@@ -78,7 +78,9 @@ IMPURE_METHODS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "tod
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 500, 60, 8
 
 # "path" or "path::function" -> why it may be larger. An entry that is no longer needed fails the test.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {
+    "src/chittycan/store/migrations/versions/0001_initial.py::upgrade": "a migration is one flat list of tables",
+}
 
 FORBIDDEN_WORDS = re.compile(r"utils?(_|$)|manager|enhanced|helper", re.IGNORECASE)
 # Run-time vendors' SDKs and other gateways: the wire formats are ours.

@@ -4,5 +4,15 @@
 """
 
 from chittycan.testing.clock import FakeClock
+from chittycan.testing.scenarios import ANSWER, SCENARIOS, WALL, Reply, Scenario, ToolUse
 
-__all__ = ["FakeClock"]
+__all__ = ["ANSWER", "SCENARIOS", "WALL", "FakeClock", "Reply", "Scenario", "ScriptedUpstream", "ToolUse"]
+
+
+def __getattr__(name: str) -> object:
+    # Not imported here outright, or `python -m chittycan.testing.upstream` would load the module twice.
+    if name == "ScriptedUpstream":
+        from chittycan.testing.upstream import ScriptedUpstream
+
+        return ScriptedUpstream
+    raise AttributeError(name)
