@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Text
 
 import chittycan.store
 from chittycan.store.database import Database
-from chittycan.store.migrations import FOLDER, VERSION_TABLE, current, head, migrate
+from chittycan.store.migrations import FOLDER, VERSION_TABLE, current, head
 from chittycan.store.tables import metadata
 
 
@@ -65,7 +65,7 @@ def test_migrating_twice_changes_nothing_and_loads_no_alembic(database: Database
     assert done.stdout.strip() == "False"
 
 
-def test_processes_that_start_together_migrate_once(database_url: str) -> None:
+def test_processes_that_start_together_migrate_once(empty_database_url: str) -> None:
     processes = 3
     script = (
         "import sys; from chittycan.store.database import Database; from chittycan.store.migrations import migrate;"
@@ -73,7 +73,7 @@ def test_processes_that_start_together_migrate_once(database_url: str) -> None:
     )
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", script, database_url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, empty_database_url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         for _ in range(processes)
     ]
@@ -83,7 +83,6 @@ def test_processes_that_start_together_migrate_once(database_url: str) -> None:
         process.stdin.flush()
     errors = [process.communicate(timeout=60)[1] for process in started]
     assert [process.returncode for process in started] == [0] * processes, errors
-    database = Database(database_url)
-    migrate(database)
+    database = Database(empty_database_url)
     assert database.run_sync(current) == head()
     database.close()

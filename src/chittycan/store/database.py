@@ -117,7 +117,7 @@ def _worth_retrying(error: DBAPIError) -> bool:
 
 def _sqlite_engine(url: URL) -> Engine:
     create_private_file(Path(str(url.database)))
-    engine = create_engine(url, pool_size=4, connect_args={"timeout": BUSY_MS / 1000})
+    engine = create_engine(url, pool_size=4, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -156,7 +156,7 @@ def _switch_to_wal(cursor: Any) -> None:
 
 def _postgres_engine(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True)
+        return create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError as error:
         raise Unavailable(f"Postgres needs {error.name}", fix="pip install 'chittycan[postgres]'") from error
 
