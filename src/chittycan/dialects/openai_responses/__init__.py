@@ -1,0 +1,47 @@
+"""OpenAI Responses (`POST /v1/responses`), for clients that speak it and for providers that do.
+
+Beyond the names of `Dialect`: `require_no_stored_state` (before building for another dialect),
+`holds_foreign_reasoning` (before passing a body through), and an optional `request` for `build_response` and
+`stream_builder`.
+"""
+
+from collections.abc import Mapping
+
+from chittycan.dialects.openai_responses.errors import build_error, parse_error
+from chittycan.dialects.openai_responses.own import NAME, holds_foreign_reasoning
+from chittycan.dialects.openai_responses.request import build_request, parse_request, require_no_stored_state
+from chittycan.dialects.openai_responses.response import build_response, parse_response
+from chittycan.dialects.openai_responses.stream import StreamParser
+from chittycan.dialects.openai_responses.stream_builder import stream_builder
+
+__all__ = [
+    "auth_headers",
+    "build_error",
+    "build_request",
+    "build_response",
+    "holds_foreign_reasoning",
+    "name",
+    "parse_error",
+    "parse_request",
+    "parse_response",
+    "path",
+    "require_no_stored_state",
+    "stream_builder",
+    "stream_parser",
+]
+
+
+name = NAME
+
+
+def stream_parser() -> StreamParser:
+    return StreamParser()
+
+
+def path(upstream_model: str, stream: bool) -> str:
+    """Where the call is posted, below the provider's endpoint."""
+    return "/responses"
+
+
+def auth_headers(secret: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {secret}"}

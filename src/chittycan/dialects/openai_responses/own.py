@@ -1,0 +1,80 @@
+"""What only this dialect understands, and how it travels inside neutral values.
+
+Neutral parts have one `extra`; ours sits there under our own name, so that no other dialect sends it on by
+accident. Reasoning that another vendor signed travels the other way, sealed into `encrypted_content`, so that a
+client that returns our items (as the API asks of it) returns that vendor's signature too.
+"""
+
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from chittycan.chat import Json, Thinking
+from chittycan.errors import InvalidRequest
+
+NAME = "openai_responses"
+SEAL = "chitty-sealed:"
+
+T = TypeVar("T")
+
+
+def keep(fields: Json) -> Json | None:
+    """An `extra` that holds `fields` for this dialect alone; None where there is nothing to keep."""
+    return {NAME: fields} if fields else None
+
+
+def kept(extra: Json | None) -> Json:
+    """What `keep` put there; empty where there is nothing of ours."""
+    fields = extra.get(NAME) if extra else None
+    return fields if isinstance(fields, dict) else {}
+
+
+def convert(value: Any, kind: type[T], where: str) -> T:
+    """`value` as `kind`, or `InvalidRequest` that names the field below `where` ("" is the body itself)."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        param = (where + path.rstrip("`")).lstrip(".") or None
+        raise InvalidRequest(f"{param or 'body'}: {problem}", param=param) from None
+
+
+class Sealed(NamedTuple):
+    """What `encrypted_content` says: the vendor that signed, and its signature or redacted block."""
+
+    signer: str | None
+    signature: str | None
+    redacted: str | None
+
+
+def seal(thinking: Thinking) -> str | None:
+    """`encrypted_content` for a reasoning item: our own vendor's as it is, anyone else's marked as theirs.
+
+    Reasoning without a signature is sealed too: OpenAI would look up an item that it never made, so whoever sends
+    the conversation there must be able to tell (see `holds_foreign_reasoning`).
+    """
+    if thinking.signer == NAME:
+        return thinking.signature
+    kind, data = ("r", thinking.redacted) if thinking.redacted is not None else ("s", thinking.signature or "")
+    return f"{SEAL}{thinking.signer or ''}:{kind}:{data}"
+
+
+def unseal(encrypted: str | None) -> Sealed:
+    if encrypted is None:
+        return Sealed(NAME, None, None)
+    if not encrypted.startswith(SEAL):
+        return Sealed(NAME, encrypted, None)
+    signer, _, rest = encrypted[len(SEAL) :].partition(":")
+    kind, _, data = rest.partition(":")
+    if kind == "r":
+        return Sealed(signer or None, None, data)
+    return Sealed(signer or None, data or None, None)
+
+
+def holds_foreign_reasoning(body: bytes) -> bool:
+    """Whether this request carries reasoning that another vendor made.
+
+    Such a body must not be passed through to OpenAI byte for byte: it has to be translated, which drops those
+    items. False positives only cost the translation.
+    """
+    return f'"{SEAL}'.encode() in body
