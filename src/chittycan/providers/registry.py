@@ -1,0 +1,436 @@
+"""From the settings, the environment and what was found on this machine to the `Catalogue` of what can be called.
+
+`build` is pure but for key files (`file:PATH`), which it reads. `add_integration` is the way to write a new provider
+into the configuration.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from chittycan.catalogue import Catalogue, Model, PriceRow, Provider, Secret, Timeouts, fits
+from chittycan.config.editing import set_proxy
+from chittycan.config.references import Missing, is_reference, resolve_secret
+from chittycan.config.settings import ModelSettings, ProxySettings, Settings, TimeoutSettings
+from chittycan.errors import UsageError
+from chittycan.providers.discovery import PORTS, Endpoint, environment_keys
+from chittycan.providers.vendors import ModelRow, Vendor, vendor, vendors
+
+EMBEDDED, LOCAL, SMOLLM2 = "embedded", "local", "smollm2"
+VIRTUAL = re.compile(r"(auto|private)(:.*)?|ensemble:.+")  # names that are policies, not models
+PLACE = re.compile(r"\{([A-Z0-9_|]+)\}")
+HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
+LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - names to compare with, nothing binds here
+
+
+def build(
+    settings: Settings,
+    env: Mapping[str, str],
+    found: Mapping[str, Endpoint] | None = None,
+    embedded_missing: str | None = None,
+) -> Catalogue:
+    """Everything callable under these settings.
+
+    `found` is what `discovery.discover` returned. `embedded_missing` says why the embedded model cannot run
+    here; None: it can. Raises nothing: what cannot be used stands in `skipped` and `unavailable` with its reason.
+    """
+    draft = _Draft(settings, env, found or {})
+    draft.add_configured()
+    draft.add_from_environment()
+    draft.add_discovered()
+    draft.add_embedded(embedded_missing)
+    draft.add_local()
+    draft.add_written_models()
+    draft.add_known_models()
+    draft.add_default_models()
+    draft.add_discovered_models()
+    draft.add_patterns()
+    catalogue = Catalogue(
+        providers=draft.providers,
+        models=draft.models,
+        assignments=settings.assignments,
+        fallbacks=settings.fallbacks,
+        skipped=draft.skipped,
+        patterns=tuple(draft.patterns),
+        unavailable={name: why for name, why in draft.unavailable.items() if name not in draft.models},
+    )
+    warnings = [*map(str, settings.warnings), *draft.warnings, *_undefined_names(catalogue, settings)]
+    return replace(catalogue, warnings=tuple(warnings))
+
+
+def add_integration(
+    folder: Path,
+    name: str,
+    *,
+    model: str | None = None,
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    dialect: str | None = None,
+) -> bool:
+    """Write the provider `name` into config.json, enabled, with `model` as its default; True if the file changed.
+
+    `api_key` is a reference; without one a known vendor gets its usual variable (`env:OPENAI_API_KEY`), unless the
+    proxy has a key already. Raises UsageError for an unknown vendor without endpoint, ConfigError for a broken file.
+    """
+    from chittycan.config.reading import load
+
+    known = vendor(name)
+    proxy = load(folder, {}).proxies.get(name)
+    if known is None and endpoint is None and name not in (LOCAL, EMBEDDED) and not (proxy and proxy.endpoint):
+        hint = _hint(name, [*vendors(), LOCAL])
+        raise UsageError(f"'{name}' is no known vendor{hint}", fix="Give its endpoint: --endpoint https://…/v1")
+    if api_key is None and known is not None and endpoint is None and not (proxy and (proxy.api_key or proxy.endpoint)):
+        api_key = known.key_reference
+    values = {"apiKey": api_key, "defaultModel": model, "endpoint": endpoint, "dialect": dialect}
+    return set_proxy(folder, name, enabled=True, **{key: value for key, value in values.items() if value is not None})
+
+
+class _Draft:
+    """A catalogue in the making: each `add_…` step is one source, and earlier steps win."""
+
+    def __init__(self, settings: Settings, env: Mapping[str, str], found: Mapping[str, Endpoint]) -> None:
+        self.settings, self.env, self.found = settings, env, found
+        self.providers: dict[str, Provider] = {}
+        self.models: dict[str, Model] = {}
+        self.skipped: dict[str, str] = {}
+        self.unavailable: dict[str, str] = {}
+        self.patterns: list[tuple[str, str]] = []
+        self.warnings: list[str] = []
+        self._serving: dict[str, str] = {}  # vendor id → the provider that reaches it
+
+    # --- providers ---
+
+    def add_configured(self) -> None:
+        for name, proxy in self.settings.proxies.items():
+            if not proxy.enabled:
+                self.skipped[name] = "switched off in config.json"
+            elif name == EMBEDDED or (name == LOCAL and proxy.endpoint is None):
+                continue  # add_embedded and add_local
+            else:
+                self._add(name, self._configured(name, proxy))
+
+    def add_from_environment(self) -> None:
+        decided = {named.id for named in map(vendor, self.skipped) if named is not None} | set(self._serving)
+        for key in environment_keys(self.env):
+            if key.vendor in decided:
+                continue
+            known = vendors()[key.vendor]
+            proxy = ProxySettings(api_key=f"env:{key.variable}")
+            self._add(known.id, self._configured(known.id, proxy, "environment"))
+
+    def add_discovered(self) -> None:
+        taken = {_address(provider.endpoint) for provider in self.providers.values()}
+        for name, endpoint in self.found.items():
+            if name in self.providers or name in self.skipped or _address(endpoint.url) in taken:
+                continue
+            first = next((model.name for model in endpoint.models if not model.embeddings), None)
+            self._add(name, _keyless(name, endpoint.url, default_model=first, source="discovered"))
+
+    def add_embedded(self, missing: str | None) -> None:
+        settings = self.settings.embedded
+        proxy = self.settings.proxies.get(EMBEDDED, ProxySettings())
+        if not (settings.enabled and proxy.enabled):
+            missing = "switched off in config.json"
+        if missing is not None:
+            self.skipped[EMBEDDED] = self.unavailable[SMOLLM2] = missing
+            return
+        self.providers[EMBEDDED] = replace(
+            _keyless(EMBEDDED, "", default_model=SMOLLM2, source="catalogue"),
+            embedded=True,
+            timeouts=_timeouts(proxy.timeouts),
+        )
+        self.models[SMOLLM2] = Model(
+            name=SMOLLM2, provider=EMBEDDED, upstream=SMOLLM2, context_window=settings.context, private=True,
+            tier="simple", vision=False, tools=False, reasoning=False,
+        )  # fmt: skip
+
+    def add_local(self) -> None:
+        """The proxy `local` without an endpoint: a server that was found, else the embedded model."""
+        if LOCAL in self.providers or LOCAL in self.skipped:
+            return
+        proxy = self.settings.proxies.get(LOCAL, ProxySettings())
+        server = next((self.found[name] for name in PORTS if name in self.found), None)
+        if server is not None:
+            first = next((model.name for model in server.models if not model.embeddings), None)
+            provider = _keyless(LOCAL, server.url, default_model=proxy.default_model or first, source="discovered")
+            self.providers[LOCAL] = replace(provider, timeouts=_timeouts(proxy.timeouts))
+        elif EMBEDDED in self.providers:
+            self.providers[LOCAL] = replace(self.providers[EMBEDDED], name=LOCAL)
+        elif LOCAL in self.settings.proxies:
+            self.skipped[LOCAL] = "no local server answers, and the embedded model cannot run"
+
+    def _add(self, name: str, provider: Provider | Missing) -> None:
+        if isinstance(provider, Missing):
+            self.skipped[name] = provider.reason
+            return
+        self.providers[name] = provider
+        served = _vendor_of(name, provider.endpoint)
+        if served is not None and (served.id == name or served.id not in self._serving):
+            self._serving[served.id] = name
+
+    def _configured(self, name: str, proxy: ProxySettings, source: str = "config") -> Provider | Missing:
+        known = vendor(name)
+        if known is None and proxy.endpoint is None:
+            hint = _hint(name, [*vendors(), LOCAL])
+            return Missing(f'no known vendor has this name, and it has no "endpoint"{hint}')
+        dialect = proxy.dialect or (known.dialect if known else "openai")
+        endpoint = self._endpoint(name, proxy, known, dialect)
+        if isinstance(endpoint, Missing):
+            return endpoint
+        keys = self._keys(name, proxy, known)
+        if isinstance(keys, Missing):
+            return keys
+        headers = self._headers(proxy)
+        if isinstance(headers, Missing):
+            return headers
+        reached = _vendor_of(name, endpoint)
+        return Provider(
+            name=name, dialect=dialect, endpoint=endpoint, keys=keys, needs_key=bool(keys),
+            default_model=proxy.default_model or (known.default_model if known else None),
+            timeouts=_timeouts(proxy.timeouts), headers=headers, http_proxy=proxy.http_proxy, ca_file=proxy.ca_file,
+            local=_is_loopback(endpoint), price_provider=reached.price_provider if reached else None,
+            verified=reached.verified if reached else True, source=source,
+            stream_usage=proxy.stream_usage if proxy.stream_usage is not None else not reached or reached.stream_usage,
+        )  # fmt: skip
+
+    def _endpoint(self, name: str, proxy: ProxySettings, known: Vendor | None, dialect: str) -> str | Missing:
+        endpoint = _filled(proxy.endpoint or (known.endpoint if known else ""), self.env)
+        if isinstance(endpoint, Missing):
+            return endpoint
+        if _address(endpoint) is None:
+            return Missing("its endpoint is no http(s) address, like http://127.0.0.1:1234/v1")
+        if dialect == "anthropic":
+            return endpoint.removesuffix("/v1")  # its SDK's base URL has none, but other clients' do
+        if proxy.endpoint and dialect.startswith("openai") and not urlsplit(endpoint).path:
+            self.warnings.append(f"proxy {name}: the endpoint has no path; most servers need {endpoint}/v1")
+        return endpoint
+
+    def _keys(self, name: str, proxy: ProxySettings, known: Vendor | None) -> tuple[Secret, ...] | Missing:
+        references = proxy.api_keys
+        if not references:
+            # A vendor's usual key goes to the vendor's own address only.
+            if known is None or proxy.endpoint is not None or not known.keys:
+                return ()
+            variable = next((each for each in known.keys if self.env.get(each, "").strip()), known.keys[0])
+            references = (f"env:{variable}",)
+        answers = [resolve_secret(reference, self.env, self.settings.folder) for reference in references]
+        reasons = [answer.reason for answer in answers if isinstance(answer, Missing)]
+        keys = tuple(answer for answer in answers if isinstance(answer, Secret))
+        if not keys:
+            return Missing("; ".join(reasons))
+        self.warnings += [f"proxy {name}: one of its keys is missing: {reason}" for reason in reasons]
+        return keys
+
+    def _headers(self, proxy: ProxySettings) -> dict[str, str] | Missing:
+        headers = {}
+        for header, value in proxy.headers.items():
+            secret = resolve_secret(value, self.env, self.settings.folder) if is_reference(value) else None
+            if isinstance(secret, Missing):
+                return Missing(f"header {header}: {secret.reason}")
+            text = secret.value if secret else value
+            if not _is_header(header, text):
+                return Missing(f"header {header[:40]!r} cannot be sent: it holds a character that HTTP does not allow")
+            headers[header] = text
+        return headers
+
+    # --- models ---
+
+    def add_written_models(self) -> None:
+        for name, written in self.settings.models.items():
+            provider = self._written_provider(name, written)
+            if provider is None:
+                self.unavailable[name] = 'models.json does not say its "proxy"'
+                self.warnings.append(f'models.json: models.{name}: no "proxy", and the name tells no vendor')
+            elif provider in self.providers:
+                known = self.models.get(name)
+                base = known if known and known.provider == provider else self._described(name, provider)
+                self.models[name] = _overridden(base, written)
+            else:
+                self.unavailable[name] = self._why(provider)
+                if vendor(provider) is None and provider not in self.skipped:
+                    hint = _hint(provider, [*self.providers, *vendors()])
+                    self.warnings.append(f"models.json: models.{name}.proxy: {provider} is not defined{hint}")
+
+    def add_known_models(self) -> None:
+        for known in vendors().values():
+            provider = self._serving.get(known.id)
+            for name, row in known.models.items():
+                if provider is not None:
+                    self.models.setdefault(name, _model(name, provider, row))
+                else:
+                    self.unavailable.setdefault(name, self._why(known.id))
+
+    def add_default_models(self) -> None:
+        for provider in list(self.providers.values()):
+            name = provider.default_model
+            if name is not None and name not in self.models:
+                self.models[name] = self._described(name, provider.name)
+
+    def add_discovered_models(self) -> None:
+        by_address = {_address(provider.endpoint): name for name, provider in reversed(self.providers.items())}
+        for endpoint in self.found.values():
+            provider = by_address.get(_address(endpoint.url))
+            for found in endpoint.models if provider else ():
+                model = Model(
+                    name=found.name, provider=provider or "", upstream=found.name, context_window=found.context_window,
+                    embeddings=found.embeddings,
+                )  # fmt: skip
+                present = self.models.setdefault(found.name, model)
+                if present.provider == provider and present.context_window is None:  # a default model, not described
+                    self.models[found.name] = model
+
+    def add_patterns(self) -> None:
+        for known in vendors().values():
+            provider = self._serving.get(known.id)
+            for pattern in known.patterns:
+                if provider is not None:
+                    self.patterns.append((pattern, provider))
+                else:
+                    self.unavailable.setdefault(pattern, self._why(known.id))
+            if provider is None and not known.local:
+                self.unavailable.setdefault(f"{known.id}/*", self._why(known.id))
+
+    def _described(self, name: str, provider: str) -> Model:
+        """The model `name` at this provider, with what the catalogue knows of a model of that name anywhere."""
+        here = _vendor_of(provider, self.providers[provider].endpoint)
+        if here is not None and name in here.models:
+            return _model(name, provider, here.models[name])
+        rows = (each.models[name] for each in vendors().values() if name in each.models)
+        return replace(_model(name, provider, next(rows, ModelRow())), upstream=name)
+
+    def _written_provider(self, name: str, written: ModelSettings) -> str | None:
+        """The provider of a line in models.json; any vendor counts, whether or not config.json lists it."""
+        if written.proxy is not None:
+            named = vendor(written.proxy)
+            if named is None or written.proxy in self.providers:
+                return written.proxy
+            return self._serving.get(named.id, named.id)
+        if name in self.models:
+            return self.models[name].provider
+        having = [each.id for each in vendors().values() if name in each.models]
+        having += [each.id for each in vendors().values() if any(fits(name, pattern) for pattern in each.patterns)]
+        available = [self._serving[each] for each in having if each in self._serving]
+        available += [provider.name for provider in self.providers.values() if provider.default_model == name]
+        return next(iter([*available, *having]), None)
+
+    def _why(self, provider: str) -> str:
+        """Why this provider cannot be called, as the end of the sentence "gpt-4 …"."""
+        if provider in self.skipped:
+            return f"its provider {provider} is left out: {self.skipped[provider]}"
+        known = vendor(provider)
+        if known is None:
+            return f"its provider {provider} is not defined in config.json"
+        if known.local:
+            return f"needs {known.name}, which does not answer on this machine"
+        filled = _filled(known.endpoint, self.env)
+        missing = [] if any(self.env.get(key) for key in known.keys) else [known.keys[0]]
+        missing += [filled.reason.removeprefix("needs ")] if isinstance(filled, Missing) else []
+        return f"needs {' and '.join(missing)}"
+
+
+def _undefined_names(catalogue: Catalogue, settings: Settings) -> list[str]:
+    """A warning for every assignment and fallback that names no known model. (Known but unavailable is no mistake.)"""
+    places = [(f"assignments.{kind}", name) for kind, name in settings.assignments.items()]
+    places += [(f"fallbacks.{name}", name) for name in settings.fallbacks if name != "*"]
+    places += [(f"fallbacks.{head}", name) for head, chain in settings.fallbacks.items() for name in chain]
+    warnings = []
+    for place, name in dict.fromkeys(places):
+        if VIRTUAL.fullmatch(name) or catalogue.resolve(name) or catalogue.why_unavailable(name):
+            continue
+        near = catalogue.suggest(name)
+        hint = f"did you mean {near}?" if near else 'define it in models.json with its "proxy" and "upstream"'
+        warnings.append(f"{place}: no model is called {name}, so it is passed over; {hint}")
+    return warnings
+
+
+def _keyless(name: str, endpoint: str, *, default_model: str | None, source: str) -> Provider:
+    """A provider on this machine that speaks OpenAI's dialect and asks for no key."""
+    return Provider(
+        name=name, dialect="openai", endpoint=endpoint, needs_key=False, default_model=default_model, local=True,
+        source=source, verified=name == EMBEDDED,
+    )  # fmt: skip
+
+
+def _model(name: str, provider: str, row: ModelRow) -> Model:
+    return Model(
+        name=name, provider=provider, upstream=row.upstream or name, context_window=row.window, max_output=row.output,
+        tier=row.tier, vision="vision" not in row.lacks, tools="tools" not in row.lacks,
+        json_schema="json_schema" not in row.lacks, reasoning="reasoning" not in row.lacks,
+        prefill=row.prefill, embeddings=row.embeddings,
+    )  # fmt: skip
+
+
+def _overridden(base: Model, written: ModelSettings) -> Model:
+    """`base` with everything that its line in models.json says."""
+    same = (
+        "upstream", "context_window", "max_output", "regions", "private", "tier",
+        "vision", "tools", "json_schema", "prefill", "reasoning", "embeddings",
+    )  # fmt: skip
+    changes = {key: getattr(written, key) for key in same if getattr(written, key) is not None}
+    if written.price is not None:
+        price = written.price
+        changes["price"] = PriceRow(
+            input=price.input, output=price.output, cached=price.cached, cache_write=price.cache_write,
+            cache_write_1h=price.cache_write_1h,
+        )  # fmt: skip
+    return replace(base, **changes)
+
+
+def _timeouts(written: TimeoutSettings) -> Timeouts:
+    given = {key: getattr(written, key) for key in ("connect", "first_token", "idle", "total")}
+    return Timeouts(**{key: value for key, value in given.items() if value is not None})
+
+
+def _vendor_of(name: str, endpoint: str) -> Vendor | None:
+    """The vendor behind a provider: by its name, else by the host of its endpoint."""
+    if known := vendor(name):
+        return known
+    address = _address(endpoint)
+    hosts = ((each, _address(each.endpoint)) for each in vendors().values() if not each.local)
+    return next((each for each, there in hosts if address is not None and there == address), None)
+
+
+def _filled(endpoint: str, env: Mapping[str, str]) -> str | Missing:
+    """`{NAME}` and `{NAME|OTHER}` filled in from the environment, or which variable that needs."""
+    missing = []
+
+    def fill(place: re.Match[str]) -> str:
+        names = place[1].split("|")
+        value = next((env[name].strip() for name in names if env.get(name, "").strip()), None)
+        if value is None:
+            missing.append(names[0])
+        return (value or "").rstrip("/")
+
+    filled = PLACE.sub(fill, endpoint.strip()).rstrip("/")
+    return Missing(f"needs {' and '.join(dict.fromkeys(missing))}") if missing else filled
+
+
+def _address(url: str) -> tuple[str, int] | None:
+    """Host and port, all names of this machine being one; None where the URL is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or not (url.isascii() and url.isprintable()):
+        return None
+    host = "127.0.0.1" if parts.hostname in LOOPBACK else parts.hostname
+    return host, port or (443 if parts.scheme == "https" else 80)
+
+
+def _is_loopback(url: str) -> bool:
+    address = _address(url)
+    return address is not None and address[0].startswith("127.")
+
+
+def _is_header(name: str, value: str) -> bool:
+    return bool(HEADER.fullmatch(name)) and value.isascii() and value.isprintable()
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else ""
