@@ -119,10 +119,20 @@ def build_content(parts: list[Part], role: str, where: str) -> str | list[Json]:
 
 def build_output(parts: list[Part], is_error: bool, where: str) -> str | list[Json]:
     """The `output` of a tool call. The API has no field for an error, so an error says so in words."""
-    prefix: list[Part] = [Text("Error: ")] if is_error else []
+    parts = [part for part in parts if not isinstance(part, Opaque) or part.dialect == NAME]
+    if is_error:
+        parts = _say_error(parts)
     if all(isinstance(part, Text) for part in parts):
-        return "".join(part.text for part in prefix + parts if isinstance(part, Text))
-    return [build_part(part, "user", where) for part in prefix + parts]
+        return "\n".join(part.text for part in parts if isinstance(part, Text))
+    return [build_part(part, "user", where) for part in parts]
+
+
+def _say_error(parts: list[Part]) -> list[Part]:
+    for i, part in enumerate(parts):
+        if isinstance(part, Text):
+            said = part.text.lower().startswith("error")
+            return parts if said else [*parts[:i], Text(f"Error: {part.text}"), *parts[i + 1 :]]
+    return [Text("Error"), *parts]
 
 
 def build_part(part: Part, role: str, where: str) -> Json:

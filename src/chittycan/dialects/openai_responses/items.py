@@ -10,6 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from chittycan.chat import Json, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
+from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_responses.content import build_content, build_output, parse_content
 from chittycan.dialects.openai_responses.own import NAME, Sealed, convert, keep, kept, seal, unseal
 from chittycan.dialects.openai_responses.tools import call_from_item, own_item
@@ -161,7 +162,8 @@ def _build_item(part: Part, custom: set[str], where: str) -> list[Json]:
         case ToolCall():
             item = own_item(part)
             if item is None:
-                item = {"type": "function_call", "call_id": part.id, "name": part.name, "arguments": part.arguments}
+                item = {"type": "function_call", "call_id": part.id, "name": wire_name(part.name)}
+                item["arguments"] = part.arguments or "{}"
             elif item["type"] == "custom_tool_call":
                 custom.add(part.id)
             return [item]

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from chittycan.chat import ChatRequest, Json, Message, Reasoning, ResponseFormat, Text, Tool
+from chittycan.dialects.openai_chat.request import effort_of, thinks
 from chittycan.dialects.openai_responses.items import build_items, parse_items
 from chittycan.dialects.openai_responses.own import NAME, convert, keep, kept
 from chittycan.dialects.openai_responses.tools import (
@@ -26,10 +27,10 @@ from chittycan.errors import InvalidRequest
 MIN_OUTPUT_TOKENS = 16
 # A longer `user` is refused; Claude Code's is longer.
 MAX_USER = 64
+# Taken over as they are where the caller spoke this dialect.
+SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "metadata")
 # What OpenAI keeps for the caller and nobody else can look up.
 STORED_STATE = ("previous_response_id", "conversation", "prompt")
-# Anthropic's and Gemini's thinking budgets in tokens, as efforts: below each bound, that effort.
-EFFORTS = ((4096, "low"), (16384, "medium"))
 
 
 class ReasoningField(Struct):
@@ -163,7 +164,11 @@ def require_no_stored_state(chat: ChatRequest) -> None:
 
 
 def build_request(chat: ChatRequest) -> Json:
-    """The request for a provider of this dialect. Raises `InvalidRequest` for what the API has no field for."""
+    """The request for a provider of this dialect. Raises `InvalidRequest` for what the API has no field for.
+
+    Of requests that came in another dialect, hints on sampling that it has no field for (`top_k`, `seed`,
+    penalties; temperature for models that think), `metadata` and cache marks stay behind.
+    """
     own = chat.origin == NAME
     _refuse_unsupported(chat)
     instructions, rest = _split_instructions(chat)
@@ -175,17 +180,17 @@ def build_request(chat: ChatRequest) -> Json:
         body["stream"] = True
     if chat.max_tokens is not None:
         body["max_output_tokens"] = max(chat.max_tokens, MIN_OUTPUT_TOKENS)
-    for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "metadata"):
+    for name in SAMPLING if own else () if thinks(chat.model) else ("temperature", "top_p"):
         value = getattr(chat, name)
         if value is not None:
             body[name] = value
-    if chat.user:
-        body["user"] = chat.user if own or len(chat.user) <= MAX_USER else sha256(chat.user.encode()).hexdigest()
     if tools := build_tools(chat):
         body["tools"] = tools
         body |= _build_choice(chat)
     if own:
-        return body | chat.extra
+        return body | ({"user": chat.user} if chat.user else {}) | chat.extra
+    if chat.user:
+        body["user"] = chat.user if len(chat.user) <= MAX_USER else sha256(chat.user.encode()).hexdigest()
     # Nothing of a call is kept at the provider unless the caller asked for it in this dialect's own words.
     return body | _build_text_and_reasoning(chat) | {"store": False}
 
@@ -231,18 +236,13 @@ def _build_text_and_reasoning(chat: ChatRequest) -> Json:
     elif form is not None and form.kind == "schema":
         schema = {"type": "json_schema", "name": form.name or "answer", "schema": form.schema or {}}
         built["text"] = {"format": schema | {"strict": bool(form.strict)}}
-    if reasoning is not None and not reasoning.off:
-        fields = {"effort": reasoning.effort or _effort(reasoning.budget), "summary": reasoning.summary}
+    if reasoning is not None and not reasoning.off and thinks(chat.model):
+        effort = reasoning.effort or (None if reasoning.budget is None else effort_of(reasoning.budget))
+        fields = {"effort": effort, "summary": reasoning.summary}
         built["reasoning"] = {name: value for name, value in fields.items() if value is not None}
         # Without this a stateless caller cannot hand the reasoning back; models that do not reason refuse it.
         built["include"] = ["reasoning.encrypted_content"]
     return built
-
-
-def _effort(budget: int | None) -> str | None:
-    if budget is None:
-        return None
-    return next((effort for bound, effort in EFFORTS if budget < bound), "high")
 
 
 def request_echo(chat: ChatRequest) -> Json:
@@ -257,10 +257,7 @@ def request_echo(chat: ChatRequest) -> Json:
         "text": {"format": {"type": "text"}} | chat.extra.get("text", {}),
         "reasoning": {"effort": None, "summary": None} | chat.extra.get("reasoning", {}),
     }
-    for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "metadata"):
-        value = getattr(chat, name)
-        if value is not None:
-            echo[name] = value
+    echo |= {name: getattr(chat, name) for name in SAMPLING if getattr(chat, name) is not None}
     return echo
 
 

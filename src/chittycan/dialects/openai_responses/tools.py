@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.chat import ChatRequest, Json, Tool, ToolCall, ToolChoice
+from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_responses.own import NAME, convert, keep
 from chittycan.errors import InvalidRequest
 
@@ -112,7 +113,7 @@ def build_tools(chat: ChatRequest) -> list[Json]:
 
 
 def _build_function(tool: Tool) -> Json:
-    built: Json = {"type": "function", "name": tool.name}
+    built: Json = {"type": "function", "name": wire_name(tool.name)}
     if tool.description is not None:
         built["description"] = tool.description
     built["parameters"] = tool.schema or {"type": "object", "properties": {}}
@@ -148,7 +149,7 @@ def allowed_names(choice: Any) -> set[str] | None:
 
 
 def build_tool_choice(choice: ToolChoice) -> str | Json:
-    return {"type": "function", "name": choice.name} if choice.mode == "tool" else choice.mode
+    return {"type": "function", "name": wire_name(choice.name or "")} if choice.mode == "tool" else choice.mode
 
 
 def call_from_item(item: Json, where: str) -> ToolCall:
@@ -177,9 +178,11 @@ class CustomCall(Struct):
 
 
 def _call_extra(item: Json) -> Json:
-    """Our item, and what another vendor had put beside the call (see `call_item`)."""
-    others = item.get("extra_content")
-    return {**(others if isinstance(others, dict) else {}), NAME: {"item": item}}
+    """Our item, and a Gemini thought signature that `call_item` had put beside the call."""
+    content = item.get("extra_content")
+    google = content.get("google") if isinstance(content, dict) else None
+    signature = google.get("thought_signature") if isinstance(google, dict) else None
+    return {NAME: {"item": item}} | ({"thoughtSignature": signature} if signature else {})
 
 
 def call_item(call: ToolCall, origin: Origin | None, item_id: str, status: str = "completed") -> Json:
@@ -207,8 +210,9 @@ def call_item(call: ToolCall, origin: Origin | None, item_id: str, status: str =
         }
     if origin is not None and origin.namespace:
         item["namespace"] = origin.namespace
-    if call.extra:
-        item["extra_content"] = call.extra
+    if signature := (call.extra or {}).get("thoughtSignature"):
+        # Where Google's own OpenAI-compatible endpoint puts it; it must come back with the call.
+        item["extra_content"] = {"google": {"thought_signature": signature}}
     return item
 
 
