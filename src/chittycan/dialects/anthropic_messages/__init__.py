@@ -1,0 +1,49 @@
+"""The Anthropic Messages API, for clients that speak it (Claude Code, Anthropic's SDKs) and providers that do.
+
+Source: the API reference at platform.claude.com (Messages, streaming, errors), as of November 2026.
+"""
+
+from collections.abc import Mapping
+
+from chittycan.dialects.anthropic_messages.errors import build_error, parse_error
+from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
+from chittycan.dialects.anthropic_messages.request import build_request, parse_request
+from chittycan.dialects.anthropic_messages.response import build_response, parse_response
+from chittycan.dialects.anthropic_messages.stream import StreamBuilder, StreamParser
+
+VERSION = "2023-06-01"
+name = "anthropic"
+
+
+def stream_parser() -> StreamParser:
+    return StreamParser()
+
+
+def stream_builder(request_id: str, model: str, created: int, include_usage: bool) -> StreamBuilder:
+    """`created` has no place in this API, and every stream of it reports usage."""
+    return StreamBuilder(request_id, model)
+
+
+def path(upstream_model: str, stream: bool) -> str:
+    """Where the call is posted, below the provider's endpoint."""
+    return "/v1/messages"
+
+
+def auth_headers(secret: str) -> Mapping[str, str]:
+    return {"x-api-key": secret, "anthropic-version": VERSION}
+
+
+__all__ = [
+    "auth_headers",
+    "build_error",
+    "build_request",
+    "build_response",
+    "holds_foreign_reasoning",
+    "name",
+    "parse_error",
+    "parse_request",
+    "parse_response",
+    "path",
+    "stream_builder",
+    "stream_parser",
+]
