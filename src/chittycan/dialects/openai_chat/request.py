@@ -15,6 +15,7 @@ FIELDS = frozenset(
     | {"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"}
     | {"reasoning_effort", "user", "metadata", "chitty"}
 )
+_SPELLING = ("max_completion_tokens", "stream_options", "echo")  # kept in `extra`, but never sent as they are
 # OpenAI's models that think refuse `max_tokens` and take `reasoning_effort`; its others refuse the latter.
 _THINKS = re.compile(r"(?:o[134]|gpt-[5-9])(?:$|[-.](?!.*chat))")
 # Vendors whose thinking models want their own reasoning back with the tool calls it led to.
@@ -230,7 +231,7 @@ def build_request(chat: ChatRequest) -> Json:
     _build_tools(chat, own, body)
     _build_format(chat, own, body)
     _build_reasoning(chat, own, body)
-    body.update({key: value for key, value in extra.items() if key not in ("max_completion_tokens", "stream_options")})
+    body.update({key: value for key, value in extra.items() if key not in _SPELLING})
     return body
 
 

@@ -1,0 +1,72 @@
+"""Streams. Source: OpenAI API reference, "Create completion" (legacy), streaming: chunks are text completions."""
+
+import msgspec
+
+from chittycan.chat import ChatEvent, Finished, Json, Started, TextDelta, Usage, UsageReported
+from chittycan.dialects import sse
+from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, build_error
+from chittycan.dialects.openai_chat.response import build_usage, finish_reason
+from chittycan.dialects.openai_chat.stream import DONE
+from chittycan.errors import ChittyError
+
+
+class Builder:
+    """Writes one stream of text; reasoning and tool calls have no place in this dialect and are left out."""
+
+    def __init__(self, request_id: str, model: str, created: int, include_usage: bool, echo: str = "") -> None:
+        self._id, self._model, self._created = request_id, model, created
+        self._given = (request_id, model, created)
+        self._include_usage = include_usage
+        self._echo = echo
+        self._echoed: set[int] = set()
+        self._usage: Usage | None = None
+
+    def build(self, event: ChatEvent) -> bytes:
+        match event:
+            case TextDelta():
+                return self._echo_first(event.choice) + self._chunk(event.text, event.choice, None)
+            case Finished():
+                echo = self._echo_first(event.choice)
+                return echo + self._chunk("", event.choice, finish_reason(event.reason, False))
+            case Started() if not self._echoed:
+                request_id, model, created = self._given
+                self._id, self._model = event.id or request_id, event.model or model
+                self._created = event.created or created
+            case UsageReported():
+                self._usage = event.usage
+            case _:
+                pass
+        return b""
+
+    def _echo_first(self, choice: int) -> bytes:
+        if choice in self._echoed:
+            return b""
+        self._echoed.add(choice)
+        return self._chunk(self._echo, choice, None) if self._echo else b""
+
+    def _chunk(self, text: str, choice: int, reason: str | None) -> bytes:
+        body = self._envelope([{"text": text, "index": choice, "logprobs": None, "finish_reason": reason}])
+        if self._include_usage:
+            body["usage"] = None
+        return sse.encode(msgspec.json.encode(body))
+
+    def _envelope(self, choices: list[Json]) -> Json:
+        return {
+            "id": self._id,
+            "object": "text_completion",
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+
+    def end(self) -> bytes:
+        if not self._include_usage or self._usage is None:
+            return DONE
+        return sse.encode(msgspec.json.encode(self._envelope([]) | {"usage": build_usage(self._usage)})) + DONE
+
+    def fail(self, error: ChittyError) -> bytes:
+        return sse.encode(msgspec.json.encode(build_error(error, UNKNOWN_STATUS)))
+
+
+def stream_builder(request_id: str, model: str, created: int, include_usage: bool, echo: str = "") -> Builder:
+    return Builder(request_id, model, created, include_usage, echo)
