@@ -204,7 +204,7 @@ class _Body:
 
     def _attach(self, part: Message, kind: str, name: str) -> None:
         size = len(_bytes(part))
-        if size or name:
+        if name or (size and not kind.startswith("multipart/")):
             self.attachments.append(Attachment(name or f"part-{self._index}", kind, size, self._index))
 
     def _text(self, part: Message, kind: str) -> str:

@@ -1,0 +1,158 @@
+"""What needs no model: newsletters, automatic replies, notices from machines, obvious spam. Microseconds, no call.
+
+It must not hide a client's mail. Only headers that a person's mail program does not write count alone; spam
+needs several strong signs, one of them in the words; and a machine's notice that speaks of courts, lawsuits
+or security goes to triage like any other mail. A settled mail stays in the inbox, unread, with its reason.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from msgspec import Struct
+
+from chittycan.agents import rules
+from chittycan.agents.words import Category
+from chittycan.integrations.email.message import Mail
+
+Reason = Literal["newsletter", "auto_reply", "notification", "spam"]
+
+ENOUGH = 4  # signs of spam
+
+# Categories that a machine's notice may well be about, and that nobody would want to miss.
+_GRAVE: tuple[Category, ...] = (
+    "court_notice",
+    "lawsuit_communication",
+    "emergency_legal",
+    "security_incident",
+    "compliance_notice",
+)
+
+_AUTO_SUBJECT = re.compile(
+    r"^\s*(?:re:\s*)?(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response)|out of (?:the )?office(?: auto-?reply)?|"
+    r"abwesenheitsnotiz|automatische antwort|réponse automatique|respuesta automática|risposta automatica)"
+    r"\s*(?:[:\-–(\[]|$)",
+    re.IGNORECASE,
+)
+_NO_REPLY = re.compile(r"^(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreply[-+].*)@", re.IGNORECASE)
+_DAEMON = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
+
+_MONEY = re.compile(
+    r"[$€£]\s?\d[\d.,]{3,}|\b\d[\d.,]*\s?(?:million|billion)\b|\b(?:million|billion) (?:dollars|us)\b", re.I
+)
+_PITCH = re.compile(
+    r"\b(?:dear (?:beneficiary|friend|winner|sir/madam)|you have won|act now|risk[- ]free|100% free|lottery|"
+    r"next of kin|claim your (?:prize|money|reward)|wire transfer|viagra|cialis|weight loss|no prescription|"
+    r"work from home|earn \$|make money fast|lowest price|casino|mortgage rates?|herbal|enlarge|"
+    r"confidential business proposal|once in a lifetime|click here|limited time offer|order now|"
+    r"this is not spam|remove(?:d)? from (?:our|this|the) (?:mailing )?list|increase your|fast cash|debt free)\b",
+    re.IGNORECASE,
+)
+_SHOUTING = re.compile(r"[A-Z]{3,}")
+_ADDRESS = re.compile(r"[\w.+-]+@([\w-]+\.[\w.-]+)")
+
+
+class Settled(Struct, frozen=True):
+    """Why a mail needs no model, and what it is."""
+
+    reason: Reason
+    category: Category
+    why: str
+
+
+def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset()) -> Settled | None:
+    """What settles `mail` without a model; None where a model should look.
+
+    `own_domains` are the owner's: a list that is run there (an intake address that is a group) is no newsletter.
+    """
+    return _automatic(mail) or _mass_mail(mail, own_domains) or _notification(mail) or _spam(mail)
+
+
+def _automatic(mail: Mail) -> Settled | None:
+    submitted = (mail.auto_submitted or "").lower()
+    why = None
+    if submitted.startswith("auto-replied"):
+        why = "Auto-Submitted: auto-replied"
+    elif any(name in mail.headers for name in ("x-autoreply", "x-autorespond")):
+        why = "an auto-responder's header"
+    elif (mail.precedence or "").lower() == "auto_reply":
+        why = "Precedence: auto_reply"
+    elif _AUTO_SUBJECT.match(mail.subject):
+        why = "the subject of an automatic reply"
+    return Settled("auto_reply", "general_inquiry", why) if why else None
+
+
+def _mass_mail(mail: Mail, own_domains: frozenset[str]) -> Settled | None:
+    lists = f"{mail.list_id or ''} {mail.headers.get('list-post', '')}".lower()
+    if any(domain in lists for domain in own_domains):
+        return None
+    marks = [name for name in ("list-id", "list-unsubscribe", "list-post", "feedback-id") if name in mail.headers]
+    if (mail.precedence or "").lower() in ("bulk", "list", "junk"):
+        marks.append(f"precedence: {(mail.precedence or '').lower()}")
+    # One mark alone also stands on receipts and on answers from ticket systems.
+    alone = len(marks) == 1 and (mail.in_reply_to is not None or _speaks_of_grave(mail.subject))
+    if not marks or alone:
+        return None
+    return Settled("newsletter", "newsletter", ", ".join(marks))
+
+
+def _notification(mail: Mail) -> Settled | None:
+    sender = mail.sender.address
+    why = None
+    if _DAEMON.match(sender):
+        why = "a mail server's report"
+    elif _NO_REPLY.match(sender):
+        why = "from an address that nobody reads"
+    elif (mail.auto_submitted or "").lower().startswith("auto-"):
+        why = f"Auto-Submitted: {(mail.auto_submitted or '').lower()[:40]}"
+    if why is None or _speaks_of_grave(f"{mail.subject}\n{mail.text[: rules.READ]}"):
+        return None
+    return Settled("notification", rules.category(mail).category, why)
+
+
+def _speaks_of_grave(text: str) -> bool:
+    return any(rules.hits(name, text) for name in _GRAVE)
+
+
+def _spam(mail: Mail) -> Settled | None:
+    """Signs in the words are needed: headers alone, or a forged spam flag, settle nothing."""
+    text = mail.text[: rules.READ]
+    words = len({found.lower() for found in _PITCH.findall(f"{mail.subject}\n{text}")})
+    signs = [why for why, sign in _SIGNS if sign(mail)]
+    if words == 0 or min(words, 3) + len(signs) < ENOUGH:
+        return None
+    return Settled("spam", "spam", ", ".join([f"{words} sales phrases", *signs]))
+
+
+def _flagged(mail: Mail) -> bool:
+    status = mail.headers.get("x-spam-status", "")
+    return "yes" in (mail.headers.get("x-spam-flag", "").lower(), status.lower()[:3])
+
+
+def _shouts(mail: Mail) -> bool:
+    return len(_SHOUTING.findall(mail.subject)) >= 3 or "!!" in mail.subject
+
+
+def _impersonates(mail: Mail) -> bool:
+    claimed = _ADDRESS.search(mail.sender.name)
+    return claimed is not None and claimed[1].lower() != mail.sender.domain
+
+
+def _answers_elsewhere(mail: Mail) -> bool:
+    return any(address.domain and address.domain != mail.sender.domain for address in mail.reply_to)
+
+
+def _hidden_receivers(mail: Mail) -> bool:
+    return not mail.to and not mail.cc
+
+
+_SIGNS: tuple[tuple[str, Callable[[Mail], bool]], ...] = (
+    ("flagged by the mail server", _flagged),
+    ("a subject that shouts", _shouts),
+    ("large sums", lambda mail: bool(_MONEY.search(f"{mail.subject}\n{mail.text[: rules.READ]}"))),
+    ("hidden text", lambda mail: mail.hidden_text),
+    ("a name that claims another address", _impersonates),
+    ("answers go to another domain", _answers_elsewhere),
+    ("no visible receiver", _hidden_receivers),
+    ("no Message-ID", lambda mail: mail.message_id is None),
+)

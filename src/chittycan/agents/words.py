@@ -1,0 +1,71 @@
+"""The vocabulary of the agents: categories, levels, and what a mail looks like to a model."""
+
+import re
+from typing import Annotated, Literal, get_args
+
+from msgspec import Meta, Struct
+
+from chittycan.integrations.email.message import Mail
+
+Category = Literal[
+    "lawsuit_communication",
+    "document_submission",
+    "appointment_request",
+    "emergency_legal",
+    "general_inquiry",
+    "court_notice",
+    "billing_matter",
+    "compliance_notice",
+    "property_management",
+    "tenant_communication",
+    "permit_application",
+    "grant_management",
+    "service_incident",
+    "support_ticket",
+    "security_incident",
+    "newsletter",
+    "spam",
+]
+CATEGORIES: tuple[str, ...] = get_args(Category)
+
+Level = Literal["CRITICAL", "HIGH", "NORMAL", "LOW"]
+LEVELS: tuple[str, ...] = get_args(Level)  # from the most urgent down
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Word = Annotated[str, Meta(max_length=30)]
+Phrase = Annotated[str, Meta(max_length=60)]
+Sentence = Annotated[str, Meta(max_length=120)]
+
+_SPACES = re.compile(r"[ \t]*\n\s*|[ \t]{2,}")
+
+
+class MailView(Struct, omit_defaults=True):
+    """What of a mail a model sees, in this order."""
+
+    sender: str
+    subject: str
+    text: str
+    attachments: tuple[str, ...] = ()
+    category: str = ""
+    hints: tuple[str, ...] = ()
+
+
+def view_of(mail: Mail, length: int, *, category: str = "", hints: tuple[str, ...] = ()) -> MailView:
+    """`mail` cut to `length` characters of text, with runs of space closed up."""
+    return MailView(
+        sender=str(mail.sender)[:120],
+        subject=mail.subject[:200],
+        text=squeeze(mail.text, length),
+        attachments=tuple(attachment.name[:80] for attachment in mail.attachments[:5]),
+        category=category,
+        hints=hints,
+    )
+
+
+def squeeze(text: str, length: int) -> str:
+    """The first `length` characters of `text` without indentation and empty lines."""
+    return _SPACES.sub(_one_space, text[: length * 4].strip())[:length]
+
+
+def _one_space(found: re.Match[str]) -> str:
+    return "\n" if "\n" in found.group() else " "
