@@ -66,7 +66,7 @@ class Splitter:
         rest = b"".join(self._held)
         self._held.clear()
         self._tail, self._size = b"", 0
-        if not rest.strip():
+        if not rest.strip(b"\r\n"):
             return []
         event = self._parse(rest, rest)
         event.raw = rest.rstrip(b"\r\n") + b"\n\n"

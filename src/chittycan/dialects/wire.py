@@ -81,15 +81,13 @@ def _why(body: bytes, error: Exception) -> str:
 
 def _deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         level = [
             child
             for item in level
             for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
         ]
-        if not level:
-            return False
-    return True
+    return any(isinstance(child, dict | list) for child in level)
 
 
 def _kind(value: Any) -> str:
