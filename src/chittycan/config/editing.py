@@ -27,14 +27,19 @@ def update(file: Path, change: Change) -> bool:
     _make_private_folder(folder)
     with _locked(folder):
         document = read_document(file)
+        _check(file, document)
         before = json.dumps(document)
         change(document)
         if json.dumps(document) == before and file.exists():
             return False
-        config, models = (document, {}) if file.name == CONFIG_FILE else ({}, document)
-        settings_from(config, models, folder)
+        _check(file, document)
         write_private(file, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
         return True
+
+
+def _check(file: Path, document: dict[str, Any]) -> None:
+    config, models = (document, {}) if file.name == CONFIG_FILE else ({}, document)
+    settings_from(config, models, file.parent)
 
 
 def set_proxy(folder: Path, name: str, **values: Any) -> bool:
@@ -50,7 +55,7 @@ def set_proxy(folder: Path, name: str, **values: Any) -> bool:
             )
 
     def change(document: dict[str, Any]) -> None:
-        _apply(_inside(_proxies(document), name, {"enabled": True}), values)
+        _apply(_inside(_proxies(document, name), name, {"enabled": True}), values)
 
     return update(folder / CONFIG_FILE, change)
 
@@ -61,7 +66,7 @@ def set_default_model(folder: Path, proxy: str, model: str) -> bool:
 
 
 def remove_proxy(folder: Path, name: str) -> bool:
-    return update(folder / CONFIG_FILE, lambda document: _drop(_proxies(document), name))
+    return update(folder / CONFIG_FILE, lambda document: _proxies(document, name).pop(name, None))
 
 
 def set_server(folder: Path, base_url: str, api_token: str | None = None) -> bool:
@@ -164,24 +169,31 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _connect_remote(document: dict[str, Any]) -> dict[str, Any]:
+def _connect_remote(document: dict[str, Any], proxy: str | None = None) -> dict[str, Any]:
+    """The remote of type `chittyconnect`: the one that has `proxy`, else the first, else a new one."""
     remotes = _inside(document, "remotes")
-    for remote in remotes.values():
-        if isinstance(remote, dict) and remote.get("type", CONNECT if "proxies" in remote else "") == CONNECT:
-            return remote
-    return _inside(remotes, "connect", {"type": CONNECT, "baseUrl": DEFAULT_SERVER})
+    connects = [
+        remote
+        for remote in remotes.values()
+        if isinstance(remote, dict) and remote.get("type", CONNECT if "proxies" in remote else "") == CONNECT
+    ]
+    having = [remote for remote in connects if proxy in (remote.get("proxies") or ())]
+    if connects:
+        return (having or connects)[0]
+    free = "connect" if remotes.get("connect") is None else CONNECT
+    return _inside(remotes, free, {"type": CONNECT, "baseUrl": DEFAULT_SERVER})
 
 
-def _proxies(document: dict[str, Any]) -> dict[str, Any]:
-    return _inside(_connect_remote(document), "proxies")
+def _proxies(document: dict[str, Any], name: str) -> dict[str, Any]:
+    return _inside(_connect_remote(document, name), "proxies")
 
 
 def _inside(document: dict[str, Any], key: str, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The object at `key`, made where it is missing. What is no object is left for the check to report."""
+    """The object at `key`, made where it is missing."""
     if document.get(key) is None:
         document[key] = dict(default or {})
-    inner = document[key]
-    return inner if isinstance(inner, dict) else {}
+    inner: dict[str, Any] = document[key]
+    return inner
 
 
 def _apply(target: dict[str, Any], values: dict[str, Any]) -> None:
@@ -190,10 +202,6 @@ def _apply(target: dict[str, Any], values: dict[str, Any]) -> None:
             target.pop(key, None)
         else:
             target[key] = value
-
-
-def _drop(target: dict[str, Any], key: str) -> None:
-    target.pop(key, None)
 
 
 def _references(value: Any) -> tuple[str, ...]:

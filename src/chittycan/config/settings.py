@@ -86,7 +86,7 @@ class PriceSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     output: Dollars
     cached: Dollars | None = None
     cache_write: Dollars | None = None
-    cache_write_1h: Dollars | None = None
+    cache_write_1h: Dollars | None = field(name="cacheWrite1h", default=None)
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
