@@ -205,7 +205,12 @@ async def open_loop(target: Target, rate: float, seconds: float, connections: in
             else:
                 due.append(moment)
         if sent < rate * seconds:
-            loop.call_at(loop.time() + max(0.0, begun + sent / rate - time.perf_counter()), tick)
+            # Timers of the loop round to a millisecond: sleep until shortly before, then go round.
+            ahead = begun + sent / rate - now
+            if ahead > 0.002:
+                loop.call_later(ahead - 0.002, tick)
+            else:
+                loop.call_soon(tick)
 
     clients = await _connect(target, connections, report)
     idle.extend(clients)
