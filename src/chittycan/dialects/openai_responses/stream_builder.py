@@ -46,15 +46,17 @@ encode = msgspec.json.encode
 
 
 class OpenCall:
-    """A call whose arguments are still coming."""
+    """A call whose arguments are still coming. Pieces are joined at the end: adding to a string copies it."""
 
     def __init__(self, index: int, given: str, call: ToolCall, origin: Origin | None) -> None:
         self.index = index
         self.id = given
         self.call = call
         self.origin = origin
+        self.pieces: list[str] = []
 
     def item(self, status: str) -> Json:
+        self.call.arguments = "".join(self.pieces)
         return call_item(self.call, self.origin, self.id, status)
 
 
@@ -70,7 +72,8 @@ class StreamBuilder:
         self._output: list[Json] = []  # finished items and, until then, placeholders
         self._content: list[Json] = []  # finished parts of the open message
         self._message = -1  # output index of the open message, or -1
-        self._part: Text | Refusal | None = None  # its open part
+        self._part: type[Text | Refusal] | None = None  # kind of its open part
+        self._pieces: list[str] = []  # text of the open part or reasoning item
         self._delta = b""  # an event of the open part, up to its text
         self._thinking: Thinking | None = None  # the open reasoning item
         self._reasoning = -1  # its output index
@@ -80,8 +83,8 @@ class StreamBuilder:
 
     def build(self, event: ChatEvent) -> bytes:
         """The bytes to send for this event; may be empty."""
-        if type(event) is TextDelta and type(self._part) is Text and event.choice == 0:
-            self._part.text += event.text
+        if type(event) is TextDelta and self._part is Text and event.choice == 0:
+            self._pieces.append(event.text)
             return self._text_delta(event.text, b',"logprobs":[]')
         handler = HANDLERS.get(type(event))
         return handler(self, event) if handler else b""
@@ -141,16 +144,16 @@ class StreamBuilder:
     def _on_text(self, event: TextDelta) -> bytes:
         if not event.text or event.choice != 0:
             return b""
-        opening = self._open_part(Text(event.text))
+        opening = self._open_part(Text)
+        self._pieces.append(event.text)
         return opening + self._text_delta(event.text, b',"logprobs":[]')
 
     def _on_refusal(self, event: RefusalDelta) -> bytes:
         if not event.text:
             return b""
-        if type(self._part) is Refusal:
-            self._part.text += event.text
-            return self._text_delta(event.text)
-        return self._open_part(Refusal(event.text)) + self._text_delta(event.text)
+        opening = b"" if self._part is Refusal else self._open_part(Refusal)
+        self._pieces.append(event.text)
+        return opening + self._text_delta(event.text)
 
     def _on_thinking(self, event: ThinkingDelta) -> bytes:
         if not event.text:
@@ -160,10 +163,10 @@ class StreamBuilder:
             thinking = Thinking()
             opening = self._open_reasoning(thinking)
         place = self._place(self._reasoning, "rs")
-        if not thinking.text:
+        if not self._pieces:
             part = {"summary_index": 0, "part": {"type": "summary_text", "text": ""}}
             opening += self._event("response.reasoning_summary_part.added", place | part)
-        thinking.text += event.text
+        self._pieces.append(event.text)
         delta = place | {"summary_index": 0, "delta": event.text}
         return opening + self._event("response.reasoning_summary_text.delta", delta)
 
@@ -191,7 +194,7 @@ class StreamBuilder:
         open_call = self._calls.get(event.index)
         if open_call is None or not event.arguments:
             return b""
-        open_call.call.arguments += event.arguments
+        open_call.pieces.append(event.arguments)
         if open_call.origin and open_call.origin.custom:
             return b""  # free text can be told from its JSON wrapping only when all of it is there
         fields = {"item_id": open_call.id, "output_index": open_call.index, "delta": event.arguments}
@@ -218,7 +221,7 @@ class StreamBuilder:
     def _place(self, index: int, kind: str) -> Json:
         return {"item_id": item_id(kind, self._body["id"], index), "output_index": index}
 
-    def _open_part(self, part: Text | Refusal) -> bytes:
+    def _open_part(self, part: type[Text | Refusal]) -> bytes:
         """Opens a part of the message, and the message itself where none is open."""
         opening = self._start() + self._close_reasoning() + self._close_part()
         if self._message < 0:
@@ -227,9 +230,9 @@ class StreamBuilder:
             opening += self._add(message_item(given, "in_progress", []))
         self._part = part
         place = self._place(self._message, "msg") | {"content_index": len(self._content)}
-        empty = content_part(Text("") if type(part) is Text else Refusal(""), {})
+        empty = content_part(part(""), {})
         opening += self._event("response.content_part.added", place | {"part": empty})
-        kind = "response.output_text.delta" if type(part) is Text else "response.refusal.delta"
+        kind = "response.output_text.delta" if part is Text else "response.refusal.delta"
         head = encode({"type": kind, **place})
         self._delta = b"event: " + kind.encode() + b"\ndata: " + head[:-1] + b',"delta":'
         return opening
@@ -239,13 +242,19 @@ class StreamBuilder:
         if part is None:
             return b""
         place = self._place(self._message, "msg") | {"content_index": len(self._content)}
-        whole = content_part(part, {})
+        text = self._take_pieces()
+        whole = content_part(part(text), {})
         self._content.append(whole)
-        if type(part) is Text:
-            closing = self._event("response.output_text.done", place | {"text": part.text, "logprobs": []})
+        if part is Text:
+            closing = self._event("response.output_text.done", place | {"text": text, "logprobs": []})
         else:
-            closing = self._event("response.refusal.done", place | {"refusal": part.text})
+            closing = self._event("response.refusal.done", place | {"refusal": text})
         return closing + self._event("response.content_part.done", place | {"part": whole})
+
+    def _take_pieces(self) -> str:
+        text = "".join(self._pieces)
+        self._pieces.clear()
+        return text
 
     def _close_message(self) -> bytes:
         if self._message < 0:
@@ -269,6 +278,7 @@ class StreamBuilder:
             return b""
         place = self._place(self._reasoning, "rs")
         closing = b""
+        thinking.text = self._take_pieces()
         if thinking.text:
             summary = place | {"summary_index": 0}
             part = {"type": "summary_text", "text": thinking.text}
@@ -292,7 +302,7 @@ class StreamBuilder:
             closing += self._event("response.custom_tool_call_input.delta", place | {"delta": text})
             closing += self._event("response.custom_tool_call_input.done", place | {"input": text})
         else:
-            if not open_call.call.arguments:  # a tool without arguments, whose provider sent none
+            if not open_call.pieces:  # a tool without arguments, whose provider sent none
                 delta = {"delta": item["arguments"]}
                 closing += self._event("response.function_call_arguments.delta", place | delta)
             closing += self._event("response.function_call_arguments.done", place | {"arguments": item["arguments"]})
