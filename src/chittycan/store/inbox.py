@@ -1,0 +1,279 @@
+"""The inbox: mails that were seen, and every run of an agent on them.
+
+A mail is kept once, whatever mailbox shows it again (`dedupe_key`). Its `state` is `new` until every step is
+done; the steps that are done are its rows in `agent_runs`, so that a mail that was left half done goes on
+where it stopped.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    Row,
+    Table,
+    Text,
+    case,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chittycan.errors import NotFound
+from chittycan.store.drafts import drafts
+from chittycan.store.tables import metadata
+
+mails = Table(
+    "mails",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("dedupe_key", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("source_key", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("date", Double),  # as the mail says
+    Column("mail", Text, nullable=False),  # JSON of the parsed mail, its text cut
+    Column("state", Text, nullable=False),  # new | done
+    Column("settled", Text),  # why no model was needed: newsletter, auto_reply, notification, spam
+    Column("category", Text),
+    Column("level", Text),
+    Column("rank", Integer, nullable=False),  # 4 CRITICAL … 1 LOW, 0 not known yet
+    Column("read", Boolean, nullable=False),
+    Column("added", Double, nullable=False),
+    Column("done", Double),
+    Index(None, "dedupe_key", unique=True),
+    Index(None, "rank", "date"),
+)
+
+agent_runs = Table(
+    "agent_runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mail_id", Text, ForeignKey("mails.id", ondelete="CASCADE"), nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("version", Text, nullable=False),  # of what the model was told
+    Column("output", Text, nullable=False),  # JSON
+    Column("fallback", Boolean, nullable=False),  # the output is from rules, because of `reason`
+    Column("reason", Text),
+    Column("repaired", Boolean, nullable=False),
+    Column("model", Text),
+    Column("cost_nano", BigInteger),
+    Column("ms", Double, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("request_ids", Text, nullable=False),  # JSON list, keys of the ledger
+    Column("at", Double, nullable=False),
+    Index(None, "mail_id"),
+    Index(None, "agent", "at"),
+)
+
+
+class NewMail(Struct, frozen=True, kw_only=True):
+    """A mail as it is put into the inbox; `mail` is JSON that only the caller reads."""
+
+    id: str
+    dedupe_key: str
+    source: str
+    source_key: str
+    sender: str
+    subject: str
+    date: float | None
+    mail: str
+
+
+class StoredMail(Struct, frozen=True, kw_only=True):
+    """A row of `mails`."""
+
+    id: str
+    dedupe_key: str
+    source: str
+    source_key: str
+    sender: str
+    subject: str
+    date: float | None
+    mail: str
+    state: str
+    settled: str | None
+    category: str | None
+    level: str | None
+    rank: int
+    read: bool
+    added: float
+    done: float | None
+
+
+class ListedMail(Struct, frozen=True, kw_only=True, rename={"sender": "from", "draft_id": "draftId"}):
+    """One line of the inbox."""
+
+    id: str
+    priority: str | None
+    sender: str
+    subject: str
+    category: str | None
+    settled: str | None
+    date: float | None
+    read: bool
+    draft_id: str | None
+
+
+class InboxStats(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`pending_response` counts drafts that wait for a person."""
+
+    total: int
+    unread: int
+    high_priority: int
+    pending_response: int
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """One run of an agent on one mail. `output` and `request_ids` are JSON; `cost_nano` nano-dollars, `ms` milliseconds."""
+
+    mail_id: str
+    agent: str
+    kind: str
+    version: str
+    output: str
+    fallback: bool
+    reason: str | None
+    repaired: bool
+    model: str | None
+    cost_nano: int | None
+    ms: float
+    attempts: int
+    request_ids: str
+    at: float
+
+
+class AgentSummary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an agent did so far. `cost_nano` sums the runs whose price is known."""
+
+    agent: str
+    invocations: int
+    fallbacks: int
+    repaired: int
+    mean_ms: float | None  # of the runs that a model answered
+    cost_nano: int
+    last: float | None
+
+
+def add(connection: Connection, mail: NewMail, now: float) -> tuple[StoredMail, bool]:
+    """The mail as stored, and whether it is new; an older copy stays as it is."""
+    values = {**asdict(mail), "state": "new", "rank": 0, "read": False, "added": now}
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    new = connection.execute(statement).rowcount == 1
+    row = connection.execute(select(mails).where(mails.c.dedupe_key == mail.dedupe_key)).one()
+    return _stored(row), new
+
+
+def finish(
+    connection: Connection, mail_id: str, *, category: str, level: str, rank: int, settled: str | None, now: float
+) -> None:
+    """Say that every step of a mail is done, and what came out."""
+    values = {"state": "done", "category": category, "level": level, "rank": rank, "settled": settled, "done": now}
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(values))
+
+
+def get(connection: Connection, start: str) -> StoredMail:
+    """The mail whose id is, or alone begins with, `start`.
+
+    Raises `NotFound` where there is none or more than one.
+    """
+    typed = start.strip().lower()
+    matches = mails.c.id.startswith(typed, autoescape=True)
+    rows = connection.execute(select(mails).where(matches).limit(2)).all() if typed else []
+    if len(rows) == 1:
+        return _stored(rows[0])
+    problem = f"several mails begin with {start!r}" if rows else f"no mail {start!r} in the inbox"
+    raise NotFound(problem, param="email", fix="`can router inbox list` shows the ids.")
+
+
+def known(connection: Connection, dedupe_key: str) -> StoredMail | None:
+    """The stored copy of a mail, without storing anything."""
+    row = connection.execute(select(mails).where(mails.c.dedupe_key == dedupe_key)).one_or_none()
+    return _stored(row) if row is not None else None
+
+
+def mark_read(connection: Connection, mail_id: str, *, read: bool = True) -> None:
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(read=read))
+
+
+def listing(
+    connection: Connection, *, unread: bool = False, priority: str | None = None, limit: int = 50
+) -> list[ListedMail]:
+    """The inbox, most urgent first, then newest first."""
+    columns = [mails.c[name] for name in ("id", "sender", "subject", "category", "settled", "date", "read")]
+    joined = mails.outerjoin(drafts, drafts.c.mail_id == mails.c.id)
+    query = select(*columns, mails.c.level.label("priority"), drafts.c.id.label("draft_id")).select_from(joined)
+    if unread:
+        query = query.where(mails.c.read.is_(False))
+    if priority:
+        query = query.where(mails.c.level == priority.upper())
+    order = (mails.c.rank.desc(), func.coalesce(mails.c.date, mails.c.added).desc(), mails.c.id)
+    return [ListedMail(**row._mapping) for row in connection.execute(query.order_by(*order).limit(limit))]
+
+
+def stats(connection: Connection) -> InboxStats:
+    """The inbox in four numbers."""
+    total, unread, high = connection.execute(
+        select(func.count(), _count(mails.c.read.is_(False)), _count(mails.c.rank >= 3)).select_from(mails)
+    ).one()
+    pending = connection.execute(select(func.count()).where(drafts.c.state == "draft")).scalar_one()
+    return InboxStats(total=total, unread=unread, high_priority=high, pending_response=pending)
+
+
+def record(connection: Connection, run: Run) -> None:
+    """Keep what an agent did."""
+    connection.execute(agent_runs.insert().values(asdict(run)))
+
+
+def runs_of(connection: Connection, mail_id: str) -> list[Run]:
+    """The runs on one mail, oldest first."""
+    return _runs(
+        connection.execute(select(agent_runs).where(agent_runs.c.mail_id == mail_id).order_by(agent_runs.c.id))
+    )
+
+
+def history(connection: Connection, agent: str, *, limit: int = 20) -> list[Run]:
+    """The last runs of one agent, newest first."""
+    query = select(agent_runs).where(agent_runs.c.agent == agent).order_by(agent_runs.c.id.desc()).limit(limit)
+    return _runs(connection.execute(query))
+
+
+def summaries(connection: Connection) -> list[AgentSummary]:
+    """Every agent that ever ran, by name."""
+    query = select(
+        agent_runs.c.agent,
+        func.count().label("invocations"),
+        _count(agent_runs.c.fallback).label("fallbacks"),
+        _count(agent_runs.c.repaired).label("repaired"),
+        func.avg(case((agent_runs.c.model.is_not(None), agent_runs.c.ms))).label("mean_ms"),
+        func.coalesce(func.sum(agent_runs.c.cost_nano), 0).label("cost_nano"),
+        func.max(agent_runs.c.at).label("last"),
+    )
+    rows = connection.execute(query.group_by(agent_runs.c.agent).order_by(agent_runs.c.agent))
+    return [AgentSummary(**{**row._mapping, "cost_nano": int(row.cost_nano)}) for row in rows]
+
+
+def _count(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _stored(row: Row[Any]) -> StoredMail:
+    return StoredMail(**row._mapping)
+
+
+def _runs(rows: Any) -> list[Run]:
+    fields: Sequence[str] = Run.__struct_fields__
+    return [Run(**{name: row._mapping[name] for name in fields}) for row in rows]
