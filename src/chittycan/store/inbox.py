@@ -137,7 +137,7 @@ class InboxStats(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """One run of an agent on one mail. `output` and `request_ids` are JSON; `cost_nano` nano-dollars, `ms` milliseconds."""
+    """One run of an agent on one mail. `output` and `request_ids` are JSON, `cost_nano` nano-dollars."""
 
     mail_id: str
     agent: str

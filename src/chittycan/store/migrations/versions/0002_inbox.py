@@ -1,4 +1,3 @@
-# ruff: noqa: N999
 """The inbox: mails, the agents' runs on them, and drafts."""
 
 import sqlalchemy as sa
@@ -34,7 +33,7 @@ def upgrade() -> None:
     op.create_table(
         "agent_runs",
         sa.Column("id", sa.Integer, nullable=False),
-        sa.Column("mail_id", sa.Text),
+        sa.Column("mail_id", sa.Text, nullable=False),
         sa.Column("agent", sa.Text, nullable=False),
         sa.Column("kind", sa.Text, nullable=False),
         sa.Column("version", sa.Text, nullable=False),
