@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chittycan.catalogue import Catalogue, Timeouts
 from chittycan.config import load, settings_from
@@ -279,6 +281,12 @@ def test_a_line_without_proxy_changes_what_is_known_of_the_model() -> None:
     assert (small.private, small.tools, small.tier) == (True, False, "medium")
 
 
+def test_another_name_for_the_embedded_model_is_as_private_and_as_small() -> None:
+    model = catalogue(models={"models": {"tiny": {"proxy": "embedded"}}}).resolve("tiny")
+    assert model is not None
+    assert (model.private, model.upstream, model.vision) == (True, "smollm2", False)
+
+
 def test_a_deployment_of_a_known_model_keeps_its_capabilities() -> None:
     env = {"AZURE_OPENAI_API_KEY": "a", "AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com"}
     models = {"models": {"gpt-4": {"proxy": "azure", "upstream": "prod-gpt4"}}}
@@ -339,6 +347,50 @@ def test_an_undefined_name_is_a_warning_with_a_suggestion() -> None:
 
 def test_warnings_of_the_files_are_passed_on() -> None:
     assert any("did you mean budgets?" in warning for warning in catalogue(config={"budget": {}}).warnings)
+
+
+NAMES = st.sampled_from(
+    ["openai", "anthropic", "local", "embedded", "google", "mine", "gpt-4", "smollm2", "*", "auto", "a/b"]
+)
+TEXTS = (
+    st.text(max_size=12)
+    | NAMES
+    | st.sampled_from(["env:K", "file:k", "http://h/v1", "http://[", "{A|B}/v1", "ftp://h"])
+)
+PROXIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "enabled": st.booleans(),
+        "endpoint": TEXTS,
+        "apiKey": TEXTS | st.lists(TEXTS, max_size=2),
+        "defaultModel": TEXTS,
+        "headers": st.dictionaries(TEXTS, TEXTS, max_size=1),
+        "dialect": st.sampled_from(["openai", "anthropic", "gemini"]),
+    },
+)
+LINES = st.fixed_dictionaries({}, optional={"proxy": NAMES | TEXTS, "upstream": TEXTS, "private": st.booleans()})
+
+
+@given(
+    proxies=st.dictionaries(NAMES | TEXTS, PROXIES, max_size=3),
+    models=st.dictionaries(NAMES | TEXTS, LINES, max_size=3),
+    fallbacks=st.dictionaries(NAMES, st.lists(NAMES | TEXTS, max_size=2), max_size=2),
+    env=st.dictionaries(st.sampled_from(["K", "A", "OPENAI_API_KEY", "HF_TOKEN"]), st.text(max_size=5), max_size=3),
+    with_ollama=st.booleans(),
+    missing=st.none() | st.just("not installed"),
+)
+def test_any_settings_build_and_every_model_has_its_provider(
+    proxies: Any, models: Any, fallbacks: Any, env: Any, with_ollama: bool, missing: str | None
+) -> None:
+    found = {"ollama": OLLAMA} if with_ollama else {}
+    built = catalogue(proxies, {"models": models, "fallbacks": fallbacks}, env, found=found, embedded_missing=missing)
+    for name in [*built.models, *models, *(head for head in fallbacks)]:
+        model = built.resolve(name)
+        assert model is None or model.provider in built.providers
+    for provider in built.providers.values():
+        model = built.default_of(provider.name)
+        assert (model is None) == (provider.default_model is None)
+        assert provider.embedded or provider.endpoint.startswith("http")
 
 
 # --- can connect integration add --------------------------------------------------------------------------------------

@@ -143,10 +143,7 @@ class _Draft:
             embedded=True,
             timeouts=_timeouts(proxy.timeouts),
         )
-        self.models[SMOLLM2] = Model(
-            name=SMOLLM2, provider=EMBEDDED, upstream=SMOLLM2, context_window=settings.context, private=True,
-            tier="simple", vision=False, tools=False, reasoning=False,
-        )  # fmt: skip
+        self.models[SMOLLM2] = _embedded_model(SMOLLM2, EMBEDDED, settings.context)
 
     def add_local(self) -> None:
         """The proxy `local` without an endpoint: a server that was found, else the embedded model."""
@@ -296,6 +293,8 @@ class _Draft:
 
     def _described(self, name: str, provider: str) -> Model:
         """The model `name` at this provider, with what the catalogue knows of a model of that name anywhere."""
+        if self.providers[provider].embedded:
+            return _embedded_model(name, provider, self.settings.embedded.context)
         here = _vendor_of(provider, self.providers[provider].endpoint)
         if here is not None and name in here.models:
             return _model(name, provider, here.models[name])
@@ -352,6 +351,14 @@ def _keyless(name: str, endpoint: str, *, default_model: str | None, source: str
     return Provider(
         name=name, dialect="openai", endpoint=endpoint, needs_key=False, default_model=default_model, local=True,
         source=source, verified=name == EMBEDDED,
+    )  # fmt: skip
+
+
+def _embedded_model(name: str, provider: str, context: int) -> Model:
+    """The embedded model: private, because nothing leaves the machine; small, so it takes text alone."""
+    return Model(
+        name=name, provider=provider, upstream=SMOLLM2, context_window=context, private=True, tier="simple",
+        vision=False, tools=False, reasoning=False,
     )  # fmt: skip
 
 
