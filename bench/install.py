@@ -17,15 +17,19 @@ from bench.gateways import HERE, environment_with
 from bench.run import machine, save
 
 MOST_DISTRIBUTIONS, MOST_MB = 50, 100.0
-TOOLS = {"pip", "setuptools", "wheel"}  # part of every virtual environment
+TOOLS = {"pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack"}  # part of every virtual environment
 
 
 def measure(folder: Path) -> dict[str, float | int]:
-    """Of one virtual environment: distributions without pip's own, and MB on disk (blocks used) without them."""
+    """Of one virtual environment: distributions without pip's own, and MB on disk (2²⁰ bytes of blocks, as `du -m`)."""
     (packages,) = folder.glob("lib/python*/site-packages")
     found = {each.name.partition("-")[0].lower() for each in packages.glob("*.dist-info")} - TOOLS
-    size = sum(_used(path) for path in packages.rglob("*") if path.relative_to(packages).parts[0] not in TOOLS)
-    return {"distributions": len(found), "mb": round(size / 1e6, 1)}
+    size = sum(_used(path) for path in packages.rglob("*") if _owner(path, packages) not in TOOLS)
+    return {"distributions": len(found), "mb": round(size / 2**20, 1)}
+
+
+def _owner(path: Path, packages: Path) -> str:
+    return path.relative_to(packages).parts[0].partition("-")[0]
 
 
 def _used(path: Path) -> int:

@@ -10,6 +10,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -171,13 +172,16 @@ async def closed_loop(target: Target, connections: int, seconds: float, limit: i
     return measured
 
 
-async def open_loop(target: Target, rate: float, seconds: float, connections: int = 128) -> Measured:
-    """`rate` requests per second over at most `connections`; what is still unanswered 2 s after the end is late."""
+async def open_loop(
+    target: Target, rate: float, seconds: float, connections: int = 128, grace: float = 2.0
+) -> Measured:
+    """`rate` requests per second over at most `connections`; late is what is unanswered `grace` seconds after."""
     measured, loop = Measured(seconds), asyncio.get_running_loop()
     idle: deque[Client] = deque()
     due: deque[float] = deque()
+    finished = asyncio.Event()
     begun = time.perf_counter() + 0.05
-    sent = answered = 0
+    total, sent, answered = round(rate * seconds), 0, 0
 
     def report(client: Client, correct: bool) -> None:
         nonlocal answered
@@ -187,6 +191,8 @@ async def open_loop(target: Target, rate: float, seconds: float, connections: in
             measured.latencies.append(now - client.started)
         else:
             measured.errors += 1
+        if answered == total:
+            finished.set()
         if client.closed:
             return
         if due:
@@ -197,14 +203,14 @@ async def open_loop(target: Target, rate: float, seconds: float, connections: in
     def tick() -> None:
         nonlocal sent
         now = time.perf_counter()
-        while sent < rate * seconds and begun + sent / rate <= now:
+        while sent < total and begun + sent / rate <= now:
             moment = begun + sent / rate
             sent += 1
             if idle:
                 idle.popleft().send(moment)
             else:
                 due.append(moment)
-        if sent < rate * seconds:
+        if sent < total:
             # Timers of the loop round to a millisecond: sleep until shortly before, then go round.
             ahead = begun + sent / rate - now
             if ahead > 0.002:
@@ -215,11 +221,8 @@ async def open_loop(target: Target, rate: float, seconds: float, connections: in
     clients = await _connect(target, connections, report)
     idle.extend(clients)
     tick()
-    await asyncio.sleep(seconds + 0.1)
-    for _ in range(20):
-        if answered >= sent:
-            break
-        await asyncio.sleep(0.1)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(finished.wait(), 0.05 + seconds + grace)
     measured.late = sent - answered
     for client in clients:
         client.close()

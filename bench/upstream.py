@@ -7,7 +7,7 @@ written one by one (each its own turn of the loop, so that they are not merged i
 import argparse
 import asyncio
 import json
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 CHUNKS = 100
 TEXT = "The answer is forty-two, which everybody could have known."
@@ -106,9 +106,10 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
 
 
 class Upstream(asyncio.Protocol):
-    """One connection. `served` counts the answers of the whole process."""
+    """One connection. `served` counts the answers of the whole process, `live` are its open connections."""
 
     served = 0
+    live: ClassVar[set[asyncio.Transport]] = set()
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -118,9 +119,11 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        Upstream.live.add(self._transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._closed = True
+        Upstream.live.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data

@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
@@ -35,22 +36,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dialects": {"errors", "chat", "catalogue"},
     "routing": {"errors", "chat", "catalogue"},
     # ground floor
-    "telemetry": WORDS,
     "config": WORDS,
-    "store": WORDS | {"telemetry"},
-    "auth": WORDS | {"telemetry", "store"},
-    "usage": WORDS | {"telemetry", "store"},
-    "context": WORDS | {"telemetry", "store"},
-    "providers": WORDS | {"telemetry", "dialects"},
-    "providers.registry": WORDS | {"telemetry", "config", "providers", "providers.discovery"},
-    "providers.discovery": WORDS | {"telemetry", "config", "providers"},
+    "store": WORDS,
+    "auth": WORDS | {"store"},
+    "usage": WORDS | {"store"},
+    "context": WORDS | {"store"},
+    "providers": WORDS | {"dialects"},
+    "providers.registry": WORDS | {"config", "providers", "providers.discovery"},
+    "providers.discovery": WORDS | {"config", "providers"},
     # three neighbours that never import each other
-    "gateway": WORDS | STATE | {"telemetry", "dialects", "providers", "routing", "gateway.call"},
+    "gateway": WORDS | STATE | {"dialects", "providers", "routing", "gateway.call"},
     "gateway.call": WORDS | {"dialects", "auth"},
-    "workstreams": WORDS | STATE | {"telemetry"},
-    "integrations": WORDS | {"telemetry"},
+    "workstreams": WORDS | STATE,
+    "integrations": WORDS,
+    # watches calls from above: what it sees is handed to it, nobody below knows it
+    "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
-    "agents": WORDS | STATE | {"telemetry", "gateway.call", "workstreams", "integrations"},
+    "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations"},
     # composition root, then the front doors
     "app": BELOW_APP,
     "api": FRONT,
@@ -77,9 +79,9 @@ IMPURE_METHODS = {("datetime", "now"), ("datetime", "utcnow"), ("datetime", "tod
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 500, 60, 8
 
-# "path" or "path::function" -> why it may be larger. An entry that is no longer needed fails the test.
+# "path" or "path::function" (shell patterns) -> why it may be larger. An entry that is no longer needed fails.
 EXCEPTIONS: dict[str, str] = {
-    "src/chittycan/store/migrations/versions/0001_initial.py::upgrade": "a migration is one flat list of tables",
+    "src/chittycan/store/migrations/versions/*::upgrade": "a migration is one flat list of tables",
 }
 
 FORBIDDEN_WORDS = re.compile(r"utils?(_|$)|manager|enhanced|helper", re.IGNORECASE)
@@ -300,12 +302,17 @@ def too_large() -> dict[str, str]:
 
 
 def test_files_and_functions_stay_small() -> None:
-    wrong = {where: size for where, size in too_large().items() if where not in EXCEPTIONS}
+    wrong = {
+        where: size
+        for where, size in too_large().items()
+        if not any(fnmatchcase(where, pattern) for pattern in EXCEPTIONS)
+    }
     assert not wrong, "split these, or write the reason into EXCEPTIONS: " + str(wrong)
 
 
 def test_exceptions_are_still_needed() -> None:
-    assert not set(EXCEPTIONS) - set(too_large()), "these are small enough now; delete their rows"
+    idle = [pattern for pattern in EXCEPTIONS if not any(fnmatchcase(where, pattern) for where in too_large())]
+    assert not idle, "these are small enough now; delete their rows"
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
