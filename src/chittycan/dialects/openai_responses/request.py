@@ -85,6 +85,7 @@ def parse_request(body: Json) -> ChatRequest:
     tools = _offered(fields)
     callable_tools = any(tool.raw is None for tool in tools)
     stream = bool(fields.stream)
+    logprobs = "message.output_text.logprobs" in (fields.include or ())
     return ChatRequest(
         model=fields.model,
         messages=_parse_messages(body, fields),
@@ -95,8 +96,8 @@ def parse_request(body: Json) -> ChatRequest:
         top_p=fields.top_p,
         presence_penalty=fields.presence_penalty,
         frequency_penalty=fields.frequency_penalty,
-        logprobs="message.output_text.logprobs" in (fields.include or ()),
-        top_logprobs=fields.top_logprobs or None,
+        logprobs=logprobs,
+        top_logprobs=fields.top_logprobs if logprobs else None,
         tools=tools,
         # Without a function to call, others refuse to hear how it should be chosen.
         tool_choice=parse_tool_choice(fields.tool_choice) if callable_tools else None,
