@@ -119,6 +119,25 @@ class TestParseRequest:
         assert request.messages[2].parts == [ToolResult("a", [Text("rain")])]
         assert request.messages[3].parts == [ToolResult("b", [Image(url="https://x/b.png")])]
 
+    def test_a_result_that_came_late_is_put_behind_its_call(self) -> None:
+        request = parse(
+            input=[
+                {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+                {"type": "function_call", "call_id": "b", "name": "f", "arguments": "{}"},
+                {"role": "user", "content": "hurry"},
+                {"type": "function_call_output", "call_id": "a", "output": "1"},
+                {"role": "user", "content": "please"},
+                {"type": "function_call_output", "call_id": "b", "output": "2"},
+                {"type": "function_call_output", "call_id": "stored", "output": "3"},
+            ]
+        )
+        assert [message.role for message in request.messages] == ["assistant", "tool", "tool", "user", "user", "tool"]
+        assert [m.parts[0].call_id for m in request.messages if isinstance(m.parts[0], ToolResult)] == [
+            "a",
+            "b",
+            "stored",
+        ]
+
     def test_settings(self) -> None:
         request = parse(
             stream=True,

@@ -55,7 +55,22 @@ def parse_items(items: list[Any], where: str = "input") -> list[Message]:
             last.parts += message.parts
         else:
             messages.append(message)
-    return messages
+    return _results_after_calls(messages)
+
+
+def _results_after_calls(messages: list[Message]) -> list[Message]:
+    """Here a result may come long after its call, with words between; all others want it right behind the call."""
+    groups: list[list[Message]] = []
+    group_of: dict[str, list[Message]] = {}
+    for message in messages:
+        result = message.parts[0] if message.role == "tool" else None
+        group = group_of.get(result.call_id) if isinstance(result, ToolResult) else None
+        if group is not None:
+            group.append(message)
+            continue
+        groups.append([message])
+        group_of |= {part.id: groups[-1] for part in message.parts if isinstance(part, ToolCall)}
+    return [message for group in groups for message in group]
 
 
 def _parse_item(item: Json, where: str) -> Message:
