@@ -1,0 +1,1 @@
+"""The command `can`: one module per command group, imported only when its command is called."""

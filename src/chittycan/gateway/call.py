@@ -1,13 +1,17 @@
 """What goes into the gateway and what comes out: the one signature that every layer of a call satisfies.
 
-A `Call` is one request in whatever dialect it arrived; `Answer` is what a caller in this process gets.
+A `Call` is one request in whatever dialect it arrived; `Answer` is what a caller in this process gets,
+`Reply` what a client gets: bytes in its own dialect.
 """
 
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
-from chittycan.chat import ChatResponse, Json, Usage
+from chittycan.auth.keys import Key
+from chittycan.chat import ChatRequest, ChatResponse, Json, Usage
+from chittycan.dialects import load
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -21,42 +25,97 @@ class Options(Struct, frozen=True, kw_only=True):
     max_cost_nano: int | None = None  # nano-dollars
     models: tuple[str, ...] = ()  # the caller's own chain
     timeout: float | None = None  # seconds, for the whole call
-    cache: bool | None = None  # None: as the key or model says
+    cache: bool | None = None  # None: as the key says
+
+
+NO_OPTIONS = Options()
+
+
+class Call(Struct, kw_only=True):
+    """One request on its way. `surface` is the client's dialect; None for a caller in this process."""
+
+    request_id: str
+    model: str
+    stream: bool = False
+    surface: str | None = None
+    operation: str = "chat"  # chat | embeddings
+    options: Options = NO_OPTIONS
+    key: Key | None = None
+    body: bytes = b""  # as the client sent it
+    fields: Json = field(default_factory=dict)  # `body`, parsed
+    parsed: ChatRequest | None = None
+    forward: tuple[tuple[str, str], ...] = ()  # client headers that the same dialect's provider should see
+    keep_answering: bool = False  # end a named model's chain with the default chain
+    at: float = 0.0  # Unix seconds
+    started: float = 0.0  # monotonic seconds
+
+    @property
+    def chat(self) -> ChatRequest:
+        """The request in neutral form, translated at most once. Raises InvalidRequest."""
+        if self.parsed is None:
+            self.parsed = load(self.surface or "openai").parse_request(self.fields)
+        return self.parsed
+
+
+class Trace(Struct, kw_only=True):
+    """What one call took, for headers and for people. Money is nano-dollars; None where no price is known."""
+
+    request_id: str
+    model: str = ""  # our name of the model that served
+    provider: str = ""
+    route: str = ""
+    label: str = "public"
+    attempts: int = 0
+    fallbacks: int = 0
+    cached: bool = False
+    cost_nano: int | None = None
+    ms: float = 0.0
+    first_token_ms: float | None = None
+    upstream_ms: float = 0.0  # of `ms`, what was spent waiting for providers
+    usage: Usage | None = None
+
+    @property
+    def cost_usd(self) -> float | None:
+        return None if self.cost_nano is None else self.cost_nano / 1e9
+
+
+class Reply(Struct, kw_only=True):
+    """A finished answer in the client's dialect."""
+
+    body: bytes
+    trace: Trace
 
 
 class Answer(Struct, kw_only=True):
-    """One answer, with what it took. Money is nano-dollars (10⁻⁹ USD); None where no price is known."""
+    """A finished answer for a caller in this process."""
 
-    request_id: str
     response: ChatResponse
-    model: str  # our name of the model that served
-    provider: str
-    cost_nano: int | None
-    ms: float
-    first_token_ms: float | None = None
-    attempts: int = 1
-    fallbacks: int = 0
-    cached: bool = False
-    route: str = ""
-    usage: Usage | None = None
+    trace: Trace
 
     @property
     def text(self) -> str:
         return self.response.text
 
     @property
+    def model(self) -> str:
+        return self.trace.model
+
+    @property
+    def cost_nano(self) -> int | None:
+        return self.trace.cost_nano
+
+    @property
     def cost_usd(self) -> float | None:
-        return None if self.cost_nano is None else self.cost_nano / 1e9
+        return self.trace.cost_usd
+
+    @property
+    def ms(self) -> float:
+        return self.trace.ms
 
     @property
     def json(self) -> Any:
         """The answer's text parsed as JSON, or None where it is not JSON."""
-        import msgspec
-
         try:
             return msgspec.json.decode(self.text)
         except msgspec.DecodeError:
             return None
-
-
-__all__ = ["Answer", "Json", "Options"]

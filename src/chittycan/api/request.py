@@ -1,0 +1,138 @@
+"""Reading a request: its body within limits, and what the caller asks of us beyond the model."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from chittycan.chat import Json
+from chittycan.dialects.wire import read_json
+from chittycan.errors import Cancelled, InvalidRequest, RequestTooLarge
+from chittycan.gateway.call import NO_OPTIONS, Options
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+BODY_LIMIT = 100 << 20  # bytes: a 50 MB image as base64, with room
+BODY_SECONDS = 60.0  # for the whole body to arrive
+OFF_LOOP = 256 << 10  # larger bodies are parsed on a thread
+
+PREFIX = b"x-chitty-"
+OPTION_NAMES = ("kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache")
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """The whole body. Raises RequestTooLarge, InvalidRequest (too slow, encoded) or Cancelled."""
+    length = headers.get(b"content-length")
+    if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
+        raise RequestTooLarge(f"The body is larger than {BODY_LIMIT >> 20} MB.")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise InvalidRequest(
+            "A compressed request body is not read here.", param="Content-Encoding", fix="Send it plain."
+        )
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise Cancelled("The client left.")
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        return body
+    chunks, size = [body], len(body)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            while message.get("more_body"):
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Cancelled("The client left.")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > BODY_LIMIT:
+                    raise RequestTooLarge(f"The body is larger than {BODY_LIMIT >> 20} MB.")
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout") from None
+    return b"".join(chunks)
+
+
+async def parse_body(body: bytes) -> Json:
+    """Strict JSON. Raises InvalidRequest."""
+    if len(body) <= OFF_LOOP:
+        return read_json(body)
+    return await asyncio.get_running_loop().run_in_executor(None, read_json, body)
+
+
+def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
+    """The `x-chitty-*` headers and the body field `chitty` (which wins). Raises InvalidRequest naming the culprit."""
+    given: dict[str, tuple[str, Any]] = {}
+    for name, value in headers.items():
+        if name.startswith(PREFIX):
+            key = name[len(PREFIX) :].decode("latin-1").replace("-", "_")
+            if key in OPTION_NAMES:
+                given[key] = (name.decode("latin-1"), value.decode("latin-1").strip())
+    extra = fields.get("chitty")
+    if extra is not None:
+        if not isinstance(extra, dict):
+            raise InvalidRequest("`chitty` must be an object.", param="chitty")
+        for key, value in extra.items():
+            if key not in OPTION_NAMES:
+                raise InvalidRequest(
+                    f"`chitty.{key}` is unknown; known: {', '.join(OPTION_NAMES)}.", param=f"chitty.{key}"
+                )
+            given[key] = (f"chitty.{key}", value)
+    if not given:
+        return NO_OPTIONS
+    return Options(
+        kind=_text(given, "kind"),
+        session=_text(given, "session"),
+        task=_text(given, "task"),
+        region=_text(given, "region"),
+        private=_flag(given, "private") or False,
+        max_cost_nano=_scaled(given, "max_cost_usd"),
+        models=_names(given),
+        timeout=_number(given, "timeout"),
+        cache=_flag(given, "cache"),
+    )
+
+
+def _text(given: dict[str, tuple[str, Any]], key: str) -> str | None:
+    place, value = given.get(key, (key, None))
+    if value is None or (isinstance(value, str) and 0 < len(value) <= 200):
+        return value
+    raise InvalidRequest(f"`{place}` must be a text of 1 to 200 characters.", param=place)
+
+
+def _flag(given: dict[str, tuple[str, Any]], key: str) -> bool | None:
+    place, value = given.get(key, (key, None))
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise InvalidRequest(f"`{place}` must be true or false.", param=place)
+
+
+def _number(given: dict[str, tuple[str, Any]], key: str) -> float | None:
+    place, value = given.get(key, (key, None))
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 < number < 1e9 or isinstance(value, bool):
+        raise InvalidRequest(f"`{place}` must be a number above 0.", param=place)
+    return number
+
+
+def _scaled(given: dict[str, tuple[str, Any]], key: str) -> int | None:
+    dollars = _number(given, key)
+    return None if dollars is None else round(dollars * 1e9)
+
+
+def _names(given: dict[str, tuple[str, Any]]) -> tuple[str, ...]:
+    place, value = given.get("models", ("models", None))
+    if value is None:
+        return ()
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InvalidRequest(f"`{place}` must be a list of model names.", param=place)
+    return tuple(name.strip() for name in names if name.strip())

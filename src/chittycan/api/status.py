@@ -1,0 +1,56 @@
+"""Error class → HTTP status, in one table, and the error answer in the dialect of the surface."""
+
+import math
+from typing import Any
+
+import msgspec
+
+from chittycan import errors
+from chittycan.dialects import load
+
+STATUS: dict[type[errors.ChittyError], int] = {
+    errors.InvalidRequest: 400,
+    errors.RequestTooLarge: 413,
+    errors.UnknownModel: 404,
+    errors.NotFound: 404,
+    errors.RequestError: 400,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NoPrivateModel: 403,
+    errors.AccessError: 403,
+    errors.BudgetExceeded: 402,
+    errors.RateLimited: 429,
+    errors.LimitError: 429,
+    errors.CredentialsExhausted: 502,
+    errors.AllRateLimited: 429,
+    errors.AllCooling: 503,
+    errors.UpstreamTimeout: 504,
+    errors.AllFailed: 502,
+    errors.StreamBroken: 502,
+    errors.ProviderError: 502,
+    errors.Unavailable: 503,
+    errors.Cancelled: 499,
+    errors.ConfigError: 500,
+    errors.UsageError: 400,
+    errors.ChittyError: 500,
+}
+
+
+def status_of(error: errors.ChittyError) -> int:
+    """The HTTP status of an error; an upstream's own refusal keeps its own."""
+    if isinstance(error, errors.UpstreamRefused):
+        return error.status if 400 <= error.status < 600 else 502
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def headers_of(error: errors.ChittyError) -> list[tuple[bytes, bytes]]:
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is None:
+        return []
+    return [(b"retry-after", str(max(1, math.ceil(retry_after))).encode())]
+
+
+def body_of(error: errors.ChittyError, surface: str) -> bytes:
+    """The error as the surface's own clients read it."""
+    built: dict[str, Any] = load(surface).build_error(error, status_of(error))
+    return msgspec.json.encode(built)

