@@ -331,6 +331,17 @@ class TestTools:
         assert (plain["name"], "namespace" in plain) == ("shell", False)
         Response.model_validate(body)
 
+    def test_tools_declared_inside_the_conversation_count(self) -> None:
+        tools = [{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "run"}]}]
+        item = {"type": "additional_tools", "role": "developer", "tools": tools}
+        request = parse(input=[{"role": "user", "content": "a"}, item])
+        assert [tool.name for tool in request.tools] == ["n__run"]
+        call = ToolCall("c", "n__run", '{"input": "go"}')
+        (built,) = dialect.build_response(ChatResponse("r", "m", [call], "tool_calls"), request)["output"]
+        assert (built["type"], built["namespace"], built["name"]) == ("custom_tool_call", "n", "run")
+        body = dialect.build_request(request)
+        assert (body["input"][1], "tools" in body) == (item, False)
+
     def test_history_of_a_custom_tool_is_a_function_for_others_and_itself_for_its_own(self) -> None:
         items: list[Json] = [
             {"role": "user", "content": "fix"},
@@ -492,12 +503,19 @@ class TestStoredState:
             ({"conversation": "conv_1"}, "conversation"),
             ({"prompt": {"id": "pmpt_1"}}, "prompt"),
             ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
+            ({"input": [{"type": "compaction", "encrypted_content": "g"}]}, "input"),
         ],
     )
     def test_what_only_openai_can_look_up_is_refused_elsewhere(self, fields: Json, param: str) -> None:
         with pytest.raises(InvalidRequest) as caught:
             dialect.require_no_stored_state(parse(**fields))
         assert caught.value.param == param
+
+    def test_a_turn_is_stored_as_the_items_that_continue_it(self) -> None:
+        output = [{"type": "message", "role": "assistant", "content": "hello"}]
+        items = dialect.stored_items({"model": "m", "input": "hi", "instructions": "x"}, {"output": output})
+        assert parse(input=items).messages == [chat.user("hi"), Message("assistant", [Text("hello")])]
+        assert dialect.stored_items({"input": items}, {"output": output}) == items + output
 
     def test_a_whole_conversation_goes_anywhere(self) -> None:
         dialect.require_no_stored_state(parse(store=True))

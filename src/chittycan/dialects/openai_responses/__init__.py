@@ -1,13 +1,15 @@
 """OpenAI Responses (`POST /v1/responses`), for clients that speak it and for providers that do.
 
 Beyond the names of `Dialect`: `require_no_stored_state` (before building for another dialect),
-`holds_foreign_reasoning` (before passing a body through), and an optional `request` for `build_response` and
+`holds_foreign_reasoning` (before passing a body through), `stored_items` (what `previous_response_id` stands for), and
+an optional `request` for `build_response` and
 `stream_builder`.
 """
 
 from collections.abc import Mapping
 
 from chittycan.dialects.openai_responses.errors import build_error, parse_error
+from chittycan.dialects.openai_responses.items import stored_items
 from chittycan.dialects.openai_responses.own import NAME, holds_foreign_reasoning
 from chittycan.dialects.openai_responses.request import build_request, parse_request, require_no_stored_state
 from chittycan.dialects.openai_responses.response import build_response, parse_response
@@ -26,6 +28,7 @@ __all__ = [
     "parse_response",
     "path",
     "require_no_stored_state",
+    "stored_items",
     "stream_builder",
     "stream_parser",
 ]

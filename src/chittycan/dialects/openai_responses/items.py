@@ -129,6 +129,17 @@ def reasoning_item(thinking: Thinking, item_id: str) -> Json:
     return item | {"type": "reasoning", "summary": summary, "encrypted_content": seal(thinking)}
 
 
+def stored_items(request: Json, response: Json) -> list[Json]:
+    """What a later `previous_response_id` stands for: the items of the request's `input`, then those of the answer.
+
+    `request` holds everything before it too where its own `previous_response_id` was resolved. Instructions are
+    not carried over (as in the API).
+    """
+    given = request.get("input") or []
+    asked = [{"type": "message", "role": "user", "content": given}] if isinstance(given, str) else given
+    return [*asked, *(response.get("output") or [])]
+
+
 def build_items(messages: list[Message]) -> list[Json]:
     """The `input` list. Raises `InvalidRequest` for a part that the API has no place for."""
     items: list[Json] = []

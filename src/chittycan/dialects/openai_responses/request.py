@@ -10,11 +10,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from chittycan.chat import ChatRequest, Json, Message, Reasoning, ResponseFormat, Text, Tool
+from chittycan.chat import ChatRequest, Json, Message, Opaque, Reasoning, ResponseFormat, Text, Tool
 from chittycan.dialects.openai_chat.request import effort_of, thinks
 from chittycan.dialects.openai_responses.items import build_items, parse_items
 from chittycan.dialects.openai_responses.own import NAME, convert, keep, kept
 from chittycan.dialects.openai_responses.tools import (
+    additional_tools,
     allowed_names,
     build_tool_choice,
     build_tools,
@@ -31,6 +32,8 @@ MAX_USER = 64
 SAMPLING = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "metadata")
 # What OpenAI keeps for the caller and nobody else can look up.
 STORED_STATE = ("previous_response_id", "conversation", "prompt")
+# Items whose content only the API that made them can read.
+SEALED_ITEMS = ("item_reference", "compaction")
 
 
 class ReasoningField(Struct):
@@ -82,13 +85,14 @@ def parse_request(body: Json) -> ChatRequest:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     fields = convert(body, Body, "")
-    tools = _offered(fields)
+    messages = _parse_messages(body, fields)
+    tools = _offered(fields, messages)
     callable_tools = any(tool.raw is None for tool in tools)
     stream = bool(fields.stream)
     logprobs = "message.output_text.logprobs" in (fields.include or ())
     return ChatRequest(
         model=fields.model,
-        messages=_parse_messages(body, fields),
+        messages=messages,
         stream=stream,
         include_usage=stream,
         max_tokens=fields.max_output_tokens,
@@ -122,8 +126,8 @@ def _parse_messages(body: Json, fields: Body) -> list[Message]:
     return messages + parse_items(fields.input or [])
 
 
-def _offered(fields: Body) -> list[Tool]:
-    tools = parse_tools(fields.tools or [])
+def _offered(fields: Body, messages: list[Message]) -> list[Tool]:
+    tools = parse_tools(fields.tools or []) + parse_tools(additional_tools(messages), "input")
     allowed = allowed_names(fields.tool_choice)
     return tools if allowed is None else [tool for tool in tools if tool.raw is not None or tool.name in allowed]
 
@@ -160,8 +164,9 @@ def require_no_stored_state(chat: ChatRequest) -> None:
             raise InvalidRequest(f"{name}: this model's provider cannot look it up.", param=name, fix=fix)
     for message in chat.messages:
         for part in message.parts:
-            if getattr(part, "block", {}).get("type") == "item_reference":
-                raise InvalidRequest("input: an item_reference cannot be looked up here.", param="input", fix=fix)
+            if isinstance(part, Opaque) and part.block.get("type") in SEALED_ITEMS:
+                problem = f"input: this model's provider cannot read an item of type {part.block['type']}."
+                raise InvalidRequest(problem, param="input", fix=fix)
 
 
 def build_request(chat: ChatRequest) -> Json:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from chittycan.chat import ChatRequest, Json, Tool, ToolCall, ToolChoice
+from chittycan.chat import ChatRequest, Json, Message, Opaque, Tool, ToolCall, ToolChoice
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_responses.own import NAME, convert, keep
 from chittycan.errors import InvalidRequest
@@ -90,9 +90,16 @@ def origins(request: ChatRequest | None) -> dict[str, Origin]:
     if request is None or request.origin != NAME:
         return {}
     found: dict[str, Origin] = {}
-    for raw in request.extra.get("tools") or []:
+    for raw in [*request.extra.get("tools", []), *additional_tools(request.messages)]:
         _note_origin(raw, None, found)
     return found
+
+
+def additional_tools(messages: list[Message]) -> list[Json]:
+    """The tools that a caller declares inside the conversation, in items of type `additional_tools`."""
+    blocks = [part.block for message in messages for part in message.parts if isinstance(part, Opaque)]
+    lists = [block.get("tools") for block in blocks if block.get("type") == "additional_tools"]
+    return [tool for tools in lists if isinstance(tools, list) for tool in tools if isinstance(tool, dict)]
 
 
 def _note_origin(raw: Json, namespace: str | None, found: dict[str, Origin]) -> None:
@@ -106,8 +113,8 @@ def _note_origin(raw: Json, namespace: str | None, found: dict[str, Origin]) -> 
 
 def build_tools(chat: ChatRequest) -> list[Json]:
     """Our caller's own list as it came; else functions. `strict` is spelled out, as leaving it out means true here."""
-    if chat.origin == NAME and "tools" in chat.extra:
-        tools: list[Json] = chat.extra["tools"]
+    if chat.origin == NAME:
+        tools: list[Json] = chat.extra.get("tools", [])
         return tools
     return [_build_function(tool) for tool in chat.tools if tool.raw is None]
 
