@@ -8,6 +8,7 @@ an optional `request` for `build_response` and
 
 from collections.abc import Mapping
 
+from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_responses.errors import build_error, parse_error
 from chittycan.dialects.openai_responses.items import stored_items
 from chittycan.dialects.openai_responses.own import NAME, holds_foreign_reasoning
@@ -31,6 +32,7 @@ __all__ = [
     "stored_items",
     "stream_builder",
     "stream_parser",
+    "wire_names",
 ]
 
 

@@ -20,6 +20,7 @@ from chittycan.errors import (
     UpstreamRefused,
 )
 
+LONGEST_MESSAGE = 2000  # characters kept of what a provider says
 # The HTTP status that an error would have had, by its `code` or else its `type`.
 STATUS = {
     "insufficient_quota": 429,
@@ -68,7 +69,7 @@ def parse_error(status: int, body: bytes) -> Failed:
         value = None
     error = value.get("error", value) if isinstance(value, dict) else value
     if isinstance(error, str):
-        return Failed(status, None, None, redact(error))
+        return Failed(status, None, None, redact(error)[:LONGEST_MESSAGE])
     if not isinstance(error, dict):
         return Failed(status, None, None, f"The provider answered with status {status}.")
     failed = failed_from(error)
@@ -83,7 +84,9 @@ def failed_from(error: Json) -> Failed:
     message = error.get("message") or error.get("detail")
     if kind == "error":  # the flat form of the event has its own name in `type`
         kind = None
-    return Failed(_status(code, kind), kind, code, redact(message) if isinstance(message, str) else "")
+    return Failed(
+        _status(code, kind), kind, code, redact(message)[:LONGEST_MESSAGE] if isinstance(message, str) else ""
+    )
 
 
 def _word(value: Any) -> str | None:
