@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_chat.errors import build_error, parse_error
-from chittycan.dialects.openai_chat.messages import wire_names
 from chittycan.dialects.openai_chat.request import build_request, parse_request
 from chittycan.dialects.openai_chat.response import build_response, parse_response
 from chittycan.dialects.openai_chat.stream import stream_builder, stream_parser

@@ -4,8 +4,6 @@ Source: OpenAI API reference, "Create chat completion", request body `messages`;
 `reasoning_content`, OpenRouter's `reasoning_details` and `cache_control`, Google's `extra_content`.
 """
 
-import hashlib
-import re
 from typing import Any
 
 from chittycan.chat import (
@@ -19,10 +17,10 @@ from chittycan.chat import (
     Refusal,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolResult,
 )
+from chittycan.dialects.names import wire_name
 from chittycan.dialects.wire import field, required, wrong
 from chittycan.errors import InvalidRequest
 
@@ -31,7 +29,6 @@ MESSAGE_FIELDS = frozenset(
     | {"reasoning_content", "reasoning"}
 )
 SIGNED_BY = {"anthropic-claude-v1": "anthropic", "google-gemini-v1": "gemini"}  # OpenRouter's names of formats
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")  # what OpenAI allows as the name of a function
 FORMAT_OF = {signer: name for name, signer in SIGNED_BY.items()}
 
 
@@ -358,19 +355,6 @@ def build_call(call: ToolCall, name: str) -> Json:
     """One entry of `tool_calls`."""
     built: Json = {"id": call.id, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
     return built | google_extra(call.extra)
-
-
-def wire_name(name: str) -> str:
-    """`name` as OpenAI accepts it: one that is too long or has other characters ends in a digest of the original."""
-    if _NAME.fullmatch(name):
-        return name
-    digest = hashlib.blake2b(name.encode(), digest_size=5).hexdigest()
-    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:53] + "_" + digest
-
-
-def wire_names(tools: list[Tool]) -> dict[str, str]:
-    """Original name of every tool whose name had to change, by the name on the wire."""
-    return {wire_name(tool.name): tool.name for tool in tools if not _NAME.fullmatch(tool.name)}
 
 
 def google_extra(extra: Json | None) -> Json:

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from chittycan.chat import ChatRequest, Json, Reasoning, ResponseFormat, Tool, ToolChoice
-from chittycan.dialects.openai_chat.messages import MessageWriter, parse_messages, wire_name
+from chittycan.dialects.names import wire_name
+from chittycan.dialects.openai_chat.messages import MessageWriter, parse_messages
 from chittycan.dialects.wire import field, number, required, wrong
 from chittycan.errors import InvalidRequest
 

@@ -212,7 +212,8 @@ def build_message(parts: list[Part]) -> Json:
     thoughts = [part for part in parts if isinstance(part, Thinking)]
     if any(thought.text for thought in thoughts):
         message["reasoning_content"] = "".join(thought.text for thought in thoughts)
-    details = [build_detail(thought) for thought in thoughts if thought.signer in FORMAT_OF]
+    sealed = [thought for thought in thoughts if thought.signature is not None or thought.redacted is not None]
+    details = [build_detail(thought) for thought in sealed if thought.signer in FORMAT_OF]
     if details:
         message["reasoning_details"] = details
     calls = [build_call(part, part.name) for part in parts if isinstance(part, ToolCall)]
