@@ -9,7 +9,9 @@ from chittycan.dialects.anthropic_messages.errors import build_error, parse_erro
 from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.request import build_request, parse_request
 from chittycan.dialects.anthropic_messages.response import build_response, parse_response
-from chittycan.dialects.anthropic_messages.stream import StreamBuilder, StreamParser
+from chittycan.dialects.anthropic_messages.stream import StreamParser
+from chittycan.dialects.anthropic_messages.stream_builder import StreamBuilder
+from chittycan.dialects.names import wire_names
 
 VERSION = "2023-06-01"
 name = "anthropic"
@@ -46,4 +48,5 @@ __all__ = [
     "path",
     "stream_builder",
     "stream_parser",
+    "wire_names",
 ]

@@ -173,7 +173,7 @@ def build_request(chat: ChatRequest) -> Json:
     """The body for Anthropic (or whoever serves its API). `chat.model` is the provider's own name of the model.
 
     Raises `InvalidRequest` for what the API cannot express. Tool names that it does not take are replaced:
-    `names.renamed(chat)` says by what.
+    `wire_names(chat.tools)` says by what.
     """
     _refuse(chat)
     model = traits(chat.model)

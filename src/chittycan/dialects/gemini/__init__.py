@@ -11,6 +11,7 @@ from chittycan.dialects.gemini.errors import parse_error
 from chittycan.dialects.gemini.request import build_request
 from chittycan.dialects.gemini.response import parse_response
 from chittycan.dialects.gemini.stream import StreamParser
+from chittycan.dialects.names import wire_names
 
 name = "gemini"
 
@@ -30,4 +31,13 @@ def auth_headers(secret: str) -> Mapping[str, str]:
     return {"x-goog-api-key": secret}
 
 
-__all__ = ["auth_headers", "build_request", "name", "parse_error", "parse_response", "path", "stream_parser"]
+__all__ = [
+    "auth_headers",
+    "build_request",
+    "name",
+    "parse_error",
+    "parse_response",
+    "path",
+    "stream_parser",
+    "wire_names",
+]

@@ -1,16 +1,15 @@
 """Thought signatures: how they travel inside neutral values, and back into the part that they belong to.
 
 Gemini signs the part that it wrote after thinking, most often a function call, and from version 3 on refuses a call
-that comes back without. A neutral call carries its signature in `extra`, in the place where Google's OpenAI endpoint
-puts it (`google.thought_signature`), for clients that return what they do not know. For all others the same signature
-goes ahead as a thinking block of ours without text, which clients of the Anthropic and Responses APIs replay as they
-must; its first letter says what was signed. Source: ai.google.dev, thought signatures.
+that comes back without. A neutral call carries its signature in `extra`, for clients that return what they do not
+know. For all others the same signature goes ahead as a thinking block of ours without text, which clients of the
+Anthropic and Responses APIs replay as they must; its first letter says what was signed.
+Source: ai.google.dev, thought signatures.
 """
 
 from chittycan.chat import Json, Thinking
 
 NAME = "gemini"
-VENDOR = "google"
 CALL, TEXT = "c:", "t:"
 # The documented stand-in for a call that no Gemini of this conversation made (it came from another vendor's model).
 UNSIGNED = "skip_thought_signature_validator"
@@ -19,12 +18,11 @@ MADE_UP = "call_gm_"
 
 
 def call_extra(signature: str | None) -> Json | None:
-    return {VENDOR: {"thought_signature": signature}} if signature else None
+    return {"thoughtSignature": signature} if signature else None
 
 
 def call_signature(extra: Json | None) -> str | None:
-    place = extra.get(VENDOR) if extra else None
-    signature = place.get("thought_signature") if isinstance(place, dict) else None
+    signature = extra.get("thoughtSignature") if extra else None
     return signature if isinstance(signature, str) else None
 
 

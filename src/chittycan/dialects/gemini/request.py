@@ -25,7 +25,7 @@ INT32 = 0x7FFF_FFFF
 def build_request(chat: ChatRequest) -> Json:
     """The body. The model and whether to stream are in the path. Raises `InvalidRequest` naming the field.
 
-    Tool names that the API does not take are replaced: `names.renamed(chat)` says by what.
+    Tool names that the API does not take are replaced: `wire_names(chat.tools)` says by what.
     """
     _refuse(chat)
     model = traits(chat.model)
