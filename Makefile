@@ -1,0 +1,40 @@
+# Everything a clone needs: Python 3.11 or later with pip, git and make.
+# `make demo` shows the program at work with no key; `make test` passes the tests.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench setup setup-dev model clean
+
+help: ## what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: setup model ## a real model on this machine answers, and reads a law office's morning mail
+	@$(PY) tools/demo.py
+
+test: setup-dev model ## lint, types and tests
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+bench: setup-dev ## the race against other gateways; BENCH=--quick for a short one
+	$(PY) -m bench.install $(BENCH)
+	$(PY) -m bench.startup $(BENCH)
+	$(PY) -m bench.memory $(BENCH)
+	$(PY) -m bench.run $(BENCH)
+
+setup: ## the environment .venv with all that `can` needs
+	@$(PYTHON) tools/environment.py local
+
+setup-dev:
+	@$(PYTHON) tools/environment.py dev
+
+model: ## the embedded model's file, fetched once into the user's cache
+	@$(PY) -m chittycan.providers.model_files >/dev/null
+
+clean: ## forget the environment and all that was built (not the model)
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist bench/envs
