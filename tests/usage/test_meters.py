@@ -83,6 +83,16 @@ async def test_what_a_call_cost_beyond_its_reservation_is_charged(
         await other.refill([budget(1)], DIME, 0)
 
 
+async def test_a_call_that_reserved_nothing_is_charged_what_it_cost(
+    database: Database, meters: Meters, clock: FakeClock
+) -> None:
+    reservation = await meters.refill([budget(1)], 0, 0)
+    meters.settle(reservation, USD, 0)
+    await quiet(meters, clock)
+    assert await meters.standing(budget(1)) == (USD, 0)
+    assert await admitted(Meters(database, clock), [budget(1)], calls=1) == 0
+
+
 async def test_a_refusal_names_the_budget_its_cap_and_its_reset(meters: Meters, clock: FakeClock) -> None:
     await admitted(meters, [budget(1)], calls=10)
     with pytest.raises(BudgetExceeded) as refused:

@@ -70,10 +70,16 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 def create(connection: Connection, draft: Draft) -> Draft:
-    """Store a draft; where one with its `idempotency_key` exists, that one is given back unchanged."""
+    """Store a draft; one with its `idempotency_key` that nobody has approved yet gets the new text instead.
+
+    Gives back what is stored: unchanged where the older one is past the state `draft`.
+    """
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(drafts).values(asdict(draft)).on_conflict_do_nothing(index_elements=["idempotency_key"])
-    connection.execute(statement)
+    new = insert(drafts).values(asdict(draft))
+    text = {name: new.excluded[name] for name in ("subject", "body", "template", "warnings", "by_model", "changed")}
+    connection.execute(
+        new.on_conflict_do_update(index_elements=["idempotency_key"], set_=text, where=drafts.c.state == "draft")
+    )
     same = drafts.c.idempotency_key == draft.idempotency_key
     return _draft(connection.execute(select(drafts).where(same)).one())
 

@@ -155,8 +155,8 @@ class Meters:
         """Of the cap's current window: what was spent, and what processes hold beyond that. Spending is seen
         with a delay of up to `RENEW_SECONDS`."""
         now = self._clock.now()
-        start, _ = window(cap.period, now)
-        return await self._database.read(rows.standing, cap.scope, cap.unit, cap.period, start, now)
+        meter = Meter(cap.scope, cap.unit, cap.period, *window(cap.period, now))
+        return await self._database.read(rows.standing, meter, now)
 
     async def run(self) -> None:
         """Renew and give back until cancelled, then give everything back."""
