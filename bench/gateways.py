@@ -108,6 +108,11 @@ class Gateway:
         assert self.process is not None
         return sum(_rss(pid) for pid in _tree(self.process.pid))
 
+    def processor_seconds(self) -> float:
+        """Processor time that the process and its children have used so far (user and system)."""
+        assert self.process is not None
+        return sum(_processor_seconds(pid) for pid in _tree(self.process.pid))
+
     def _answers(self) -> bool:
         url = f"http://127.0.0.1:{self.port}{self.ready_path or '/'}"
         try:
@@ -126,6 +131,14 @@ def _rss(pid: int) -> float:
         return 0.0
     line = next((each for each in text.splitlines() if each.startswith("VmRSS")), "VmRSS: 0 kB")
     return int(line.split()[1]) / 1024
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _tree(pid: int) -> Iterable[int]:
@@ -166,6 +179,9 @@ class Direct(Gateway):
         return 0.0
 
     def resident(self) -> float:
+        return 0.0
+
+    def processor_seconds(self) -> float:
         return 0.0
 
 

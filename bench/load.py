@@ -54,6 +54,7 @@ class Measured:
     first_tokens: list[float] = field(default_factory=list)
     errors: int = 0
     late: int = 0  # open loop: requests that were due but never answered in time
+    processor: float = 0.0  # seconds of processor time that the gateway used
 
     @property
     def rate(self) -> float:
@@ -73,6 +74,7 @@ class Measured:
             "p99_ms": round(self.percentile(0.99) * 1e3, 4),
             "p999_ms": round(self.percentile(0.999) * 1e3, 4),
             "first_token_p50_ms": round(firsts[len(firsts) // 2] * 1e3, 4) if firsts else 0.0,
+            "processor_us": round(self.processor / max(1, len(self.latencies)) * 1e6, 1),
             "errors": self.errors,
             "late": self.late,
         }

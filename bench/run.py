@@ -2,7 +2,8 @@
 
 `python -m bench.run [--quick] [--only a,b] [--cases unary-32,…]`. Prints the machine, the versions, the
 medians over the rounds, ratios within the same round, and which targets hold; writes all raw numbers to
-`bench/results/`. A run in which our ledger lacks a row per request does not count.
+`bench/results/`. "CPU µs" is the gateway's own processor time per answer: of all columns it suffers least
+from whatever else the machine is doing. A run in which our ledger lacks a row per request does not count.
 """
 
 import argparse
@@ -96,12 +97,16 @@ async def run_case(gateway: Gateway, case: Case, seconds: float) -> Measured:
     target = gateway.target(stream=case.stream, cross=case.cross)
     gc.collect()
     gc.disable()
+    before = gateway.processor_seconds()
     try:
         if case.rate:
-            return await open_loop(target, case.rate, seconds, case.connections)
-        return await closed_loop(target, case.connections, seconds)
+            measured = await open_loop(target, case.rate, seconds, case.connections)
+        else:
+            measured = await closed_loop(target, case.connections, seconds)
     finally:
         gc.enable()
+    measured.processor = gateway.processor_seconds() - before
+    return measured
 
 
 def takes_part(gateway: Gateway, case: Case) -> bool:
@@ -140,7 +145,7 @@ def _line(results: Rounds, case: Case, gateways: list[Gateway], *, last: bool = 
 
 def table(results: Rounds, cases: list[Case], gateways: list[Gateway]) -> str:
     """Medians over the rounds, as Markdown."""
-    columns = ["case", "gateway", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "first token ms", "errors"]
+    columns = ["case", "gateway", "answers/s", "p50 ms", "p99 ms", "p99.9 ms", "first token ms", "CPU µs", "errors"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for case in cases:
         for gateway in gateways:
@@ -148,11 +153,11 @@ def table(results: Rounds, cases: list[Case], gateways: list[Gateway]) -> str:
             if runs:
                 middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
                 errors = sum(run["errors"] + run["late"] for run in runs)
-                first = f"{middle['first_token_p50_ms']:.3f}" if case.stream else "-"
-                lines.append(
-                    f"| {case.name} | {gateway.name} | {middle['rate']:,.0f} | {middle['p50_ms']:.3f} | "
-                    f"{middle['p99_ms']:.3f} | {middle['p999_ms']:.3f} | {first} | {errors} |"
-                )
+                cells = [case.name, gateway.name, f"{middle['rate']:,.0f}"]
+                cells += [f"{middle[key]:.3f}" for key in ("p50_ms", "p99_ms", "p999_ms")]
+                cells.append(f"{middle['first_token_p50_ms']:.3f}" if case.stream else "-")
+                cells += [f"{middle['processor_us']:,.0f}", f"{errors:g}"]
+                lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
