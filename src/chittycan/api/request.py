@@ -1,60 +1,25 @@
-"""Reading a request: its body within limits, and what the caller asks of us beyond the model."""
+"""Reading a request: its body as strict JSON, and what the caller asks of us beyond the model."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
+from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.dialects.wire import read_json
-from chittycan.errors import Cancelled, InvalidRequest, RequestTooLarge
+from chittycan.errors import InvalidRequest
 from chittycan.gateway.call import NO_OPTIONS, Options
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-BODY_LIMIT = 100 << 20  # bytes: a 50 MB image as base64, with room
-BODY_SECONDS = 60.0  # for the whole body to arrive
-OFF_LOOP = 256 << 10  # larger bodies are parsed on a thread
+OFF_LOOP = 256 << 10  # bytes; larger bodies are parsed on a thread
 
 PREFIX = b"x-chitty-"
 OPTION_NAMES = ("kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache")
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The whole body. Raises RequestTooLarge, InvalidRequest (too slow, encoded) or Cancelled."""
-    length = headers.get(b"content-length")
-    if length is not None and length.isdigit() and int(length) > BODY_LIMIT:
-        raise RequestTooLarge(f"The body is larger than {BODY_LIMIT >> 20} MB.")
-    if headers.get(b"content-encoding", b"identity") != b"identity":
-        raise InvalidRequest(
-            "A compressed request body is not read here.", param="Content-Encoding", fix="Send it plain."
-        )
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise Cancelled("The client left.")
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks, size = [body], len(body)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while message.get("more_body"):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise Cancelled("The client left.")
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > BODY_LIMIT:
-                    raise RequestTooLarge(f"The body is larger than {BODY_LIMIT >> 20} MB.")
-    except TimeoutError:
-        raise InvalidRequest(f"The body did not arrive within {BODY_SECONDS:.0f} s.", code="request_timeout") from None
-    return b"".join(chunks)
-
-
-async def parse_body(body: bytes) -> Json:
+async def parse_body(headers: Mapping[bytes, bytes], body: bytes) -> Json:
     """Strict JSON. Raises InvalidRequest."""
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise InvalidRequest("A compressed body is not read here.", param="Content-Encoding", fix="Send it plain.")
     if len(body) <= OFF_LOOP:
         return read_json(body)
     return await asyncio.get_running_loop().run_in_executor(None, read_json, body)
@@ -91,6 +56,11 @@ def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
         timeout=_number(given, "timeout"),
         cache=_flag(given, "cache"),
     )
+
+
+def keeps_answering(key: Key | None, headers: Mapping[bytes, bytes]) -> bool:
+    """This machine's own `can` may ask that a named model's chain end with the default chain, as it does in process."""
+    return key is not None and key.admin and headers.get(b"x-chitty-keep-answering") == b"true"
 
 
 def _text(given: dict[str, tuple[str, Any]], key: str) -> str | None:

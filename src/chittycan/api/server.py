@@ -1,23 +1,19 @@
 """Runs the HTTP front door until it is told to stop, and then lets streams in flight finish."""
 
 import asyncio
-import contextlib
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
-
-import uvicorn
 
 from chittycan.api.app import App
 from chittycan.api.guard import is_loopback
-from chittycan.api.protocol import LimitedProtocol
+from chittycan.api.http import HttpServer
 from chittycan.app import Network
 from chittycan.errors import Unavailable, UsageError
 
 GRACE_SECONDS = 20.0  # for streams in flight when the server is stopped
-KEEP_ALIVE_SECONDS = 75
 
 
 def listen(host: str, port: int, shared: bool = False) -> socket.socket:
@@ -47,53 +43,38 @@ def check_bind(network: Network, host: str) -> None:
         )
 
 
-class Server(uvicorn.Server):
-    """uvicorn without its own logging and signal handling."""
-
-    def __init__(self, network: Network, grace: float = GRACE_SECONDS) -> None:
-        config = uvicorn.Config(
-            App(network), http=LimitedProtocol, ws="none", loop="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, date_header=False, timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=int(grace), backlog=2048,
-        )  # fmt: skip
-        super().__init__(config)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield  # `serve` below takes the signals
-
-    def stop(self) -> None:
-        self.should_exit = True
-
-
-async def serve(network: Network, listener: socket.socket, ready: Any = None) -> None:
+async def serve(network: Network, listener: socket.socket, ready: Callable[[str, int], None] | None = None) -> None:
     """Serves on `listener` until SIGINT or SIGTERM; a second signal does not wait for streams.
 
-    `ready` is called with the bound (host, port) once connections are accepted.
+    `ready` is called with the bound host and port once connections are accepted.
     """
-    server = Server(network)
     loop = asyncio.get_running_loop()
+    server = HttpServer(App(network))
+    asked, insisted = asyncio.Event(), asyncio.Event()
 
-    def asked_to_stop() -> None:
-        if server.should_exit:
-            server.force_exit = True
-        server.stop()
+    def stop() -> None:
+        (insisted if asked.is_set() else asked).set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, asked_to_stop)
-    serving = loop.create_task(server.serve([listener]))
-    while not server.started and not serving.done():  # uvicorn has no event for it
-        await asyncio.sleep(0.005)  # noqa: ASYNC110
-    if ready is not None and not serving.done():
-        ready(*listener.getsockname()[:2])
+        loop.add_signal_handler(number, stop)
     try:
-        await serving
+        await server.listen(listener)
+        if ready is not None:
+            ready(*listener.getsockname()[:2])
+        await asked.wait()
+        closing = loop.create_task(server.close(GRACE_SECONDS))
+        impatient = loop.create_task(insisted.wait())
+        await asyncio.wait((closing, impatient), return_when=asyncio.FIRST_COMPLETED)
+        impatient.cancel()
+        if not closing.done():
+            closing.cancel()
+            await server.close(0)
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
 
 
-def run_loop(main: Any) -> Any:
+def run_loop(main: Coroutine[Any, Any, Any]) -> Any:
     """Runs a coroutine on uvloop where it exists."""
     if sys.platform == "win32":
         return asyncio.run(main)

@@ -1,0 +1,324 @@
+"""The HTTP/1.1 server of the front doors: an asyncio protocol on httptools, one task per request.
+
+A handler gets the whole request and answers through a `Responder`; when the client leaves, the handler's task is
+cancelled at once. Limits come before handlers: size and time of headers and of bodies.
+Why not a library: docs/decisions/0004-own-server-protocol.md. Framing follows RFC 9112; the parsing is llhttp's.
+"""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
+
+import httptools
+
+HEADER_BYTES = 64 << 10
+HEADER_COUNT = 128
+BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
+PIPELINED = 16  # requests waiting on one connection before it is not read any further
+REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte
+IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load balancers
+SWEEP_SECONDS = 1.0
+
+Headers = Iterable[tuple[bytes, bytes]]
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
+STATUS_LINES[529] = b"HTTP/1.1 529 Overloaded\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Request:
+    """One whole request. Header names are lower case; of repeated headers the last counts, except Host."""
+
+    __slots__ = ("body", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
+
+    def __init__(self, client: tuple[str, int] | None) -> None:
+        self.client = client
+        self.method = ""
+        self.raw_path = b""
+        self.path = ""
+        self.query = b""
+        self.headers: dict[bytes, bytes] = {}
+        self.body = b""
+        self.keep_alive = True
+
+
+class Responder:
+    """The answer to one request: `whole`, or `start`, any number of `chunk`s and `end`."""
+
+    __slots__ = ("_chunked", "_connection", "_request", "finished", "started")
+
+    def __init__(self, connection: "Connection", request: Request) -> None:
+        self._connection, self._request = connection, request
+        self.started = self.finished = False
+        self._chunked = True
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Head and body in one write."""
+        head = self._head(status, headers) + b"content-length: %d\r\n\r\n" % len(body)
+        self.started = True
+        self._connection.write(head if self._request.method == "HEAD" else head + body)
+        self._finish()
+
+    def start(self, status: int, headers: Headers, *, length: bool = False) -> None:
+        """The head of an answer that is sent in pieces; `length`: the headers name its length themselves."""
+        self.started = True
+        self._chunked = not length and self._request.keep_alive
+        head = self._head(status, headers)
+        self._connection.write(head + (b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"))
+
+    async def chunk(self, data: bytes) -> None:
+        """Sends a piece; waits while the client reads too slowly."""
+        if data and self._request.method != "HEAD":
+            self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._connection.paused:
+            await self._connection.drained()
+
+    def end(self) -> None:
+        if self._chunked and self._request.method != "HEAD":
+            self._connection.write(LAST_CHUNK)
+        self._finish()
+
+    def _head(self, status: int, headers: Headers) -> bytes:
+        lines = [STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\n".encode()]
+        lines += [b"%b: %b\r\n" % header for header in headers]
+        if not self._request.keep_alive:
+            lines.append(b"connection: close\r\n")
+        return b"".join(lines)
+
+    def _finish(self) -> None:
+        self.finished = True
+        self._connection.answered()
+
+
+Handler = Callable[[Request, Responder], Awaitable[None]]
+
+
+class Connection(asyncio.Protocol):
+    """One client connection: requests are answered in the order in which they came."""
+
+    __slots__ = (
+        "_busy", "_drain", "_host_seen", "_parser", "_request", "_server", "_size", "_task", "_url", "_waiting", "client",
+        "deadline", "paused", "transport",
+    )  # fmt: skip
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self.transport: asyncio.Transport | None = None
+        self.client: tuple[str, int] | None = None
+        self.deadline = float("inf")
+        self.paused = False
+        self._drain: asyncio.Future[None] | None = None
+        self._waiting: deque[Request] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._busy = False
+        self._parser = httptools.HttpRequestParser(self)
+        self._url, self._size, self._host_seen = b"", 0, False
+        self._request = Request(None)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self.client = (str(peer[0]), int(peer[1])) if isinstance(peer, tuple) else None
+        self._server.connections.add(self)
+        self.deadline = self._server.loop.time() + REQUEST_SECONDS
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.refuse(400, "Upgrades are not supported.")
+        except httptools.HttpParserError:
+            self.refuse(400, "This is not HTTP/1.1.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._waiting.clear()
+        self.transport = None
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+        if self._task is not None and self._busy:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self.paused = True
+        self._drain = self._server.loop.create_future()
+
+    def resume_writing(self) -> None:
+        self.paused = False
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+
+    async def drained(self) -> None:
+        if self._drain is not None:
+            await self._drain
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._request = Request(self.client)
+        self._url, self._size, self._host_seen = b"", 0, False
+        if not self._busy:
+            self.deadline = self._server.loop.time() + REQUEST_SECONDS
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count(len(url), HEADER_BYTES, 431)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        headers = self._request.headers
+        self._count(len(name) + len(value), HEADER_BYTES, 431)
+        if name == b"host":
+            if self._host_seen:
+                self.refuse(400, "There is more than one Host header.")
+            self._host_seen = True
+        headers[name] = value
+        if len(headers) > HEADER_COUNT:
+            self.refuse(431, "There are too many headers.")
+
+    def on_headers_complete(self) -> None:
+        request = self._request
+        request.method = self._parser.get_method().decode("ascii")
+        request.keep_alive = self._parser.should_keep_alive()
+        path, _, query = self._url.partition(b"?")
+        request.raw_path, request.query = path, query
+        request.path = path.decode("latin-1")
+        self._size = 0
+        length = request.headers.get(b"content-length", b"0")
+        if length.isdigit() and int(length) > BODY_BYTES:
+            self.refuse(413, f"The body is larger than {BODY_BYTES >> 20} MB.")
+        elif request.headers.get(b"expect", b"").lower() == b"100-continue":
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        request = self._request
+        self._count(len(body), BODY_BYTES, 413)
+        if not request.body:
+            request.body = body
+        elif isinstance(request.body, bytearray):
+            request.body += body
+        else:
+            request.body = bytearray(request.body) + body  # type: ignore[assignment]
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        if self.transport is None or self.transport.is_closing():
+            return
+        if isinstance(request.body, bytearray):
+            request.body = bytes(request.body)
+        if self._busy:
+            self._waiting.append(request)
+            if len(self._waiting) >= PIPELINED:
+                self.transport.pause_reading()
+            return
+        self._serve(request)
+
+    # answering
+
+    def _serve(self, request: Request) -> None:
+        self._busy = True
+        self.deadline = float("inf")
+        self._task = self._server.loop.create_task(self._server.answer(request, Responder(self, request)))
+
+    def write(self, data: bytes) -> None:
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def answered(self) -> None:
+        """The current request has its whole answer: on with the next, or wait for it."""
+        self._busy = False
+        transport = self.transport
+        if transport is None:
+            return
+        if not self._request_kept_alive() or self._server.closing:
+            transport.close()
+            return
+        if self._waiting:
+            request = self._waiting.popleft()
+            transport.resume_reading()
+            self._serve(request)
+            return
+        self.deadline = self._server.loop.time() + IDLE_SECONDS
+
+    def _request_kept_alive(self) -> bool:
+        return self._parser.should_keep_alive() or bool(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        return self._busy
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answers what never became a request, and closes."""
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
+        head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
+        if not self._busy:
+            transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        transport.close()
+
+    def abort(self) -> None:
+        """A handler failed after it had begun to answer: the client must see a cut, not an end."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _count(self, size: int, limit: int, status: int) -> None:
+        self._size += size
+        if self._size > limit:
+            what = "body is" if status == 413 else "headers are"
+            self.refuse(status, f"The {what} too large.")
+
+
+class HttpServer:
+    """Listens until `close`. `handler` must answer every request; what it raises is a bug and cuts the connection."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._handler = handler
+        self._servers: list[asyncio.Server] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self.connections: set[Connection] = set()
+        self.closing = False
+        self.loop = asyncio.get_running_loop()
+
+    async def listen(self, listener: socket.socket) -> None:
+        self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=listener, backlog=2048))
+        self._sweep()
+
+    async def answer(self, request: Request, responder: Responder) -> None:
+        try:
+            await self._handler(request, responder)
+        except asyncio.CancelledError:
+            pass  # the client left, or the server ends
+        finally:
+            if not responder.finished:
+                responder._connection.abort()
+
+    async def close(self, grace: float) -> None:
+        """Accepts nothing more, lets answers in flight finish for `grace` seconds, then cuts."""
+        self.closing = True
+        for server in self._servers:
+            server.close()
+        until = self.loop.time() + grace
+        for connection in list(self.connections):
+            if not connection.busy and connection.transport is not None:
+                connection.transport.close()
+        while self.connections and self.loop.time() < until:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.abort()
+        await asyncio.sleep(0)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def _sweep(self) -> None:
+        """Ends connections that are idle, or whose request takes too long to arrive."""
+        now = self.loop.time()
+        for connection in list(self.connections):
+            if connection.deadline < now and connection.transport is not None:
+                connection.transport.close()
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
