@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from typing import Any
 
 from bench import upstream
@@ -25,7 +24,7 @@ async def idle(gateway: Gateway) -> float:
 
 
 async def over_requests(gateway: Gateway, requests: int) -> list[float]:
-    """MB after each tenth of `requests`, half of them streamed where there are few."""
+    """MB after each tenth of `requests`."""
     seen = []
     for _ in range(STEPS):
         measured = await closed_loop(gateway.target(), 32, 600, limit=requests // STEPS)
@@ -45,8 +44,7 @@ async def main(quick: bool) -> int:
     for kind in (ChittyCan, AllInOne, Rolter):
         gateway = kind(free_port(), port)
         try:
-            resting = await idle(gateway)
-            result["idle_mb"][gateway.name] = round(resting, 1)
+            resting = result["idle_mb"][gateway.name] = round(await idle(gateway), 1)
             print(f"{gateway.name}: {resting:.1f} MB idle", flush=True)
             if gateway.name in IDLE_MB:
                 text = f"{gateway.name} idle ≤ {IDLE_MB[gateway.name]:.0f} MB"
@@ -73,5 +71,4 @@ if __name__ == "__main__":
 
     parser = argparse.ArgumentParser(prog="python -m bench.memory", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="5,000 requests instead of 200,000")
-    begun = time.perf_counter()
     sys.exit(uvloop.run(main(parser.parse_args().quick)))
