@@ -117,9 +117,10 @@ async def test_a_batch_that_was_already_written_is_not_doubled(database: Databas
 
 async def test_a_row_that_cannot_be_stored_does_not_hold_up_the_others(database: Database, clock: FakeClock) -> None:
     ledger = Ledger(database, clock)
-    ledger.note(attempt(1))
-    ledger.note(attempt(2, session="\ud800"))  # a lone surrogate is no text
-    ledger.note(attempt(3))
+    for number in range(100):
+        # A lone surrogate is no text.
+        ledger.note(attempt(number, session="\ud800" if number in (0, 63) else "s"))
     await ledger.flush()
-    assert (ledger.written, ledger.rejected, ledger.pending) == (2, 1, 0)
-    assert {each.request_id for each in await Queries(database, clock).recent()} == {"req_1", "req_3"}
+    assert (ledger.written, ledger.rejected, ledger.pending) == (98, 2, 0)
+    found = {each.request_id for each in await Queries(database, clock).recent(200)}
+    assert found == {f"req_{number}" for number in range(100)} - {"req_0", "req_63"}

@@ -22,7 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # How long SQLite waits for another process's transaction. Ours last milliseconds; a migration may last seconds.
-BUSY_MS = 10_000
+BUSY_MS = 5_000
 # Seconds before each further try of a transaction that the database rolled back because of another one.
 RETRY_DELAYS = (0.02, 0.1, 0.4)
 # Postgres: serialization failure, deadlock, lock not available. Nothing of such a transaction has happened.

@@ -114,23 +114,18 @@ class Ledger:
             await self._database.run(rows.insert, batch)
         except ChittyError:
             raise
-        except Exception:
-            # One row that the database will never take must not hold up the others.
-            log.exception("a batch of the ledger was refused; writing its rows one by one")
-            await self._write_singly(batch)
+        except Exception as error:
+            # One row that the database will never take (odd characters in a session's name) must not hold up the
+            # others: halve until it stands alone.
+            if len(batch) == 1:
+                self.rejected += 1
+                log.warning("the ledger refused a row of request %s: %s", batch[0].request_id, type(error).__name__)
+                return
+            middle = len(batch) // 2
+            await self._write(batch[:middle])
+            await self._write(batch[middle:])
         else:
             self.written += len(batch)
-
-    async def _write_singly(self, batch: list[Attempt]) -> None:
-        for attempt in batch:
-            try:
-                await self._database.run(rows.insert, [attempt])
-            except ChittyError:
-                raise
-            except Exception:
-                self.rejected += 1
-            else:
-                self.written += 1
 
     async def _flush_or_keep(self) -> None:
         try:
