@@ -12,15 +12,15 @@ from chittycan.errors import AllFailed, InvalidRequest
 
 def test_echo_puts_the_prompt_before_every_choice() -> None:
     chat = openai_completions.parse_request({"model": "m", "prompt": "Once", "echo": True})
-    echo = openai_completions.echo_of(chat)
     other = {"message": {"content": " more"}, "finish_reason": "length"}
     response = ChatResponse("r", "m", [Text(" upon")], "stop", extra={"openai": {"choices": [other]}})
-    built = openai_completions.build_response(response, echo)
+    built = openai_completions.build_response(response, chat)
     assert [choice["text"] for choice in built["choices"]] == ["Once upon", "Once more"]
 
 
 def test_echo_is_streamed_once_for_each_choice() -> None:
-    builder = openai_completions.stream_builder("r", "m", 1, True, echo="P")
+    chat = openai_completions.parse_request({"model": "m", "prompt": "P", "echo": True})
+    builder = openai_completions.stream_builder("r", "m", 1, True, chat)
     events: list[ChatEvent] = [Started("i", "mm", 2), TextDelta("a"), TextDelta("b", choice=1), TextDelta("c")]
     events += [Finished("stop"), UsageReported(Usage(1, 1))]
     stream = b"".join(builder.build(event) for event in events) + builder.end()
@@ -32,7 +32,9 @@ def test_echo_is_streamed_once_for_each_choice() -> None:
 
 
 def test_without_echo_nothing_is_put_before() -> None:
-    assert openai_completions.echo_of(openai_completions.parse_request({"model": "m", "prompt": "Once"})) == ""
+    chat = openai_completions.parse_request({"model": "m", "prompt": "Once"})
+    built = openai_completions.build_response(ChatResponse("r", "m", [Text(" upon")], "stop"), chat)
+    assert built["choices"][0]["text"] == " upon"
 
 
 def test_several_prompts_are_taken_apart_and_joined_in_order() -> None:

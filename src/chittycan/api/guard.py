@@ -40,13 +40,15 @@ class Guard:
         self._keys = keys
 
     def admit(self, headers: dict[bytes, bytes]) -> Key | None:
-        """The caller's key, None for a local caller of a server without keys.
+        """The caller's key (the owner's credential too is one), None for a local caller of a server without keys.
 
         Raises Unauthenticated, Forbidden (foreign page or host) or InvalidRequest (two Host headers, no host).
         """
         bearer = bearer_of(headers)
-        if self._keys.required:
-            return self._keys.authenticate(bearer)
+        if self._keys.required or bearer is not None:
+            key = self._keys.authenticate(bearer)
+            if key is not None:
+                return key
         host = headers.get(b"host", b"").decode("latin-1")
         name = host_name(host)
         if not name:

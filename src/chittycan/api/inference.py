@@ -6,6 +6,7 @@ Every surface is a row of `ROUTES`. Answers and errors are in the surface's own 
 
 import asyncio
 from contextlib import aclosing
+
 import msgspec
 
 from chittycan.api.guard import Guard
@@ -15,6 +16,7 @@ from chittycan.api.status import body_of, headers_of, status_of
 from chittycan.auth.keys import Key
 from chittycan.clock import Clock
 from chittycan.dialects import load
+from chittycan.dialects.openai_completions import join, split
 from chittycan.dialects.tokens import estimate_tokens
 from chittycan.errors import ChittyError, Forbidden, InvalidRequest
 from chittycan.gateway.call import NO_OPTIONS, Call, Reply, Trace
@@ -66,8 +68,7 @@ class Inference:
             elif call.stream:
                 await self._stream(call, exchange)
             else:
-                reply = await self._gateway.complete(call)
-                exchange.whole(reply)
+                exchange.whole(await self._whole(call))
         except ChittyError as error:
             exchange.error(error)
         except asyncio.CancelledError:
@@ -101,6 +102,19 @@ class Inference:
             forward=_forwarded(surface, headers), keep_answering=has_options and keeps_answering(key, headers),
             at=self._clock.now(), started=started,
         )  # fmt: skip
+
+    async def _whole(self, call: Call) -> Reply:
+        prompts = split(call.fields) if call.surface == "openai_completions" else ()
+        if len(prompts) < 2:
+            return await self._gateway.complete(call)
+        calls = [msgspec.structs.replace(call, fields=fields, body=msgspec.json.encode(fields)) for fields in prompts]
+        for number, each in enumerate(calls[1:], start=1):
+            each.request_id = f"{call.request_id}_{number}"
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._gateway.complete(each)) for each in calls]
+        replies = [task.result() for task in tasks]
+        body = msgspec.json.encode(join([msgspec.json.decode(reply.body) for reply in replies]))
+        return Reply(body=body, trace=_together([reply.trace for reply in replies]))
 
     async def _stream(self, call: Call, exchange: "Exchange") -> None:
         opening = asyncio.get_running_loop().create_task(self._gateway.open(call))
@@ -139,6 +153,15 @@ def _in_band(call: Call, error: ChittyError) -> bytes:
     builder = load(call.surface or "openai").stream_builder(call.request_id, call.model, int(call.at), False)
     failure: bytes = builder.fail(error)
     return failure
+
+
+def _together(traces: list[Trace]) -> Trace:
+    """The trace of several prompts served as one answer."""
+    costs = [trace.cost_nano for trace in traces]
+    known = [cost for cost in costs if cost is not None]
+    return msgspec.structs.replace(
+        traces[0], cost_nano=sum(known) if len(known) == len(costs) else None, attempts=sum(t.attempts for t in traces)
+    )
 
 
 def _forwarded(surface: str, headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:

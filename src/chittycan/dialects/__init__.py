@@ -5,6 +5,7 @@ A request that a dialect cannot express raises `errors.InvalidRequest` naming th
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from chittycan.chat import ChatEvent, ChatRequest, ChatResponse, Failed, Json
@@ -49,11 +50,15 @@ class Dialect(Protocol):
 
     def parse_response(self, body: Json) -> ChatResponse: ...
 
-    def build_response(self, response: ChatResponse) -> Json: ...
+    def build_response(self, response: ChatResponse, request: ChatRequest | None = None) -> Json:
+        """`request`: the client's own, which some dialects repeat in their answer."""
+        ...
 
     def stream_parser(self) -> StreamParser: ...
 
-    def stream_builder(self, request_id: str, model: str, created: int, include_usage: bool) -> StreamBuilder: ...
+    def stream_builder(
+        self, request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
+    ) -> StreamBuilder: ...
 
     def parse_error(self, status: int, body: bytes) -> Failed:
         """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
@@ -68,6 +73,7 @@ class Dialect(Protocol):
     def auth_headers(self, secret: str) -> Mapping[str, str]: ...
 
 
+@cache
 def load(name: str) -> Any:
     """The dialect module called `name` (`openai`, `openai_responses`, `anthropic`, `gemini`), imported on first use."""
     import importlib

@@ -12,12 +12,13 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.catalogue import Provider, Secret, Timeouts
-from chittycan.chat import ChatRequest, ChatResponse, Failed, Json, Usage, system
+from chittycan.chat import ChatResponse, Failed, Json, Usage
 from chittycan.clock import Clock
 from chittycan.dialects import load
-from chittycan.dialects.wire import REMOVE, splice
-from chittycan.errors import ChittyError
+from chittycan.dialects.names import restore_response
+from chittycan.errors import ChittyError, UpstreamRefused
 from chittycan.gateway.call import Call
+from chittycan.gateway.translate import own_tool_names, request_body
 from chittycan.providers.transport import ConnectFailed, ConnectionCut, Response, TimedOut, Transport
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure, classify, retry_after
@@ -84,7 +85,7 @@ class Line:
         """Sends the call and returns a response with a good status. Raises AttemptFailed, or InvalidRequest
         where this provider's dialect cannot express the request."""
         provider, dialect = candidate.provider, load(candidate.provider.dialect)
-        body = self._body(call, candidate, dialect)
+        body = request_body(call, candidate, self._may_ask_usage(provider))
         path = "/embeddings" if call.operation == "embeddings" else dialect.path(candidate.model.upstream, call.stream)
         headers = self._headers(provider, key, call)
         try:
@@ -120,33 +121,6 @@ class Line:
             self._no_stream_options.add(provider.name)
             return True
         return False
-
-    def _body(self, call: Call, candidate: Candidate, dialect: Any) -> bytes:
-        upstream, provider = candidate.model.upstream, candidate.provider
-        if call.surface == provider.dialect or call.operation == "embeddings":
-            return self._same_dialect_body(call, upstream, provider)
-        chat = call.chat if candidate.model.json_schema else in_words(call.chat)
-        built: Json = dialect.build_request(
-            msgspec.structs.replace(chat, model=upstream, stream=call.stream, include_usage=call.stream)
-        )
-        if not self._may_ask_usage(provider):
-            built.pop("stream_options", None)
-        return msgspec.json.encode(built)
-
-    def _same_dialect_body(self, call: Call, upstream: str, provider: Provider) -> bytes:
-        changes: dict[str, Any] = {}
-        if call.fields.get("model") != upstream and provider.dialect != "gemini":
-            changes["model"] = upstream
-        if "chitty" in call.fields:
-            changes["chitty"] = REMOVE
-        if call.stream and provider.dialect == "openai":
-            wanted = call.fields.get("stream_options")
-            if not self._may_ask_usage(provider):
-                if wanted is not None:
-                    changes["stream_options"] = REMOVE
-            elif not isinstance(wanted, dict) or wanted.get("include_usage") is not True:
-                changes["stream_options"] = {**(wanted if isinstance(wanted, dict) else {}), "include_usage": True}
-        return splice(call.body, call.fields, changes) if changes else call.body
 
     def _may_ask_usage(self, provider: Provider) -> bool:
         return provider.stream_usage and provider.name not in self._no_stream_options
@@ -250,9 +224,13 @@ def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
         )
     try:
         response: ChatResponse = dialect.parse_response(fields)
+    except UpstreamRefused as error:
+        failed = Failed(error.status, error.kind, error.code, error.message)
+        raise AttemptFailed(classify(failed), failed) from error
     except (ChittyError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider's answer cannot be read") from error
-    return Whole(body, candidate, response.usage, response)
+    names = own_tool_names(call, candidate)
+    return Whole(body, candidate, response.usage, restore_response(response, names) if names else response)
 
 
 async def explain_json(response: Response, dialect: Any, limits: Deadlines) -> None:
@@ -265,13 +243,3 @@ async def explain_json(response: Response, dialect: Any, limits: Deadlines) -> N
         response.close()
     read_json(body, dialect)
     raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider did not stream")
-
-
-def in_words(chat: ChatRequest) -> ChatRequest:
-    """For a model that cannot be held to a schema: the schema as an instruction. Whoever asked checks the answer."""
-    wanted = chat.response_format
-    if wanted is None or wanted.kind != "schema":
-        return chat
-    schema = msgspec.json.encode(wanted.schema).decode()
-    rule = system(f"Answer with one JSON object and nothing else. It must fit this JSON Schema: {schema}")
-    return msgspec.structs.replace(chat, messages=[rule, *chat.messages], response_format=None)

@@ -72,7 +72,7 @@ class OpenStream:
         call = self._running.call
         kept: list[bytes] | None = [] if self._cache.wanted(call) else None
         try:
-            async for chunk in self._relay.chunks(call.request_id, int(call.at), wants_usage(call)):
+            async for chunk in self._relay.chunks(wants_usage(call)):
                 if kept is not None:
                     kept.append(chunk)
                 yield chunk

@@ -121,12 +121,12 @@ class Relay:
                     if not (self.mended and isinstance(event, Started)):
                         yield event
 
-    async def chunks(self, request_id: str, created: int, include_usage: bool) -> AsyncIterator[bytes]:
+    async def chunks(self, include_usage: bool) -> AsyncIterator[bytes]:
         """For a client: bytes in its dialect, ending with its end marker, or with an in-band error."""
         call = self.call
         dialect: Any = load(call.surface or "openai")
         same = call.surface == self.live.candidate.provider.dialect
-        writer = Writer(dialect, request_id, self.live, created, include_usage, same)
+        writer = Writer(call, dialect, self.live, include_usage, same)
         try:
             async for batch in self.batches():
                 if self.mended:
@@ -146,18 +146,16 @@ class Relay:
 class Writer:
     """Turns batches into the client's bytes: raw while both sides speak the same dialect, built otherwise."""
 
-    def __init__(
-        self, dialect: Any, request_id: str, live: Live, created: int, include_usage: bool, same: bool
-    ) -> None:
-        self._dialect, self._request_id, self._created = dialect, request_id, created
-        self._include_usage = include_usage
+    def __init__(self, call: Call, dialect: Any, live: Live, include_usage: bool, same: bool) -> None:
+        self._call, self._dialect, self._include_usage = call, dialect, include_usage
         self._hides_usage = same and not include_usage and dialect.name == "openai"
         self._builder: Any = None if same else self._new_builder(live, include_usage)
 
     def _new_builder(self, live: Live, include_usage: bool) -> Any:
         started = live.seen.started
         model = (started.model if started else None) or live.candidate.model.upstream
-        return self._dialect.stream_builder(self._request_id, model, self._created, include_usage)
+        call = self._call
+        return self._dialect.stream_builder(call.request_id, model, int(call.at), include_usage, call.chat)
 
     def translate(self, sent: list[str], live: Live, batch: Batch | None) -> None:
         """From now on events are built, on top of what was forwarded raw. `sent` may already count `batch`."""

@@ -5,6 +5,7 @@ all four are the same walk.
 """
 
 import asyncio
+import itertools
 import secrets
 from collections.abc import Sequence
 from typing import Protocol
@@ -39,6 +40,7 @@ from chittycan.gateway.record import NOTHING, Recorder
 from chittycan.gateway.relay import Continuation, continued
 from chittycan.gateway.running import Running
 from chittycan.gateway.stream import Live
+from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.transport import ConnectionCut, Response, TimedOut, Transport
 from chittycan.routing.decide import Candidate, Decision, Facts, decide
 from chittycan.routing.failure import Failure
@@ -106,7 +108,7 @@ class Gateway:
         whole = await self._whole(running)
         body = whole.body
         if call.surface != whole.candidate.provider.dialect and whole.response is not None:
-            body = msgspec.json.encode(load(call.surface or "openai").build_response(whole.response))
+            body = client_body(call, whole.response)
         trace = self.served(running, whole.candidate, whole.usage)
         await self._cache.keep(call, body, trace)
         return Reply(body=body, trace=trace)
@@ -195,7 +197,7 @@ class Gateway:
             dialect = load(candidate.provider.dialect)
             if "json" in response.headers.get("content-type", ""):
                 await explain_json(response, dialect, limits)
-            live = Live(candidate, response, dialect, limits)
+            live = Live(candidate, response, dialect, limits, own_tool_names(call, candidate))
             began = asyncio.get_running_loop().time()
             try:
                 await live.begin()
@@ -286,6 +288,10 @@ class Gateway:
         return trace
 
 
+_process = secrets.token_hex(5)
+_count = itertools.count()
+
+
 def new_request_id(clock: Clock) -> str:
-    """Unique, and sortable by time: `req_`, 12 hexadecimal digits of milliseconds, 14 of chance."""
-    return f"req_{int(clock.now() * 1e3):012x}{secrets.token_hex(7)}"
+    """Unique, and sortable by time: `req_`, 12 hexadecimal digits of milliseconds, 10 of the process, a count."""
+    return f"req_{int(clock.now() * 1e3):012x}{_process}{next(_count) & 0xFFFFFF:06x}"

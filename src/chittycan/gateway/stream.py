@@ -5,6 +5,7 @@ for each server-sent event its raw bytes and its neutral events. How it breaks o
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from chittycan.chat import (
     Usage,
     UsageReported,
 )
+from chittycan.dialects.names import restore_event
 from chittycan.dialects.sse import Splitter
 from chittycan.gateway.attempt import AttemptFailed, Deadlines, translate
 from chittycan.providers.transport import ConnectionCut, Response, TimedOut
@@ -48,13 +50,17 @@ class Seen(Struct):
 class Live:
     """An upstream stream, from its headers to its end."""
 
-    def __init__(self, candidate: Candidate, response: Response, dialect: Any, limits: Deadlines) -> None:
+    def __init__(
+        self, candidate: Candidate, response: Response, dialect: Any, limits: Deadlines, names: Mapping[str, str]
+    ) -> None:
+        """`names`: stand-ins of tool names → the client's own."""
         self.candidate = candidate
         self.seen = Seen()
         self._response = response
         self._parser = dialect.stream_parser()
         self._splitter = Splitter()
         self._limits = limits
+        self._names = names
         self._held: Batch = []  # what came before and with the first content
         self._ended = False
         self._broken: AttemptFailed | None = None  # found behind events that are still to be forwarded
@@ -136,6 +142,8 @@ class Live:
                 if event.comment:
                     continue
                 parsed = feed(event.event, event.data)
+                if self._names:
+                    parsed = [restore_event(each, self._names) for each in parsed]
                 try:
                     if self._note(parsed):
                         batch.append((event.raw, parsed))

@@ -5,6 +5,7 @@ Source: the API reference at platform.claude.com (Messages, streaming, errors), 
 
 from collections.abc import Mapping
 
+from chittycan.chat import ChatRequest
 from chittycan.dialects.anthropic_messages.errors import build_error, parse_error
 from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.request import build_request, parse_request
@@ -21,7 +22,9 @@ def stream_parser() -> StreamParser:
     return StreamParser()
 
 
-def stream_builder(request_id: str, model: str, created: int, include_usage: bool) -> StreamBuilder:
+def stream_builder(
+    request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
+) -> StreamBuilder:
     """`created` has no place in this API, and every stream of it reports usage."""
     return StreamBuilder(request_id, model)
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from chittycan.chat import ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
+from chittycan.chat import ChatRequest, ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
 from chittycan.dialects.anthropic_messages.blocks import CITATION, parse_block, tool_use_block
 from chittycan.dialects.anthropic_messages.errors import failed_from
 from chittycan.dialects.anthropic_messages.own import NAME, keep, kept, thinking_block
@@ -129,7 +129,7 @@ def stop_word(reason: str | None, calls: bool, refused: bool) -> str | None:
     return None if reason is None else STOP_BACK.get(reason, reason)
 
 
-def build_response(response: ChatResponse) -> Json:
+def build_response(response: ChatResponse, request: ChatRequest | None = None) -> Json:
     """The message for our client."""
     calls = any(isinstance(part, ToolCall) for part in response.parts)
     refused = any(isinstance(part, Refusal) for part in response.parts)

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from chittycan.chat import ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
+from chittycan.chat import ChatRequest, ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
 from chittycan.dialects.openai_chat.messages import FORMAT_OF, MESSAGE_FIELDS, build_call, parse_details
 
 _TOP = frozenset({"id", "object", "created", "model", "choices", "usage"})
@@ -178,7 +178,7 @@ def _list(value: Any) -> list[Any]:
 # To the wire
 
 
-def build_response(response: ChatResponse) -> Json:
+def build_response(response: ChatResponse, request: ChatRequest | None = None) -> Json:
     """A chat completion. `created` is 0 where the provider told no time."""
     own: Json = (response.extra or {}).get("openai", {})
     choice: Json = {

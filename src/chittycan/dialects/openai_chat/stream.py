@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from chittycan.chat import (
     ChatEvent,
+    ChatRequest,
     Done,
     Failed,
     Finished,
@@ -458,5 +459,7 @@ def stream_parser() -> Parser:
     return Parser()
 
 
-def stream_builder(request_id: str, model: str, created: int, include_usage: bool) -> Builder:
+def stream_builder(
+    request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
+) -> Builder:
     return Builder(request_id, model, created, include_usage)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from chittycan.chat import ChatRequest, Json
 from chittycan.dialects.openai_completions.errors import build_error, parse_error
-from chittycan.dialects.openai_completions.request import echo_of, parse_request, split
+from chittycan.dialects.openai_completions.request import parse_request, split
 from chittycan.dialects.openai_completions.response import build_response, join
 from chittycan.dialects.openai_completions.stream import stream_builder
 from chittycan.errors import InvalidRequest
@@ -46,7 +46,6 @@ __all__ = [
     "build_error",
     "build_request",
     "build_response",
-    "echo_of",
     "join",
     "name",
     "parse_error",

@@ -2,12 +2,14 @@
 
 from typing import Any
 
-from chittycan.chat import ChatResponse, Json
+from chittycan.chat import ChatRequest, ChatResponse, Json
 from chittycan.dialects.openai_chat.response import build_usage, finish_reason
+from chittycan.dialects.openai_completions.request import echo_of
 
 
-def build_response(response: ChatResponse, echo: str = "") -> Json:
-    """A text completion with one choice for each of the chat's; each begins with `echo`."""
+def build_response(response: ChatResponse, request: ChatRequest | None = None) -> Json:
+    """A text completion with one choice for each of the chat's; each begins with the prompt where that was asked."""
+    echo = echo_of(request) if request is not None else ""
     own: Json = (response.extra or {}).get("openai", {})
     choices = [_choice(0, echo + response.text, finish_reason(response.stop_reason, False))]
     for place, other in enumerate(own.get("choices", []), start=1):

@@ -2,11 +2,12 @@
 
 import msgspec
 
-from chittycan.chat import ChatEvent, Finished, Json, Started, TextDelta, Usage, UsageReported
+from chittycan.chat import ChatEvent, ChatRequest, Finished, Json, Started, TextDelta, Usage, UsageReported
 from chittycan.dialects import sse
 from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, build_error
 from chittycan.dialects.openai_chat.response import build_usage, finish_reason
 from chittycan.dialects.openai_chat.stream import DONE
+from chittycan.dialects.openai_completions.request import echo_of
 from chittycan.errors import ChittyError
 
 
@@ -68,5 +69,7 @@ class Builder:
         return sse.encode(msgspec.json.encode(build_error(error, UNKNOWN_STATUS)))
 
 
-def stream_builder(request_id: str, model: str, created: int, include_usage: bool, echo: str = "") -> Builder:
-    return Builder(request_id, model, created, include_usage, echo)
+def stream_builder(
+    request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
+) -> Builder:
+    return Builder(request_id, model, created, include_usage, echo_of(request) if request is not None else "")
