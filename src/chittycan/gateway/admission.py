@@ -5,8 +5,8 @@ need. A model that the money left does not cover is passed over; the next one ma
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
-from chittycan.config import Budgets
 from chittycan.errors import BudgetExceeded
 from chittycan.gateway.call import Call
 from chittycan.routing.decide import Candidate
@@ -28,33 +28,27 @@ class Ticket:
         self.covered = 0  # nano-dollars reserved
 
 
+def total_caps(day_nano: int | None, month_nano: int | None) -> tuple[Cap, ...]:
+    """The owner's budgets over all keys, in nano-dollars; None: no cap."""
+    limits: tuple[tuple[Literal["day", "month"], int | None], ...] = (("day", day_nano), ("month", month_nano))
+    return tuple(
+        Cap("total", "nano", period, limit, "all keys together") for period, limit in limits if limit is not None
+    )
+
+
 class Admission:
     """`totals` are the owner's budgets over all keys."""
 
-    def __init__(self, meters: Meters, prices: Prices, totals: Budgets) -> None:
+    def __init__(self, meters: Meters, prices: Prices, totals: tuple[Cap, ...]) -> None:
         self._meters, self._prices = meters, prices
-        self._totals: tuple[Cap, ...] = ()
         self.totals = totals
-
-    @property
-    def totals(self) -> tuple[Cap, ...]:
-        return self._totals
-
-    @totals.setter
-    def totals(self, budgets: Budgets) -> None:
-        caps = []
-        if budgets.day_nano is not None:
-            caps.append(Cap("total", "nano", "day", budgets.day_nano, "all keys together"))
-        if budgets.month_nano is not None:
-            caps.append(Cap("total", "nano", "month", budgets.month_nano, "all keys together"))
-        self._totals = tuple(caps)
 
     async def admit(self, call: Call, input_tokens: int, output_limit: int) -> Ticket:
         """Raises RateLimited."""
         rate_caps: Sequence[Cap] = ()
-        money_caps: Sequence[Cap] = self._totals
+        money_caps: Sequence[Cap] = self.totals
         if call.key is not None:
-            rate_caps, money_caps = call.key.rate_caps, (*call.key.budget_caps, *self._totals)
+            rate_caps, money_caps = call.key.rate_caps, (*call.key.budget_caps, *self.totals)
         ticket = Ticket(input_tokens, output_limit, call.options.max_cost_nano, money_caps)
         if rate_caps:
             tokens = input_tokens + output_limit

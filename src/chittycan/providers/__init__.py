@@ -1,0 +1,1 @@
+"""Services that run models: the catalogue, the way to them, and the embedded model."""
