@@ -1,0 +1,78 @@
+"""What a file says: the value that every reader makes, and how a file's kind is told from its beginning."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Kind = Literal["pdf", "docx", "html", "text", "png", "jpeg", "gif", "webp", "unknown"]
+
+IMAGES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
+MEDIA_TYPES: dict[str, str] = {
+    **IMAGES,
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "html": "text/html",
+    "text": "text/plain",
+}
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """A file's text, as a person would read it.
+
+    `defects` says, for a person, what could not be read or was left out; `truncated` that the text goes on;
+    `hidden_text` that the file held text which does not show. A file that cannot be read has no text and at
+    least one defect.
+    """
+
+    kind: Kind
+    text: str = ""
+    title: str | None = None
+    pages: int | None = None
+    truncated: bool = False
+    defects: tuple[str, ...] = ()
+    hidden_text: bool = False
+
+    @property
+    def media_type(self) -> str:
+        return MEDIA_TYPES.get(self.kind, "application/octet-stream")
+
+
+def sniff(name: str, head: bytes) -> Kind:
+    """The kind of a file from its first bytes (some hundred at least), and from its name where they do not tell.
+
+    The signatures are those of the formats' own specifications; a PDF's may come after up to 1,024 bytes
+    of something else, as its readers allow.
+    """
+    ending = name.lower().rpartition(".")[2]
+    if b"%PDF-" in head[:1029]:
+        return "pdf"
+    if head.startswith(b"PK\x03\x04"):
+        return "docx" if ending in ("docx", "docm", "dotx") or b"word/" in head else "unknown"
+    if (image := _image(head)) is not None:
+        return image
+    if not _looks_like_text(head):
+        return "unknown"
+    if ending in ("html", "htm", "xhtml") or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith(
+        (b"<!doctype html", b"<html")
+    ):
+        return "html"
+    return "text"
+
+
+def _image(head: bytes) -> Kind | None:
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
+def _looks_like_text(head: bytes) -> bool:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True  # UTF-16, which is full of zero bytes
+    controls = sum(byte < 32 and byte not in b"\t\n\r\f\x1b" for byte in head)
+    return b"\x00" not in head and controls * 20 <= len(head)

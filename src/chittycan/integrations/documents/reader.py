@@ -1,0 +1,92 @@
+"""The child process that reads files of strangers: `python -m chittycan.integrations.documents.reader KIND CHARS`.
+
+Takes the file on standard input and writes a `Document` as JSON. It limits its own memory, processor time
+and files before it looks at a byte, so that a hostile file can at worst end this process.
+"""
+
+import resource
+import sys
+from collections.abc import Callable
+
+import msgspec
+
+from chittycan.integrations.documents import docx, html, pdf, plain
+from chittycan.integrations.documents.characters import visible_characters
+from chittycan.integrations.documents.document import Document, Kind
+
+MEMORY = 1 << 30  # bytes of address space
+CPU_SECONDS = 20
+TOO_MUCH_MEMORY = "the file needs more memory than it may take"
+
+
+def main(kind: str, max_chars: int) -> int:
+    _limit(resource.RLIMIT_AS, MEMORY)
+    _limit(resource.RLIMIT_CPU, CPU_SECONDS)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    try:
+        document = read(msgspec.convert(kind, Kind), sys.stdin.buffer.read(), max_chars)
+    except MemoryError:
+        document = Document(kind=msgspec.convert(kind, Kind), defects=(TOO_MUCH_MEMORY,))
+    sys.stdout.buffer.write(msgspec.json.encode(document))
+    return 0
+
+
+def read(kind: Kind, data: bytes, max_chars: int) -> Document:
+    """The document that `data` is, in this very process and without limits but those of its reader."""
+    found = _READERS[kind](data, max_chars)
+    # JSON cannot carry lone surrogates, which broken files hold.
+    clean = found.text.encode("utf-8", "replace").decode()
+    return msgspec.structs.replace(found, text=clean)
+
+
+def read_html(data: bytes, max_chars: int) -> Document:
+    source, defects = plain.decode(data, _declared_charset(data))
+    text, hidden = html.visible_text(source)
+    truncated = len(text) > max_chars or len(source) > html.MAX_SOURCE
+    return Document(
+        kind="html",
+        text=text[:max_chars],
+        title=html.title(source),
+        truncated=truncated,
+        defects=defects if text else (*defects, "the page shows no text"),
+        hidden_text=hidden,
+    )
+
+
+def read_text(data: bytes, max_chars: int) -> Document:
+    source, defects = plain.decode(data)
+    text, hidden = visible_characters(source)
+    if not text.strip():
+        defects = (*defects, "the file is empty")
+    return Document(
+        kind="text", text=text[:max_chars], truncated=len(text) > max_chars, defects=defects, hidden_text=hidden
+    )
+
+
+_READERS: dict[Kind, Callable[[bytes, int], Document]] = {
+    "pdf": pdf.read,
+    "docx": docx.read,
+    "html": read_html,
+    "text": read_text,
+}
+
+
+def _declared_charset(data: bytes) -> str | None:
+    import re
+
+    found = re.search(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", data[:4096], re.IGNORECASE)
+    return found.group(1).decode("ascii") if found else None
+
+
+def _limit(what: int, amount: int) -> None:
+    _, hard = resource.getrlimit(what)
+    ceiling = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+    try:
+        resource.setrlimit(what, (ceiling, ceiling))
+    except (OSError, ValueError):
+        pass  # macOS knows no limit of address space; the others and the clock outside still hold
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], int(sys.argv[2])))
