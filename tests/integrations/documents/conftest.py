@@ -1,0 +1,77 @@
+"""Small files made by hand: a PDF after ISO 32000-1, a Word file after ECMA-376."""
+
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+
+W = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def pdf_bytes(*pages: str, title: str | None = None) -> bytes:
+    """A PDF with one line of text per line of each page."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"", b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    kids = []
+    for page in pages:
+        lines = " T* ".join(f"({line}) Tj" for line in page.split("\n"))
+        content = f"BT /F1 12 Tf 14 TL 72 720 Td {lines} ET".encode("latin-1")
+        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content))
+        kids.append(len(objects) + 1)
+        objects.append(
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>" % len(objects)
+        )
+    listed = b" ".join(b"%d 0 R" % kid for kid in kids)
+    objects[1] = b"<< /Type /Pages /Count %d /Kids [%s] >>" % (len(kids), listed)
+    trailer = b"/Root 1 0 R"
+    if title is not None:
+        objects.append(b"<< /Title (%s) >>" % title.encode("latin-1"))
+        trailer += b" /Info %d 0 R" % len(objects)
+    return _with_table(objects, trailer)
+
+
+def _with_table(objects: list[bytes], trailer: bytes) -> bytes:
+    out, offsets = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(objects) + 1
+    return out + b"xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d %s >>\nstartxref\n%d\n%%%%EOF\n" % (
+        size,
+        table,
+        size,
+        trailer,
+        len(out),
+    )
+
+
+def docx_bytes(body: str, **parts: str) -> bytes:
+    """A Word file with this `w:body`; further parts are named without `word/` and `.xml`."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("word/document.xml", f'<w:document xmlns:w="{W}"><w:body>{body}</w:body></w:document>')
+        for name, content in parts.items():
+            archive.writestr(f"word/{name}.xml", f'<w:part xmlns:w="{W}">{content}</w:part>')
+    return packed.getvalue()
+
+
+def paragraph(text: str, properties: str = "") -> str:
+    return f"<w:p><w:r><w:rPr>{properties}</w:rPr><w:t>{text}</w:t></w:r></w:p>"
+
+
+@pytest.fixture
+def make_pdf() -> Callable[..., bytes]:
+    return pdf_bytes
+
+
+@pytest.fixture
+def make_docx() -> Callable[..., bytes]:
+    return docx_bytes
+
+
+@pytest.fixture
+def para() -> Callable[..., str]:
+    return paragraph
