@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from chittycan.agents.agent import Agent
 from chittycan.agents.triage import Triage
-from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, Share, view_of
+from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, share, view_of
 from chittycan.integrations.email.message import Mail
 
 READ = 500  # characters of the mail's text that the model sees
@@ -47,7 +47,7 @@ class Said(Struct):
     """What the model answers."""
 
     level: Level
-    score: Share
+    score: float
     factors: Annotated[list[Phrase], Meta(max_length=3)] = []
     reasoning: Sentence = ""
 
@@ -91,7 +91,7 @@ def _finish(value: Prioritized, said: Said) -> Priority:
     if level == "CRITICAL":  # verified facts were looked at before the model was asked
         level = "HIGH"
         factors.append("not verified, so not CRITICAL")
-    return _priority(level, round(said.score, 2), factors, said.reasoning)
+    return _priority(level, share(said.score), factors, said.reasoning)
 
 
 def _by_rules(value: Prioritized) -> Priority:

@@ -6,7 +6,7 @@ from msgspec import Meta, Struct
 
 from chittycan.agents import rules
 from chittycan.agents.agent import Agent
-from chittycan.agents.words import CATEGORIES, Category, MailView, Phrase, Sentence, Share, Word, view_of
+from chittycan.agents.words import CATEGORIES, Category, MailView, Phrase, Sentence, Word, share, view_of
 from chittycan.integrations.email.message import Mail
 
 READ = 800  # characters of the mail's text that the model sees
@@ -24,7 +24,7 @@ class Said(Struct):
     """What the model answers: the decisions first, free text last and short."""
 
     category: Category
-    confidence: Share
+    confidence: float
     needs_reply: bool
     deadline: Word = ""
     urgency: Annotated[list[Word], Meta(max_length=3)] = []
@@ -58,7 +58,7 @@ def _finish(mail: Mail, said: Said) -> Triage:
     urgent = tuple(word for word in _distinct(said.urgency) if word.lower() in inside)
     return Triage(
         category=said.category,
-        confidence=round(said.confidence, 2),
+        confidence=share(said.confidence),
         needs_reply=said.needs_reply,
         deadline=said.deadline if said.deadline and said.deadline.lower() in inside else rules.deadline(mail),
         keywords=_distinct(said.keywords),

@@ -31,7 +31,6 @@ CATEGORIES: tuple[str, ...] = get_args(Category)
 Level = Literal["CRITICAL", "HIGH", "NORMAL", "LOW"]
 LEVELS: tuple[str, ...] = get_args(Level)  # from the most urgent down
 
-Share = Annotated[float, Meta(ge=0, le=1)]
 Word = Annotated[str, Meta(max_length=30)]
 Phrase = Annotated[str, Meta(max_length=60)]
 Sentence = Annotated[str, Meta(max_length=120)]
@@ -46,20 +45,23 @@ class MailView(Struct, omit_defaults=True):
     subject: str
     text: str
     attachments: tuple[str, ...] = ()
-    category: str = ""
     hints: tuple[str, ...] = ()
 
 
-def view_of(mail: Mail, length: int, *, category: str = "", hints: tuple[str, ...] = ()) -> MailView:
+def view_of(mail: Mail, length: int, *, hints: tuple[str, ...] = ()) -> MailView:
     """`mail` cut to `length` characters of text, with runs of space closed up."""
     return MailView(
         sender=str(mail.sender)[:120],
         subject=mail.subject[:200],
         text=squeeze(mail.text, length),
         attachments=tuple(attachment.name[:80] for attachment in mail.attachments[:5]),
-        category=category,
         hints=hints,
     )
+
+
+def share(value: float) -> float:
+    """A model's 0..1, also where it wrote per cent."""
+    return round(min(max(value / 100 if 1 < value <= 100 else value, 0.0), 1.0), 2)
 
 
 def squeeze(text: str, length: int) -> str:

@@ -211,7 +211,7 @@ class _Body:
         charset = _attempt(part.get_content_charset, None)
         text, clean = decode_bytes(_bytes(part), charset)
         if not clean:
-            self._defects.append(f"text not readable as {charset or 'utf-8'}: windows-1252 was assumed")
+            self._defects.append(f"text not readable as {readable(charset or 'utf-8')[:40]}: windows-1252 was assumed")
         if kind == "text/html":
             text, hidden = visible_text(text)
         else:
@@ -241,7 +241,7 @@ def _bytes(part: Message) -> bytes:
 
 
 def _media_type(part: Message) -> str:
-    return _attempt(part.get_content_type, "text/plain")
+    return readable(_attempt(part.get_content_type, "text/plain"))[:100]
 
 
 def _inline(part: Message) -> bool:

@@ -1,0 +1,93 @@
+"""One agent on one mail of the inbox, by the mail's id: what `can router agent invoke` does."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from chittycan.agents.agent import Agent, AgentResult, Ask, run
+from chittycan.agents.document import DOCUMENT, Paper
+from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
+from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical, verified
+from chittycan.agents.response import RESPONSE, Answerable, can_answer
+from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.clock import Clock
+from chittycan.errors import InvalidRequest, NotFound
+from chittycan.integrations.email.message import Attachment, Mail, content
+from chittycan.integrations.email.sources import read_again
+from chittycan.store import inbox
+from chittycan.store.database import Database
+
+AGENTS: Mapping[str, Agent[Any, Any, Any]] = {agent.name: agent for agent in (TRIAGE, PRIORITY, RESPONSE, DOCUMENT)}
+
+
+async def invoke(
+    name: str,
+    email: str,
+    ask: Ask,
+    database: Database,
+    terms: Terms = AS_IT_COMES,
+    *,
+    attachment: str | None = None,
+    clock: Clock = SYSTEM,
+) -> AgentResult[Any]:
+    """Run the agent `name` on the mail whose id begins with `email`, record it, and give back what it said.
+
+    What an earlier agent found is used as it stands, else found by rules; `response` writes the mail's draft
+    anew. Raises `NotFound` for an unknown agent, mail or attachment, and `InvalidRequest` where no reply is
+    possible.
+    """
+    if name not in AGENTS:
+        raise NotFound(f"no agent {name!r}", param="agent", fix=f"Use one of: {', '.join(AGENTS)}.")
+    stored = await database.read(inbox.get, email)
+    mail = restore(stored)
+    done = {entry.agent: entry for entry in await database.read(inbox.runs_of, stored.id)}
+    if name == DOCUMENT.name:
+        value: Any = await asyncio.to_thread(_paper, stored, mail, attachment)
+    else:
+        value = _input(name, mail, done, terms)
+    result = await run(AGENTS[name], value, ask, model=terms.model, options=terms.options)
+    await database.run(record, stored.id, result, clock.now())
+    return result
+
+
+def _input(name: str, mail: Mail, done: Mapping[str, inbox.Run], terms: Terms) -> Any:
+    if name == TRIAGE.name:
+        return mail
+    triage = msgspec.json.decode(done["triage"].output, type=Triage) if "triage" in done else TRIAGE.rules(mail)
+    prioritized = Prioritized(mail, triage, terms.facts)
+    if name == PRIORITY.name:
+        return prioritized
+    if (reason := can_answer(mail)) is not None:
+        raise InvalidRequest(f"no reply is possible: {reason}", param="email")
+    if (fact := verified(mail, terms.facts)) is not None:
+        priority = critical(mail, fact)
+    elif "priority" in done:
+        priority = msgspec.json.decode(done["priority"].output, type=Priority)
+    else:
+        priority = PRIORITY.rules(prioritized)
+    return Answerable(mail, triage, priority, terms.template, terms.signature)
+
+
+def _paper(stored: inbox.StoredMail, mail: Mail, name: str | None) -> Paper:
+    """The attachment `name`, or the first with text that can be read, from the mailbox it came from."""
+    from chittycan.integrations.documents.extract import extract
+
+    attachment = _choose(mail, name)
+    raw = read_again(stored.source, stored.source_key)
+    if raw.error is not None:
+        raise NotFound(f"the mail is no longer in {stored.source}: {raw.error}", param="email")
+    document = extract(content(raw.raw, attachment), attachment.name)
+    if not document.text:
+        problem = "; ".join(document.defects) or "it holds no text"
+        raise InvalidRequest(f"{attachment.name} cannot be read: {problem}", param="attachment")
+    return Paper(name=attachment.name, media_type=attachment.media_type, text=document.text, pages=document.pages)
+
+
+def _choose(mail: Mail, name: str | None) -> Attachment:
+    for attachment in mail.attachments:
+        if name in (None, attachment.name):
+            return attachment
+    names = ", ".join(attachment.name for attachment in mail.attachments) or "none"
+    raise NotFound(f"no such attachment; the mail has: {names}", param="attachment")
