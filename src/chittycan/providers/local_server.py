@@ -45,7 +45,8 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--alias", default="local", help="the model's name in answers")
     parser.add_argument("--port", type=int, default=0, help="0: any free port")
     parser.add_argument("--context", type=int, default=8192, help="tokens per request")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1, help="that write one answer")
+    parser.add_argument("--batch-threads", type=int, default=1, help="that read prompts and write several answers")
     parser.add_argument("--parallel", type=int, default=2, help="requests at the same time")
     parser.add_argument("--idle", type=int, default=300, help="seconds without work until the memory is given back")
     parser.add_argument("--max-tokens", type=int, default=1024, help="length of an answer that asked for no limit")
@@ -64,7 +65,7 @@ def _parameters(xllamacpp: Any, options: argparse.Namespace) -> Any:
     params.ui = params.endpoint_slots = params.endpoint_props = False
     # A context of its own for each slot: with a shared one, two long prompts at once fail with a 500.
     params.n_ctx, params.n_parallel = options.context * options.parallel, options.parallel
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = options.threads
+    params.cpuparams.n_threads, params.cpuparams_batch.n_threads = options.threads, options.batch_threads
     params.n_predict = options.max_tokens
     params.cache_ram_mib, params.n_ctx_checkpoints = options.prompt_cache, 0
     params.sleep_idle_seconds = options.idle
