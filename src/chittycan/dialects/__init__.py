@@ -19,6 +19,13 @@ class StreamParser(Protocol):
         """One SSE event: its type ("" when unnamed) and its data. Never raises: what cannot be read is `Malformed`."""
         ...
 
+    def plain(self, block: bytes) -> str | None:
+        """The text of a block of whole events that are nothing but text of the first choice; it counts as fed.
+
+        None for any other block, which must then be fed event by event.
+        """
+        ...
+
 
 class StreamBuilder(Protocol):
     """Writes one stream for a client, from the events of one or more attempts. One instance per answer.

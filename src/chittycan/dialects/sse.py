@@ -61,6 +61,26 @@ class Splitter:
             return self._split(data, b"\r\n\r\n")
         return self._split_mixed(data)
 
+    def block(self, data: bytes) -> bytes | None:
+        """The events that `data` completes as one uncut block, for a reader that needs no single events.
+
+        None where only `feed` can tell; then nothing has changed and `feed` must be given the same data.
+        """
+        if CR in data or self._size + len(data) > LIMIT or (self._fresh and data[:1] == BOM[:1]):
+            return None
+        whole = b"".join((*self._held, data)) if self._held else data
+        end = whole.rfind(b"\n\n") + 2
+        if end < 2 or (self._held and CR in whole):
+            return None
+        self._held.clear()
+        self._keep(whole[end:])
+        self._fresh = False
+        return whole[:end]
+
+    def cut(self, block: bytes) -> list[Event]:
+        """The single events of what `block` returned."""
+        return self._events(block.split(b"\n\n")[:-1], b"\n\n")
+
     def close(self) -> list[Event]:
         """What the end of the stream left over, as a complete event; the caller judges whether it can be read."""
         rest = b"".join(self._held)
@@ -90,6 +110,9 @@ class Splitter:
         self._keep(blocks.pop())
         if len(data) > LIMIT:
             _check(blocks)
+        return self._events(blocks, end)
+
+    def _events(self, blocks: list[bytes], end: bytes) -> list[Event]:
         events = []
         for block in blocks:
             if block[:6] == b"data: " and LF not in block:

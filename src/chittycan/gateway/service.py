@@ -197,7 +197,8 @@ class Gateway:
             dialect = load(candidate.provider.dialect)
             if "json" in response.headers.get("content-type", ""):
                 await explain_json(response, dialect, limits)
-            live = Live(candidate, response, dialect, limits, own_tool_names(call, candidate))
+            names, forwarded = own_tool_names(call, candidate), call.surface == candidate.provider.dialect
+            live = Live(candidate, response, dialect, limits, names, forwarded)
             began = asyncio.get_running_loop().time()
             try:
                 await live.begin()

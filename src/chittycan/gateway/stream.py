@@ -23,12 +23,13 @@ from chittycan.chat import (
     UsageReported,
 )
 from chittycan.dialects.names import restore_event
-from chittycan.dialects.sse import Splitter
+from chittycan.dialects.sse import Event, Splitter
 from chittycan.gateway.attempt import AttemptFailed, Deadlines, translate
 from chittycan.providers.transport import ConnectionCut, Response, TimedOut
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure, classify
 
+LAST_EVENTS = 4  # finish, usage and end marker come together with the last text
 DRAIN_SECONDS = 0.5  # how long a finished stream's connection may take to end cleanly and be used again
 
 Batch = list[tuple[bytes, list[ChatEvent]]]
@@ -51,9 +52,16 @@ class Live:
     """An upstream stream, from its headers to its end."""
 
     def __init__(
-        self, candidate: Candidate, response: Response, dialect: Any, limits: Deadlines, names: Mapping[str, str]
+        self,
+        candidate: Candidate,
+        response: Response,
+        dialect: Any,
+        limits: Deadlines,
+        names: Mapping[str, str],
+        forwarded: bool,
     ) -> None:
-        """`names`: stand-ins of tool names → the client's own."""
+        """`names`: stand-ins of tool names → the client's own. `forwarded`: the client gets the raw bytes, so that
+        text that came together may stay together."""
         self.candidate = candidate
         self.seen = Seen()
         self._response = response
@@ -61,6 +69,7 @@ class Live:
         self._splitter = Splitter()
         self._limits = limits
         self._names = names
+        self._forwarded = forwarded
         self._held: Batch = []  # what came before and with the first content
         self._ended = False
         self._broken: AttemptFailed | None = None  # found behind events that are still to be forwarded
@@ -118,44 +127,73 @@ class Live:
         self._ended = True
 
     async def _pull(self, deadline: float, stage: str) -> Batch:
-        """One network read. An error event inside the stream raises."""
+        """One network read that says something. An error event inside the stream raises."""
         while True:
             try:
                 data = await self._response.read(deadline)
             except (ConnectionCut, TimedOut) as error:
-                failed = translate(error, self._limits)
                 if self.seen.finished is not None and stage == "idle":
                     self._ended = True
                     return []
+                failed = translate(error, self._limits)
                 if stage == "idle":
-                    raise AttemptFailed(Failure.TRUNCATED, failed.failed, by_caller=failed.by_caller) from error
+                    failed.failure = Failure.TRUNCATED
                 raise failed from error
+            batch: Batch = []
             try:
-                events = self._splitter.feed(data) if data else self._splitter.close()
+                block = self._splitter.block(data) if self._forwarded and data else None
+                if block is not None:
+                    self._forward(block, batch)
+                else:
+                    self._take(self._splitter.feed(data) if data else self._splitter.close(), batch)
             except ValueError as error:
                 raise AttemptFailed.here(Failure.TRANSIENT, 502, str(error)) from error
             if not data:
                 self._ended = True
-            batch: Batch = []
-            feed = self._parser.feed
-            for event in events:
-                if event.comment:
-                    continue
-                parsed = feed(event.event, event.data)
-                if self._names:
-                    parsed = [restore_event(each, self._names) for each in parsed]
-                try:
-                    if self._note(parsed):
-                        batch.append((event.raw, parsed))
-                except AttemptFailed as failed:
-                    if not batch or not self.seen.content:
-                        raise
-                    self._broken = failed
-                    return batch
-                if self.seen.done:
-                    break
             if batch or not data:
                 return batch
+
+    def _forward(self, block: bytes, batch: Batch) -> None:
+        """Whole events whose raw bytes the client gets: text that came together is read in one piece.
+
+        Singly read are the events before the first content and, where the end of the answer is among them, the last.
+        """
+        start = 0
+        while start < len(block) and not self.seen.content:
+            end = block.find(b"\n\n", start) + 2
+            self._take(self._splitter.cut(block[start:end]), batch)
+            start = end
+        rest = block[start:]
+        if not rest or self._broken is not None or self.seen.done:
+            return
+        last = rest.rfind(b"\n\n", 0, -2) + 2
+        length = len(rest) if self._parser.plain(rest[last:]) is not None else _before_the_last(rest)
+        text = self._parser.plain(rest[:length]) if length else None
+        if text is not None:
+            self.seen.text.append(text)
+            batch.append((rest[:length], [TextDelta(text)]))
+            rest = rest[length:]
+        self._take(self._splitter.cut(rest), batch)
+
+    def _take(self, events: list[Event], batch: Batch) -> None:
+        """Reads single events; what may be forwarded goes to `batch`."""
+        feed = self._parser.feed
+        for event in events:
+            if event.comment:
+                continue
+            parsed = feed(event.event, event.data)
+            if self._names:
+                parsed = [restore_event(each, self._names) for each in parsed]
+            try:
+                if self._note(parsed):
+                    batch.append((event.raw, parsed))
+            except AttemptFailed as failed:
+                if not batch or not self.seen.content:
+                    raise
+                self._broken = failed
+                return
+            if self.seen.done:
+                return
 
     def _note(self, events: list[ChatEvent]) -> bool:
         """Takes notice of one event's meaning; False where it must not be forwarded."""
@@ -189,6 +227,16 @@ class Live:
         if self.seen.content:
             raise AttemptFailed(Failure.TRUNCATED, failed)
         raise AttemptFailed(classify(failed), failed)
+
+
+def _before_the_last(block: bytes) -> int:
+    """Where the last few events of a block begin; 0 where there are no more than those."""
+    place = len(block)
+    for _ in range(LAST_EVENTS + 1):
+        place = block.rfind(b"\n\n", 0, place)
+        if place < 0:
+            return 0
+    return place + 2
 
 
 _draining: set[asyncio.Task[None]] = set()

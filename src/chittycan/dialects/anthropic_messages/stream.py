@@ -1,6 +1,6 @@
 """The event stream of a provider. Source: the page on streaming messages, which announces that new types may come."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +59,24 @@ class Wire(Struct):
 _DECODER = msgspec.json.Decoder(Wire)
 
 
+# An event that is text and nothing else: whatever does not fit is read one by one.
+
+
+class PlainDelta(Struct, gc=False):
+    type: Literal["text_delta"]
+    text: str
+
+
+class PlainEvent(Struct, gc=False):
+    type: Literal["content_block_delta"]
+    delta: PlainDelta
+
+
+_PLAIN = msgspec.json.Decoder(list[PlainEvent])
+_HEAD = b"event: content_block_delta\ndata: "
+_SEAM = b"\n\n" + _HEAD
+
+
 class Open(Struct):
     """A block of the upstream that has not stopped yet. `call` counts the tool calls of the answer."""
 
@@ -105,6 +123,18 @@ class StreamParser:
             failed.message = failed.message or "The provider reported an error in the stream."
             return [failed]
         return []
+
+    def plain(self, block: bytes) -> str | None:
+        """See `dialects.StreamParser`: one decoding for all events that came together."""
+        if not block.startswith(_HEAD):
+            return None
+        try:
+            events = _PLAIN.decode(b"[%b]" % block[len(_HEAD) : -2].replace(_SEAM, b","))
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            return None
+        if len(events) != block.count(_SEAM) + 1:  # broken events must not mend each other
+            return None
+        return "".join([event.delta.text for event in events])
 
     def _message_start(self, message: Start) -> list[ChatEvent]:
         if message.usage is not None:

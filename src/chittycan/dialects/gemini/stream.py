@@ -46,6 +46,10 @@ class StreamParser:
         self._response_id: str | None = None
         self._calls = 0
 
+    def plain(self, block: bytes) -> str | None:
+        """See `dialects.StreamParser`: here events are read one by one."""
+        return None
+
     def feed(self, event: str, data: str) -> list[ChatEvent]:
         try:
             answers = _LIST.decode(data) if data.startswith("[") and data != "[DONE]" else [ANSWER.decode(data)]

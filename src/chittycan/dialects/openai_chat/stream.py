@@ -4,7 +4,7 @@ Vendors differ most here: tool calls without index or id or all at index 0, usag
 chunk (OpenRouter) or as a named event (Groq), arguments as objects, content as lists. All of it is read.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -92,6 +92,35 @@ class _Chunk(Struct):
 _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
+# A chunk that is text and nothing else: whatever does not fit is read one by one.
+
+
+class _PlainDelta(Struct, forbid_unknown_fields=True, gc=False):
+    content: str
+    role: str | None = None
+    refusal: None = None
+    tool_calls: None = None
+    reasoning_content: None = None
+
+
+class _PlainChoice(Struct, forbid_unknown_fields=True, gc=False):
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    finish_reason: None = None
+    logprobs: None = None
+
+
+class _PlainChunk(Struct, gc=False):
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+
+
+_PLAIN = msgspec.json.Decoder(list[_PlainChunk])
+_HEAD, _SEAM = b"data: ", b"\n\ndata: "
+
+
 class Parser:
     """Reads one stream. See `dialects.StreamParser`."""
 
@@ -122,6 +151,18 @@ class Parser:
             ):
                 return [TextDelta(delta.content, choice.index or 0)]
         return self._read(chunk, data)
+
+    def plain(self, block: bytes) -> str | None:
+        """See `dialects.StreamParser`: one decoding for all chunks that came together."""
+        if not self._started or not block.startswith(_HEAD):
+            return None
+        try:
+            chunks = _PLAIN.decode(b"[%b]" % block[len(_HEAD) : -2].replace(_SEAM, b","))
+        except UNREADABLE:
+            return None
+        if len(chunks) != block.count(_SEAM) + 1:  # broken events must not mend each other
+            return None
+        return "".join([chunk.choices[0].delta.content for chunk in chunks])
 
     def _feed_other(self, event: str, data: str) -> list[ChatEvent]:
         if data.strip() == "[DONE]":

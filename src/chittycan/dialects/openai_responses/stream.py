@@ -135,6 +135,10 @@ class StreamParser:
         self._count = 0
         self._refused = False
 
+    def plain(self, block: bytes) -> str | None:
+        """See `dialects.StreamParser`: here events are read one by one."""
+        return None
+
     def feed(self, event: str, data: str) -> list[ChatEvent]:
         """One SSE event; never raises. Events that say nothing neutral give none."""
         if self._ended or data == "[DONE]":
