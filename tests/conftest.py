@@ -10,8 +10,8 @@ from chittycan.testing import FakeClock
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-# The fixtures `database`, `database_url` and `postgres_server`: tests/databases.py.
-pytest_plugins = ["databases"]
+# tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.
+pytest_plugins = ["databases", "serving"]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -64,7 +65,9 @@ class Connection(asyncio.StreamReaderProtocol):
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writer = writer
-        await self._serve(self)
+        # asyncio logs a cancelled connection as an error; being closed from here is none.
+        with suppress(asyncio.CancelledError):
+            await self._serve(self)
 
     def eof_received(self) -> bool | None:
         self.gone.set()
