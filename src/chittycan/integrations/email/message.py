@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from email import message_from_bytes
 from email.message import Message
+from email.policy import Compat32
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -36,6 +37,16 @@ _QUOTED_FROM = re.compile(rb"^>+From ", re.MULTILINE)
 _IDENTITY = (b"message-id", b"from", b"to", b"date", b"subject")
 
 T = TypeVar("T")
+
+
+class _AsWritten(Compat32):
+    """Gives header values as they came: the library's own way loses undeclared 8-bit bytes."""
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return value
+
+
+_POLICY = _AsWritten()
 
 
 class Attachment(Struct, frozen=True):
@@ -124,10 +135,10 @@ def short_id(key: str) -> str:
 
 
 def _message(raw: bytes, defects: list[str]) -> Message:
-    message = _attempt(lambda: message_from_bytes(raw), None)
+    message = _attempt(lambda: message_from_bytes(raw, policy=_POLICY), None)
     if message is None:
         defects.append("structure unreadable: only headers were read")
-        message = _attempt(lambda: message_from_bytes(raw[: body_start(raw)]), Message())
+        message = _attempt(lambda: message_from_bytes(raw[: body_start(raw)], policy=_POLICY), Message())
     return message
 
 
