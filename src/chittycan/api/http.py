@@ -20,12 +20,24 @@ PIPELINED = 16  # requests waiting on one connection before it is not read any f
 REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte
 IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load balancers
 SWEEP_SECONDS = 1.0
+NEVER = float("inf")
 
-Headers = Iterable[tuple[bytes, bytes]]
+Pairs = Iterable[tuple[bytes, bytes]]
+
+
+class Lines(list[bytes]):
+    """Headers as ready-made lines ("name: value\\r\\n"), each item one or several of them."""
+
+
+Headers = Pairs | Lines
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 STATUS_LINES[499] = b"HTTP/1.1 499 Client Closed Request\r\n"
 STATUS_LINES[529] = b"HTTP/1.1 529 Overloaded\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+
+
+def _lines(headers: Pairs) -> list[bytes]:
+    return [b"%b: %b\r\n" % header for header in headers]
 
 
 class Request:
@@ -82,14 +94,14 @@ class Responder:
 
     def _head(self, status: int, headers: Headers) -> bytes:
         lines = [STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\n".encode()]
-        lines += [b"%b: %b\r\n" % header for header in headers]
+        lines += headers if isinstance(headers, Lines) else _lines(headers)
         if not self._request.keep_alive:
             lines.append(b"connection: close\r\n")
         return b"".join(lines)
 
     def _finish(self) -> None:
         self.finished = True
-        self._connection.answered()
+        self._connection.answered(self._request.keep_alive)
 
 
 Handler = Callable[[Request, Responder], Awaitable[None]]
@@ -99,23 +111,27 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_busy", "_drain", "_host_seen", "_parser", "_request", "_server", "_size", "_task", "_url", "_waiting", "client",
-        "deadline", "paused", "transport",
+        "_body", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task", "_url",
+        "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
         self._server = server
         self.transport: asyncio.Transport | None = None
         self.client: tuple[str, int] | None = None
-        self.deadline = float("inf")
+        self.deadline = NEVER
         self.paused = False
         self._drain: asyncio.Future[None] | None = None
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._busy = False
+        self.busy = False
         self._parser = httptools.HttpRequestParser(self)
-        self._url, self._size, self._host_seen = b"", 0, False
         self._request = Request(None)
+        self._url = b""
+        self._body: list[bytes] = []
+        self._size = 0  # bytes of body
+        self._head_size = 0
+        self._in_head = False
 
     # asyncio.Protocol
 
@@ -133,6 +149,10 @@ class Connection(asyncio.Protocol):
             self.refuse(400, "Upgrades are not supported.")
         except httptools.HttpParserError:
             self.refuse(400, "This is not HTTP/1.1.")
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > HEADER_BYTES:
+                self.refuse(431, "The headers are too large.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -140,7 +160,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
-        if self._task is not None and self._busy:
+        if self._task is not None and self.busy:
             self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -160,25 +180,20 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._request = Request(self.client)
-        self._url, self._size, self._host_seen = b"", 0, False
-        if not self._busy:
+        self._url, self._body, self._size = b"", [], 0
+        self._in_head, self._head_size = True, 0
+        if not self.busy:
             self.deadline = self._server.loop.time() + REQUEST_SECONDS
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count(len(url), HEADER_BYTES, 431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         headers = self._request.headers
-        self._count(len(name) + len(value), HEADER_BYTES, 431)
-        if name == b"host":
-            if self._host_seen:
-                self.refuse(400, "There is more than one Host header.")
-            self._host_seen = True
+        if name in headers and name == b"host":
+            self.refuse(400, "There is more than one Host header.")
         headers[name] = value
-        if len(headers) > HEADER_COUNT:
-            self.refuse(431, "There are too many headers.")
 
     def on_headers_complete(self) -> None:
         request = self._request
@@ -187,7 +202,9 @@ class Connection(asyncio.Protocol):
         path, _, query = self._url.partition(b"?")
         request.raw_path, request.query = path, query
         request.path = path.decode("latin-1")
-        self._size = 0
+        self._in_head = False
+        if len(request.headers) > HEADER_COUNT:
+            self.refuse(431, "There are too many headers.")
         length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > BODY_BYTES:
             self.refuse(413, f"The body is larger than {BODY_BYTES >> 20} MB.")
@@ -195,22 +212,18 @@ class Connection(asyncio.Protocol):
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        request = self._request
-        self._count(len(body), BODY_BYTES, 413)
-        if not request.body:
-            request.body = body
-        elif isinstance(request.body, bytearray):
-            request.body += body
-        else:
-            request.body = bytearray(request.body) + body  # type: ignore[assignment]
+        self._body.append(body)
+        self._size += len(body)
+        if self._size > BODY_BYTES:
+            self.refuse(413, "The body is too large.")
 
     def on_message_complete(self) -> None:
         request = self._request
         if self.transport is None or self.transport.is_closing():
             return
-        if isinstance(request.body, bytearray):
-            request.body = bytes(request.body)
-        if self._busy:
+        body = self._body
+        request.body = body[0] if len(body) == 1 else b"".join(body)
+        if self.busy:
             self._waiting.append(request)
             if len(self._waiting) >= PIPELINED:
                 self.transport.pause_reading()
@@ -220,21 +233,21 @@ class Connection(asyncio.Protocol):
     # answering
 
     def _serve(self, request: Request) -> None:
-        self._busy = True
-        self.deadline = float("inf")
+        self.busy = True
+        self.deadline = NEVER
         self._task = self._server.loop.create_task(self._server.answer(request, Responder(self, request)))
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
             self.transport.write(data)
 
-    def answered(self) -> None:
+    def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
-        self._busy = False
+        self.busy = False
         transport = self.transport
         if transport is None:
             return
-        if not self._request_kept_alive() or self._server.closing:
+        if not keep_alive or self._server.closing:
             transport.close()
             return
         if self._waiting:
@@ -244,13 +257,6 @@ class Connection(asyncio.Protocol):
             return
         self.deadline = self._server.loop.time() + IDLE_SECONDS
 
-    def _request_kept_alive(self) -> bool:
-        return self._parser.should_keep_alive() or bool(self._waiting)
-
-    @property
-    def busy(self) -> bool:
-        return self._busy
-
     def refuse(self, status: int, reason: str) -> None:
         """Answers what never became a request, and closes."""
         transport = self.transport
@@ -258,7 +264,7 @@ class Connection(asyncio.Protocol):
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
-        if not self._busy:
+        if not self.busy:
             transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         transport.close()
 
@@ -266,12 +272,6 @@ class Connection(asyncio.Protocol):
         """A handler failed after it had begun to answer: the client must see a cut, not an end."""
         if self.transport is not None:
             self.transport.abort()
-
-    def _count(self, size: int, limit: int, status: int) -> None:
-        self._size += size
-        if self._size > limit:
-            what = "body is" if status == 413 else "headers are"
-            self.refuse(status, f"The {what} too large.")
 
 
 class HttpServer:

@@ -5,12 +5,14 @@ Every surface is a row of `ROUTES`. Answers and errors are in the surface's own 
 """
 
 import asyncio
+import re
 from contextlib import aclosing
+from functools import lru_cache
 
 import msgspec
 
 from chittycan.api.guard import Guard
-from chittycan.api.http import Request, Responder
+from chittycan.api.http import Lines, Request, Responder
 from chittycan.api.request import keeps_answering, options_of, parse_body
 from chittycan.api.status import body_of, headers_of, status_of
 from chittycan.auth.keys import Key
@@ -27,7 +29,8 @@ from chittycan.telemetry import Telemetry
 HOLD_SECONDS = 10.0  # how long a stream's headers wait for content
 KEEPALIVE = b": keepalive\n\n"
 JSON = (b"content-type", b"application/json")
-SSE = (b"content-type", b"text/event-stream; charset=utf-8")
+STREAMING = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+UNSAFE = re.compile(r"[\x00-\x1f\x7f]")  # what could end a header line
 
 # path → (surface, operation)
 ROUTES: dict[str, tuple[str, str]] = {
@@ -195,10 +198,11 @@ class Exchange:
 
     def whole(self, reply: Reply) -> None:
         self.status, self.trace = 200, reply.trace
-        headers = [JSON, *trace_headers(reply.trace)]
+        lines = trace_lines(reply.trace)
+        lines.append(b"content-type: application/json\r\n")
         if reply.trace.cost_nano is not None:
-            headers.append((b"x-chitty-cost-usd", b"%.9f" % (reply.trace.cost_nano / 1e9)))
-        self.responder.whole(200, headers, reply.body)
+            lines.append(b"x-chitty-cost-usd: %.9f\r\n" % (reply.trace.cost_nano / 1e9))
+        self.responder.whole(200, lines, reply.body)
 
     def json(self, status: int, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:
         self.status = status
@@ -212,9 +216,9 @@ class Exchange:
 
     def start_stream(self, trace: Trace | None) -> None:
         self.status = 200
-        headers = [SSE, (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
-        headers += trace_headers(trace) if trace else [(b"x-chitty-request-id", self.request_id.encode())]
-        self.responder.start(200, headers)
+        lines = trace_lines(trace) if trace else Lines((b"x-chitty-request-id: %b\r\n" % self.request_id.encode(),))
+        lines.append(STREAMING)
+        self.responder.start(200, lines)
 
     def end(self, error: ChittyError | None = None) -> None:
         if error is not None:
@@ -222,16 +226,26 @@ class Exchange:
         self.responder.end()
 
 
-def trace_headers(trace: Trace) -> list[tuple[bytes, bytes]]:
+def trace_lines(trace: Trace) -> Lines:
     """`x-chitty-*`: who served, after how many tries, and how much of the time was ours."""
     overhead = max(0.0, trace.ms - trace.upstream_ms)
-    return [
-        (b"x-chitty-request-id", trace.request_id.encode()),
-        (b"x-chitty-served-by", trace.model.encode("latin-1", "replace")),
-        (b"x-chitty-attempts", str(trace.attempts).encode()),
-        (b"x-chitty-fallbacks", str(trace.fallbacks).encode()),
-        (b"x-chitty-overhead-ms", f"{overhead:.2f}".encode()),
-        (b"x-chitty-cache", b"hit" if trace.cached else b"miss"),
-        (b"x-chitty-route", trace.route.encode("latin-1", "replace")),
-        *([(b"x-chitty-label", trace.label.encode())] if trace.label != "public" else []),
-    ]
+    varying = b"x-chitty-request-id: %b\r\nx-chitty-overhead-ms: %.2f\r\n" % (trace.request_id.encode(), overhead)
+    return Lines(
+        (_steady(trace.model, trace.attempts, trace.fallbacks, trace.cached, trace.route, trace.label), varying)
+    )
+
+
+@lru_cache(4096)
+def _steady(model: str, attempts: int, fallbacks: int, cached: bool, route: str, label: str) -> bytes:
+    """The lines that are the same for most calls of a model."""
+    lines = {
+        "served-by": model,
+        "attempts": attempts,
+        "fallbacks": fallbacks,
+        "cache": "hit" if cached else "miss",
+        "route": route,
+    }
+    if label != "public":
+        lines["label"] = label
+    safe = ((name, UNSAFE.sub("?", str(value))) for name, value in lines.items())
+    return "".join(f"x-chitty-{name}: {value}\r\n" for name, value in safe).encode("latin-1", "replace")

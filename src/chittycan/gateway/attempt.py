@@ -18,7 +18,7 @@ from chittycan.dialects import load
 from chittycan.dialects.names import restore_response
 from chittycan.errors import ChittyError, UpstreamRefused
 from chittycan.gateway.call import Call
-from chittycan.gateway.translate import own_tool_names, request_body
+from chittycan.gateway.translate import own_tool_names, passes_through, request_body
 from chittycan.providers.transport import ConnectFailed, ConnectionCut, Response, TimedOut, Transport
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure, classify, retry_after
@@ -45,7 +45,7 @@ class AttemptFailed(Exception):
 
 
 class Whole(Struct):
-    """A whole answer as the provider sent it; `response` is None for embeddings."""
+    """A whole answer as the provider sent it; `response` is None where only its usage was read."""
 
     body: bytes
     candidate: Candidate
@@ -213,9 +213,16 @@ def read_json(body: bytes, dialect: Any) -> Json:
     return fields
 
 
+QUICK = frozenset({"openai", "anthropic"})  # dialects that can tell a plainly good answer at a glance
+
+
 def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
     """A whole answer understood. One that cannot be read is the provider's failure, not the caller's."""
     dialect = load(candidate.provider.dialect)
+    if call.surface in QUICK and passes_through(call, candidate):
+        usage = dialect.quick_usage(body)
+        if usage is not None:
+            return Whole(body, candidate, usage)
     fields = read_json(body, dialect)
     if call.operation == "embeddings":
         given = fields.get("usage")

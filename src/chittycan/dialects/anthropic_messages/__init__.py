@@ -9,7 +9,7 @@ from chittycan.chat import ChatRequest
 from chittycan.dialects.anthropic_messages.errors import build_error, parse_error
 from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.request import build_request, parse_request
-from chittycan.dialects.anthropic_messages.response import build_response, parse_response
+from chittycan.dialects.anthropic_messages.response import build_response, parse_response, quick_usage
 from chittycan.dialects.anthropic_messages.stream import StreamParser
 from chittycan.dialects.anthropic_messages.stream_builder import StreamBuilder
 from chittycan.dialects.names import wire_names
@@ -49,6 +49,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "path",
+    "quick_usage",
     "stream_builder",
     "stream_parser",
     "wire_names",

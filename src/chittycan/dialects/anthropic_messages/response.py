@@ -5,7 +5,7 @@ fields out. `input_tokens` counts neither what was read from the prompt cache no
 `input` counts both.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -127,6 +127,24 @@ def stop_word(reason: str | None, calls: bool, refused: bool) -> str | None:
     if reason == "stop" and refused:
         return "refusal"
     return None if reason is None else STOP_BACK.get(reason, reason)
+
+
+class Quick(Struct, gc=False):
+    type: Literal["message"]
+    stop_reason: str
+    usage: UsageBody
+    error: None = None
+
+
+_QUICK = msgspec.json.Decoder(Quick)
+
+
+def quick_usage(body: bytes) -> Usage | None:
+    """The usage of a plainly good answer that is passed on as it is; None where only `parse_response` can tell."""
+    try:
+        return _QUICK.decode(body).usage.neutral()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def build_response(response: ChatResponse, request: ChatRequest | None = None) -> Json:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_chat.errors import build_error, parse_error
 from chittycan.dialects.openai_chat.request import build_request, parse_request
-from chittycan.dialects.openai_chat.response import build_response, parse_response
+from chittycan.dialects.openai_chat.response import build_response, parse_response, quick_usage
 from chittycan.dialects.openai_chat.stream import stream_builder, stream_parser
 
 name = "openai"
@@ -29,6 +29,7 @@ __all__ = [
     "parse_request",
     "parse_response",
     "path",
+    "quick_usage",
     "stream_builder",
     "stream_parser",
     "wire_names",

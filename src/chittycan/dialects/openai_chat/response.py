@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chittycan.chat import ChatRequest, ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
 from chittycan.dialects.openai_chat.messages import FORMAT_OF, MESSAGE_FIELDS, build_call, parse_details
@@ -40,6 +41,27 @@ def parse_response(body: Json) -> ChatResponse:
         created=int(created) if isinstance(created, int | float) and abs(created) < 1e15 else None,
         extra={"openai": own} if own else None,
     )
+
+
+class _QuickChoice(Struct, gc=False):
+    finish_reason: str
+
+
+class _Quick(Struct, gc=False):
+    choices: tuple[_QuickChoice]
+    usage: Json
+    error: None = None
+
+
+_QUICK = msgspec.json.Decoder(_Quick)
+
+
+def quick_usage(body: bytes) -> Usage | None:
+    """The usage of a plainly good answer that is passed on as it is; None where only `parse_response` can tell."""
+    try:
+        return parse_usage(_QUICK.decode(body).usage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _parse_message(message: Json, identity: str) -> list[Part]:
