@@ -43,7 +43,7 @@ def _lines(headers: Pairs) -> list[bytes]:
 class Request:
     """One whole request. Header names are lower case; of repeated headers the last counts, except Host."""
 
-    __slots__ = ("body", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
+    __slots__ = ("body", "chitty", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
 
     def __init__(self, client: tuple[str, int] | None) -> None:
         self.client = client
@@ -54,6 +54,7 @@ class Request:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.keep_alive = True
+        self.chitty = False  # one of our own headers is among them
 
 
 class Responder:
@@ -156,6 +157,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
+        if self._server.closing and not self._server.connections:
+            self._server.empty.set()
         self._waiting.clear()
         self.transport = None
         if self._drain is not None and not self._drain.done():
@@ -194,6 +197,8 @@ class Connection(asyncio.Protocol):
         if name in headers and name == b"host":
             self.refuse(400, "There is more than one Host header.")
         headers[name] = value
+        if name[:9] == b"x-chitty-":
+            self._request.chitty = True
 
     def on_headers_complete(self) -> None:
         request = self._request
@@ -283,6 +288,7 @@ class HttpServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self.connections: set[Connection] = set()
         self.closing = False
+        self.empty = asyncio.Event()  # set when the last connection of a closing server is gone
         self.loop = asyncio.get_running_loop()
 
     async def listen(self, listener: socket.socket) -> None:
@@ -303,12 +309,11 @@ class HttpServer:
         self.closing = True
         for server in self._servers:
             server.close()
-        until = self.loop.time() + grace
         for connection in list(self.connections):
             if not connection.busy and connection.transport is not None:
                 connection.transport.close()
-        while self.connections and self.loop.time() < until:
-            await asyncio.sleep(0.02)
+        if self.connections:
+            await asyncio.wait((self.loop.create_task(self.empty.wait()),), timeout=grace)
         for connection in list(self.connections):
             connection.abort()
         await asyncio.sleep(0)

@@ -96,7 +96,7 @@ class Inference:
         stream = fields.get("stream")
         if stream is not None and not isinstance(stream, bool):
             raise InvalidRequest("`stream` must be true or false.", param="stream")
-        has_options = "chitty" in fields or any(name.startswith(b"x-chitty-") for name in headers)
+        has_options = request.chitty or "chitty" in fields
         options = options_of(headers, fields) if has_options else NO_OPTIONS
         _allow_kind(key, options.kind)
         return Call(
@@ -230,9 +230,8 @@ def trace_lines(trace: Trace) -> Lines:
     """`x-chitty-*`: who served, after how many tries, and how much of the time was ours."""
     overhead = max(0.0, trace.ms - trace.upstream_ms)
     varying = b"x-chitty-request-id: %b\r\nx-chitty-overhead-ms: %.2f\r\n" % (trace.request_id.encode(), overhead)
-    return Lines(
-        (_steady(trace.model, trace.attempts, trace.fallbacks, trace.cached, trace.route, trace.label), varying)
-    )
+    steady = _steady(trace.model, trace.attempts, trace.fallbacks, trace.cached, trace.route, trace.label)
+    return Lines((steady, varying))
 
 
 @lru_cache(4096)

@@ -44,7 +44,7 @@ class TimedOut(TransportError):
 class Origin:
     """Where requests go: one scheme, host and port, with the way there (proxy, certificates)."""
 
-    __slots__ = ("base_path", "host", "host_header", "idle", "port", "proxy", "ssl", "via_proxy")
+    __slots__ = ("base_path", "host", "host_header", "idle", "port", "proxy", "ssl", "starts", "via_proxy")
 
     def __init__(self, url: str, http_proxy: str | None = None, ca_file: str | None = None) -> None:
         parts = urlsplit(url)
@@ -58,6 +58,7 @@ class Origin:
         self.proxy = _proxy_for(parts, http_proxy)
         self.via_proxy = self.proxy is not None and not secure
         self.idle: deque[tuple[float, Connection]] = deque()
+        self.starts: dict[tuple[str, str], bytes] = {}  # request line and Host, by method and path
 
 
 def _proxy_for(parts: SplitResult, configured: str | None) -> SplitResult | None:
@@ -81,6 +82,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +93,6 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
         self._chunks: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -251,14 +252,17 @@ class Connection(asyncio.Protocol):
 class Response:
     """A response whose body is read as it comes. Must be closed; closing early drops the connection."""
 
-    __slots__ = ("_connection", "_origin", "_pool", "headers", "status")
+    __slots__ = ("_connection", "_header_list", "_origin", "_pool", "status")
 
     def __init__(self, connection: Connection, origin: Origin, pool: "Transport") -> None:
         self._connection, self._origin, self._pool = connection, origin, pool
         self.status = connection.status
-        self.headers: Mapping[str, str] = {
-            name.decode("latin-1"): value.decode("latin-1") for name, value in connection.header_list
-        }
+        self._header_list = connection.header_list
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Names in lower case; of repeated headers the last counts."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._header_list}
 
     async def read(self, deadline: float | None = None) -> bytes:
         """Bytes as they come, b"" at the end. `deadline` in loop time. Raises ConnectionCut or TimedOut."""
@@ -344,13 +348,10 @@ class Transport:
 
     @staticmethod
     def _head(origin: Origin, method: str, path: str, headers: bytes, length: int) -> bytes:
-        target = f"{origin.base_path}{path}"
-        if origin.via_proxy:
-            target = f"http://{origin.host_header}{target}"
-        line = f"{method} {target} HTTP/1.1\r\nhost: {origin.host_header}\r\ncontent-length: {length}\r\n"
-        if origin.via_proxy and origin.proxy is not None:
-            line += _proxy_authorization(origin.proxy)
-        return line.encode("latin-1") + headers + b"\r\n"
+        start = origin.starts.get((method, path))
+        if start is None:
+            start = origin.starts[method, path] = _start(origin, method, path)
+        return b"%bcontent-length: %d\r\n%b\r\n" % (start, length, headers)
 
     def _pooled(self, origin: Origin, now: float) -> Connection | None:
         while origin.idle:
@@ -412,6 +413,16 @@ class Transport:
         for origin in self._origins.values():
             while origin.idle:
                 origin.idle.pop()[1].abort()
+
+
+def _start(origin: Origin, method: str, path: str) -> bytes:
+    target = f"{origin.base_path}{path}"
+    if origin.via_proxy:
+        target = f"http://{origin.host_header}{target}"
+    line = f"{method} {target} HTTP/1.1\r\nhost: {origin.host_header}\r\n"
+    if origin.via_proxy and origin.proxy is not None:
+        line += _proxy_authorization(origin.proxy)
+    return line.encode("latin-1")
 
 
 def _proxy_authorization(proxy: SplitResult) -> str:
