@@ -6,6 +6,7 @@ report an empty balance as 429 or 400; credential before caller fault, because s
 
 import re
 from collections.abc import Mapping
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
@@ -89,6 +90,7 @@ TABLE: dict[Failure, Treatment] = {
     Failure.CANCELLED: Treatment("client left", "no", 0, False, Next.NO, Cool.NO),
 }
 
+LONGEST_WAIT = 365 * 86_400.0  # seconds; a provider that names a later time has said nothing
 QUOTA_SECONDS = 300.0
 LONG_SECONDS = 600.0
 RATE_LIMIT_SECONDS = 5.0  # where a 429 says no time
@@ -96,7 +98,8 @@ RATE_LIMIT_SECONDS = 5.0  # where a 429 says no time
 # Wording seen in the answers of OpenAI, Anthropic, Gemini, OpenRouter, Azure, Bedrock, Groq, Mistral and DeepSeek.
 _QUOTA = re.compile(
     r"insufficient_quota|insufficient.(balance|credit|funds)|credit balance|billing_(hard_limit|not_active|error)"
-    r"|spend(ing)?[ _](cap|limit)|exceeded your current quota|key limit exceeded|quota_exceeded|out of credits"
+    r"|spend(ing)?[ _](cap|limit)|specified api usage limit"
+    r"|credit limit exceeded|exceeded your current quota|key limit exceeded|quota_exceeded|out of credits"
     r"|payment.required",
     re.I,
 )
@@ -110,20 +113,22 @@ _CREDENTIAL = re.compile(
     re.I,
 )
 _CONTEXT = re.compile(
-    r"context_length_exceeded|context_window_exceeded|maximum context length|context (length|window|size)"
+    r"context_length_exceeded|context_window_exceeded|maximum context length|context (length|window|size|limit)"
     r"|prompt is too long|input is too long|too many (input )?tokens|exceeds? the (maximum|max)\b.{0,40}tokens"
     r"|reduce the length|request_too_large|string_above_max_length|token count.{0,40}exceeds",
     re.I,
 )
 _CONTENT = re.compile(
-    r"content_policy|content_filter|content management policy|ResponsibleAIPolicyViolation|safety system"
-    r"|flagged (as|for)|usage polic(y|ies)|moderation_blocked|SAFETY",
+    r"content_policy|content[_ ]filter|content management policy|ResponsibleAIPolicyViolation|safety system"
+    r"|flagged (as|for)|usage (policy|policies|guidelines)|moderation_blocked|SAFETY",
 )
 _MODEL = re.compile(
     r"model_not_found|model_not_available|model.{0,80}(does not exist|not found|not exist|is not (available|supported)"
-    r"|deprecated|retired|decommissioned|no longer)|unknown model|invalid model|no such model|not_found_error",
+    r"|deprecated|retired|decommissioned|no longer)|unknown model|invalid model|no such model|not_found_error"
+    r"|not a valid model",
     re.I | re.S,
 )
+_NO_ACCESS = re.compile(r"model_not_found|not have access to (the )?model", re.I)
 _OBJECT = r"\b(file|vector store|batch|assistant|response|container|item)\b"
 _OWN_OBJECT = re.compile(rf"{_OBJECT}.{{0,60}}(not found|no such)|(not found|no such).{{0,20}}{_OBJECT}", re.I)
 
@@ -142,7 +147,7 @@ def classify(failed: Failed) -> Failure:
     if status in _TRANSIENT_STATUS or status >= 500:
         return _behind_a_5xx(words)
     if status in (401, 403):
-        return Failure.CONTENT if _CONTENT.search(words) else Failure.CREDENTIAL
+        return _forbidden(words)
     if status == 413 or _CONTEXT.search(words):
         return Failure.CONTEXT
     if _CREDENTIAL.search(words):
@@ -158,6 +163,13 @@ def classify(failed: Failed) -> Failure:
     return Failure.CALLER_FAULT if status in _CALLER_STATUS else Failure.TRANSIENT
 
 
+def _forbidden(words: str) -> Failure:
+    """Not every 403 is about the key: resting a good key for a prompt or for one gated model would harm all others."""
+    if _CONTENT.search(words):
+        return Failure.CONTENT
+    return Failure.MODEL_GONE if _NO_ACCESS.search(words) else Failure.CREDENTIAL
+
+
 def _behind_a_5xx(words: str) -> Failure:
     """Some compatible servers wrap a plain "too long" into a 500; asking them again cannot help."""
     return Failure.CONTEXT if "context_length_exceeded" in words else Failure.TRANSIENT
@@ -166,27 +178,29 @@ def _behind_a_5xx(words: str) -> Failure:
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     """Seconds to wait, from `retry-after-ms`, `x-ms-retry-after-ms` or `retry-after` (seconds or HTTP date).
 
-    None where absent, unreadable or not in the future. `now` is Unix seconds. RFC 9110 §10.2.3.
+    None where absent, unreadable, not in the future or beyond `LONGEST_WAIT`. `now` is Unix seconds. RFC 9110 §10.2.3.
     """
     for name, scale in (("retry-after-ms", 0.001), ("x-ms-retry-after-ms", 0.001), ("retry-after", 1.0)):
         value = headers.get(name)
         if value is None:
             continue
         seconds = _seconds(value.strip(), scale, now)
-        if seconds is not None and seconds > 0:
+        if seconds is not None and 0 < seconds <= LONGEST_WAIT:
             return seconds
     return None
 
 
 def _seconds(value: str, scale: float, now: float) -> float | None:
     try:
-        seconds = float(value) * scale
+        return float(value) * scale
     except ValueError:
-        try:
-            return parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, TypeError, OverflowError):
-            return None
-    return seconds if seconds < 86_400 * 365 else None
+        pass
+    try:
+        date = parsedate_to_datetime(value)
+        # Only one of the three date forms names its zone; all mean Greenwich (RFC 9110 §5.6.7).
+        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def backoff(retry: int, jitter: float) -> float:
