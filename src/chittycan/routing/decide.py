@@ -65,23 +65,32 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
     names, route = _named(facts, catalogue)
     reasons: list[Reason] = []
     chain: list[Candidate] = []
-    seen: set[str] = set()
-    for name, why in names:
+    tried: dict[tuple[str, str], str] = {}  # (provider, its own name) → our name: two of ours may mean the same
+    for name, why in _once(names):
         model = catalogue.resolve(name)
         if model is None:
             reasons.append(Reason(name, False, _why_missing(name, catalogue)))
             continue
-        if model.name in seen:
-            continue
-        seen.add(model.name)
-        objection = _objection(facts, model, catalogue.providers[model.provider])
-        reasons.append(Reason(model.name, objection is None, objection or why))
+        provider, place = catalogue.providers[model.provider], (model.provider, model.upstream)
+        objection = _objection(facts, model, provider)
+        if objection is None and place in tried:
+            objection = f"the same model as {tried[place]}"
+        reasons.append(Reason(name, objection is None, objection or why))
         if objection is None:
-            chain.append(Candidate(model, catalogue.providers[model.provider]))
+            tried[place] = name
+            chain.append(Candidate(model, provider))
     if not chain:
         _refuse(facts, reasons, catalogue)
     label = "private" if facts.private or facts.model == PRIVATE else "public"
     return Decision(tuple(chain), tuple(reasons), route, label)
+
+
+def _once(names: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """Every name with the reason that it was first named for."""
+    reasons: dict[str, str] = {}
+    for name, why in names:
+        reasons.setdefault(name, why)
+    return reasons.items()
 
 
 def _named(facts: Facts, catalogue: Catalogue) -> tuple[list[tuple[str, str]], str]:
@@ -193,9 +202,8 @@ def _refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> None:
     if first == "not allowed for this key":
         raise Forbidden(f"This key may not use the model '{facts.model}'.", code="model_not_allowed")
     if catalogue.why_unavailable(facts.model) and catalogue.resolve(facts.model) is None:
-        raise Unavailable(
-            f"The model '{facts.model}' cannot be called: {first}", fix="`can doctor` shows how to mend it."
-        )
+        fix = "`can doctor` shows how to mend it."
+        raise UnknownModel(f"The model '{facts.model}' cannot be called here: {first}.", param="model", fix=fix)
     if facts.model != AUTO and catalogue.resolve(facts.model) is None:
         raise _unknown(facts.model, catalogue)
     param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")
