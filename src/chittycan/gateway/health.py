@@ -82,6 +82,8 @@ class Health:
     def succeeded(self, model: Model) -> None:
         circuit = self._circuits.get((model.provider, model.upstream))
         if circuit is not None:
+            if circuit.until:
+                circuit.outcomes.clear()  # what led to the rest is over
             circuit.outcomes.append(True)
             circuit.consecutive, circuit.until, circuit.rest = 0, 0.0, FIRST_REST
             circuit.probe_since, circuit.why = None, None
@@ -109,6 +111,14 @@ class Health:
         if circuit is not None:
             circuit.probe_since = None
 
+    def forget(self, model: Model) -> None:
+        """Drops what was learnt about a model and its provider's keys: the owner wants to know how it is now."""
+        self._circuits.pop((model.provider, model.upstream), None)
+        for place in [place for place in self._keys if place[0] == model.provider]:
+            del self._keys[place]
+        for place in [place for place in self._key_models if place[::2] == (model.provider, model.upstream)]:
+            del self._key_models[place]
+
     def snapshot(self) -> dict[str, dict[str, object]]:
         """What rests now, for people: `provider/upstream` → seconds left and why."""
         now = self._clock.monotonic()
@@ -124,6 +134,8 @@ class Health:
 
     def _count(self, model: Model, failure: Failure, now: float) -> None:
         circuit = self._circuit(model)
+        if circuit.until > now:
+            return  # of a call that began before the rest did: nothing new
         circuit.outcomes.append(False)
         circuit.consecutive += 1
         failed = circuit.outcomes.count(False)
