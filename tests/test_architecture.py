@@ -24,7 +24,7 @@ WORDS = {"version", "errors", "chat", "clock", "catalogue"}
 STATE = {"store", "auth", "usage", "context"}
 CORE = WORDS | STATE | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call"}
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "providers.registry", "providers.discovery"}
-FRONT = BELOW_APP | {"app", ROOT}
+FRONT = BELOW_APP | {"app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
     # words
@@ -54,8 +54,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
     "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations"},
-    # composition root, then the front doors
+    # composition root, what an owner can do with it, then the front doors
     "app": BELOW_APP,
+    "control": BELOW_APP | {"app"},
     "api": FRONT,
     "console": FRONT,
     "mcp": FRONT,
@@ -277,8 +278,9 @@ def _functions(node: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.Funct
 
 
 def _is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A command of the CLI: its parameters are the options that the user sees, not arguments anyone passes."""
-    return any(re.search(r"\.(command|callback)\(", ast.unparse(each)) for each in function.decorator_list)
+    """A command of the CLI or an operation of the control API: its parameters are the options that the user sees."""
+    marks = re.compile(r"\.(command|callback)\(|^operation\(")
+    return any(marks.search(ast.unparse(each)) for each in function.decorator_list)
 
 
 def _parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

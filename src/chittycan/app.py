@@ -9,7 +9,7 @@ import asyncio
 import importlib.util
 import os
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Network:
         await self.keys.refresh()
         if self._look_around:
             await self.rediscover()
-        for work in (self.ledger.run(), self.meters.run(), self.keys.run(), self._watch()):
+        for work in (self.ledger.run, self.meters.run, self.keys.run, self._watch):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
         return self
 
@@ -237,5 +237,5 @@ def _ping(connection: Any) -> None:
     connection.execute(text("SELECT 1"))
 
 
-async def _forever(work: Coroutine[Any, Any, None]) -> None:
-    await work
+async def _forever(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    await work()

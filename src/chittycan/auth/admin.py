@@ -1,11 +1,12 @@
 """The credential of this machine's own `can`: a secret in a file that only its owner can read."""
 
+import hashlib
+import hmac
 import os
 import secrets
 import stat
 from pathlib import Path
 
-from chittycan.auth.keys import new_secret
 from chittycan.errors import Unavailable
 
 FILE = "admin.key"
@@ -26,8 +27,18 @@ def read_or_create(folder: Path) -> str:
         raise Unavailable(f"cannot use {path}: {error.strerror}", fix=f"make {folder} writable for yourself") from error
 
 
+def proof(secret: str, challenge: str, *about: str) -> str:
+    """What a server answers to a command's `challenge`: it holds the same credential and works on the same things.
+
+    The secret itself is then sent to nobody who does not have it already. `about`: database URL, configuration folder.
+    """
+    return hmac.new(secret.encode(), "\0".join((challenge, *about)).encode(), hashlib.sha256).hexdigest()
+
+
 def _create(path: Path) -> None:
     """Put a whole file in place, or leave the one that another process put there meanwhile."""
+    from chittycan.auth.keys import new_secret  # brings the database along; most calls only read
+
     draft = path.with_name(f".{FILE}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:

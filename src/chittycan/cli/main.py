@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Serve the OpenAI- and Anthropic-compatible HTTP API."),
     "ask": ("ask", "ask", "Ask any model; files named in the prompt are attached."),
     "explain": ("ask", "explain", "Say who would answer, and why, without asking anyone."),
-    "config": ("config", "config", "Set up remotes and providers, step by step."),
+    "config": ("config", "app", "Set up remotes and providers, step by step."),
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),

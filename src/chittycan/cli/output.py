@@ -1,19 +1,29 @@
 """How the command line looks: tables and colours on a terminal, `--json` for scripts, times and money in one form."""
 
+import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 NUMBER = re.compile(r"\$?[\d,.]+ ?(ms|s|%)?|—")
 
-console = Console(highlight=False, soft_wrap=True)
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+PIPE_WIDTH = 250  # characters; a program that reads our tables wants whole lines
+
+
+def _width(stream: TextIO) -> int | None:
+    return None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+
+
+console = Console(highlight=False, soft_wrap=True, width=_width(sys.stdout))
+errors = Console(stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr))
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -24,24 +34,37 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_line(value: Any) -> None:
+    """One JSON document on one line, for pipes that read line by line."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+def progress(text: str) -> Any:
+    """A spinner with this text while work goes on, on standard error and only on a terminal."""
+    return errors.status(f"[dim]{text}[/]", spinner="dots")
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, empty: str = "") -> None:
-    """A plain table; `empty` is said where there are no rows. Numbers are aligned to the right."""
+    """A plain table; `empty` is said where there are no rows. Numbers are aligned to the right.
+
+    A column in which no row says anything is left out.
+    """
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
         console.print(f"[dim]{empty or 'nothing to show'}[/]")
         return
     grid = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for place, column in enumerate(columns):
+    said = [place for place in range(len(columns)) if any(row[place] not in ("", "—") for row in filled)]
+    for place in said:
         numeric = all(NUMBER.fullmatch(row[place]) for row in filled)
-        grid.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        grid.add_column(columns[place], no_wrap=numeric, justify="right" if numeric else "left", overflow="fold")
     for row in filled:
-        grid.add_row(*row)
+        grid.add_row(*(row[place] for place in said))
     console.print(grid)
 
 
 def _cell(value: object) -> str:
-    from rich.markup import escape
-
     if value is None:
         return "—"
     if isinstance(value, bool):
@@ -68,6 +91,18 @@ def dollars(nano: int | None) -> str:
     if usd == 0:
         return "$0"
     return f"${usd:.2f}" if usd >= 1 else f"${usd:.4f}" if usd >= 0.0001 else f"${usd:.7f}".rstrip("0")
+
+
+def date(at: float | None, clock: bool = False) -> str:
+    """2026-11-23, with `clock` also the time; of this place."""
+    if at is None:
+        return "—"
+    return time.strftime("%Y-%m-%d %H:%M" if clock else "%Y-%m-%d", time.localtime(at))
+
+
+def plain(text: str) -> str:
+    """Text that is no markup, whatever brackets it holds."""
+    return escape(text)
 
 
 def done(text: str) -> None:

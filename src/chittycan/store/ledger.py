@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import astuple
-from sqlalchemy import CTE, Connection, Row, Select, and_, case, func, select
+from sqlalchemy import CTE, Connection, Row, Select, and_, case, func, literal, select
 
 from chittycan.store.tables import ledger
 
@@ -24,7 +24,7 @@ _POSTGRES_ONE = (
 )
 
 # What a summary may be grouped by. An agent is the kind of its work without the domain: `email.triage` → `triage`.
-GROUPS = ("provider", "model", "key", "kind", "agent", "session", "task")
+GROUPS = ("provider", "model", "provider/model", "key", "kind", "agent", "session", "task", "decision", "all")
 
 
 def insert(connection: Connection, attempts: Sequence[Struct]) -> None:
@@ -93,11 +93,18 @@ def spent_by_key(connection: Connection, since: float) -> dict[str | None, int]:
     return {key_id: int(nano or 0) for key_id, nano in connection.execute(total)}
 
 
-def summary(connection: Connection, since: float, until: float, by: str) -> Sequence[Row[Any]]:
+def saved(connection: Connection, since: float, key_id: str | None) -> int:
+    """Answers that came only after another attempt had failed, of one key or of all."""
+    found = select(func.count()).where(ledger.c.at >= since, ledger.c.outcome == "ok", ledger.c.position > 0)
+    return int(connection.scalar(found if key_id is None else found.where(ledger.c.key_id == key_id)) or 0)
+
+
+def summary(connection: Connection, since: float, until: float, by: str, key_id: str | None) -> Sequence[Row[Any]]:
     """One row per group: name, counts, tokens, cost, and the latencies at the 50th and 95th percentile."""
     # Groups are joined by name below, and NULL equals nothing.
     name = func.coalesce(_group(connection, by), "").label("name")
-    rows = select(name, *ledger.columns).where(ledger.c.at >= since, ledger.c.at < until).cte("asked")
+    asked = select(name, *ledger.columns).where(ledger.c.at >= since, ledger.c.at < until)
+    rows = (asked if key_id is None else asked.where(ledger.c.key_id == key_id)).cte("asked")
     totals = _totals(rows).cte("totals")
     ms = _percentiles(rows, rows.c.ms, rows.c.outcome == "ok", "ms").cte("ms_ranks")
     token = _percentiles(rows, rows.c.first_token_ms, rows.c.first_token_ms.is_not(None), "first_token_ms").cte("token")
@@ -113,6 +120,10 @@ def _group(connection: Connection, by: str) -> Any:
     if by == "agent":
         dot = (func.instr if connection.dialect.name == "sqlite" else func.strpos)(ledger.c.kind, ".")
         return func.substr(ledger.c.kind, dot + 1)
+    if by == "provider/model":
+        return ledger.c.provider + "/" + ledger.c.model
+    if by == "all":
+        return literal("")
     return ledger.c["key_id" if by == "key" else by]
 
 

@@ -12,7 +12,7 @@ from chittycan.store.database import Database
 from chittycan.usage.ledger import Attempt, Ledger
 from chittycan.usage.periods import Period, window
 
-By = Literal["provider", "model", "key", "kind", "agent", "session", "task"]
+By = Literal["provider", "model", "provider/model", "key", "kind", "agent", "session", "task", "decision", "all"]
 
 
 class RequestUsage(Struct, kw_only=True):
@@ -82,16 +82,23 @@ class Queries:
         found = await self._database.read(rows.recent, limit, kind, key_id, before)
         return [Attempt(**row._mapping) for row in found]
 
-    async def summary(self, since: float, by: By = "provider", until: float | None = None) -> list[Group]:
-        """One group per provider (or `by`) for attempts since then, the busiest first.
+    async def summary(
+        self, since: float, by: By = "provider", until: float | None = None, *, key_id: str | None = None
+    ) -> list[Group]:
+        """One group per provider (or `by`) for attempts since then (of one key), the busiest first.
 
         Raises `InvalidRequest` for a `by` that is none of `By`.
         """
         if by not in get_args(By):
             raise InvalidRequest(f"cannot group by {by!r}", param="by", fix=f"use one of {', '.join(get_args(By))}")
         await self._written()
-        found = await self._database.read(rows.summary, since, float("inf") if until is None else until, by)
+        found = await self._database.read(rows.summary, since, float("inf") if until is None else until, by, key_id)
         return [_group(row._mapping) for row in found]
+
+    async def saved(self, since: float, key_id: str | None = None) -> int:
+        """Answers since then that came only after another attempt had failed, of one key or of all."""
+        await self._written()
+        return await self._database.read(rows.saved, since, key_id)
 
     async def spent(self, key_id: str | None, period: Period) -> int:
         """Nano-dollars of a key (None: of all work) in the current day or month."""

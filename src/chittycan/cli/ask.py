@@ -1,0 +1,108 @@
+"""`can ask` and `can explain`."""
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from chittycan.cli.output import Json, console, plain, print_json, table
+
+ask = typer.Typer(add_completion=False, rich_markup_mode=None)
+explain = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+Words = Annotated[list[str] | None, typer.Argument(help="The prompt. Files that it names are attached.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="A model, or auto, private, or a kind of task.")]
+Kind = Annotated[str | None, typer.Option(help="Kind of task, as in models.json: email.triage, code.review …")]
+Private = Annotated[bool, typer.Option("--private", help="Only models marked private may see this.")]
+Region = Annotated[str | None, typer.Option(help="Only models in this region.")]
+System = Annotated[str | None, typer.Option("--system", "-s", help="Instructions that come before the prompt.")]
+
+
+@ask.command("ask")
+def _ask(
+    prompt: Words = None,
+    model: Model = "auto",
+    kind: Kind = None,
+    session: Annotated[str | None, typer.Option(help="The session that this belongs to.")] = None,
+    private: Private = False,
+    region: Region = None,
+    max_cost: Annotated[float | None, typer.Option(help="The most that this may cost, in dollars.", min=0)] = None,
+    timeout: Annotated[float | None, typer.Option(help="Give up after so many seconds.", min=0.001)] = None,
+    system: System = None,
+    json: Json = False,
+    no_stream: Annotated[bool, typer.Option("--no-stream", help="Print the answer when it is complete.")] = False,
+) -> None:
+    """Ask any model. Files named in the prompt are attached, and what is piped in is added."""
+    from chittycan.cli.asking import answer, request, summary
+    from chittycan.cli.session import Session, run
+    from chittycan.gateway.call import Answer, Options
+
+    chat = request(prompt or (), model=model, system=system, quiet=json)
+    options = Options(
+        kind=kind, session=session, private=private, region=region, timeout=timeout,
+        max_cost_nano=None if max_cost is None else round(max_cost * 1e9),
+    )  # fmt: skip
+
+    async def work(network: Session) -> Answer:
+        return await answer(network, chat, options, live=not (json or no_stream))
+
+    found = run(work)
+    if json:
+        print_json(_whole(found))
+        return
+    if no_stream:
+        typer.echo(found.text)
+    summary(found.trace)
+
+
+def _whole(answer: Any) -> dict[str, Any]:
+    from chittycan.cli.asking import brief
+
+    trace = answer.trace
+    return brief(answer) | {
+        "request_id": trace.request_id, "provider": trace.provider, "route": trace.route, "label": trace.label,
+        "attempts": trace.attempts, "fallbacks": trace.fallbacks, "cached": trace.cached,
+        "stop_reason": answer.response.stop_reason, "first_token_ms": trace.first_token_ms,
+        "usage": None if trace.usage is None else msgspec.to_builtins(trace.usage),
+    }  # fmt: skip
+
+
+@explain.command("explain")
+def _explain(
+    prompt: Words = None,
+    model: Model = "auto",
+    kind: Kind = None,
+    private: Private = False,
+    region: Region = None,
+    named_only: Annotated[
+        bool, typer.Option("--named-only", help="As a client is served: without the default chain.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say who would answer, and why, without asking anyone."""
+    from chittycan.cli.asking import request
+    from chittycan.cli.session import Session, run
+    from chittycan.control.decisions import Explanation
+    from chittycan.control.decisions import explain as operation
+    from chittycan.dialects import load
+
+    chat = request(prompt or ("hello",), model=model, system=None, quiet=True)
+    body = load("openai").build_request(chat)
+
+    async def work(network: Session) -> Explanation:
+        return await network.call(
+            operation, model=model, request=body, kind=kind, private=private, region=region, named_only=named_only
+        )
+
+    found = run(work)
+    if json:
+        print_json(found)
+        return
+    first = found.chain[0] if found.chain else "nobody"
+    console.print(f"[bold]{plain(first)}[/] would answer [dim](route {plain(found.route)}, {found.label} work)[/]\n")
+    rows = []
+    for each in found.considered:
+        place = f"{found.chain.index(each.model) + 1}." if each.kept else "–"
+        why = f"{each.why}; resting after failures" if each.resting else each.why
+        rows.append((place, each.model, each.provider or "", why))
+    table(("", "model", "provider", "why"), rows)

@@ -1,0 +1,18 @@
+"""`can router`: one module per group. A new group (inbox, agents, templates, rules) is a module and a row here."""
+
+import typer
+
+from chittycan.cli.router import analytics, models
+
+# (names, application); the first name is shown, the others are spellings that work too.
+GROUPS: tuple[tuple[tuple[str, ...], typer.Typer], ...] = (
+    (("models", "model"), models.app),
+    (("analytics",), analytics.app),
+)
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Models, inbox, agents, analytics."
+)
+for _names, _group in GROUPS:
+    for _place, _name in enumerate(_names):
+        app.add_typer(_group, name=_name, hidden=_place > 0)
