@@ -114,10 +114,10 @@ class Health:
     def forget(self, model: Model) -> None:
         """Drops what was learnt about a model and its provider's keys: the owner wants to know how it is now."""
         self._circuits.pop((model.provider, model.upstream), None)
-        for place in [place for place in self._keys if place[0] == model.provider]:
-            del self._keys[place]
-        for place in [place for place in self._key_models if place[::2] == (model.provider, model.upstream)]:
-            del self._key_models[place]
+        self._keys = {place: until for place, until in self._keys.items() if place[0] != model.provider}
+        self._key_models = {
+            place: until for place, until in self._key_models.items() if place[::2] != (model.provider, model.upstream)
+        }
 
     def snapshot(self) -> dict[str, dict[str, object]]:
         """What rests now, for people: `provider/upstream` → seconds left and why."""
