@@ -1,4 +1,4 @@
-"""May this call happen now? Rates when it comes in, money before each model is asked.
+"""May this call happen now? Asked before each model, since the next one may be cheaper.
 
 A call reserves its worst case (its input, and as many tokens as it may write) and gives back what it did not
 need. A model that the money left does not cover is passed over; the next one may be cheaper.
@@ -16,15 +16,13 @@ from chittycan.usage.prices import Prices
 
 
 class Ticket:
-    """What one call holds of its caller's limits."""
+    """What one call holds of its caller's limits. The first reservation is under every cap, later ones money only."""
 
-    __slots__ = ("covered", "input_tokens", "max_cost", "money", "money_caps", "output_limit", "rate")
+    __slots__ = ("caps", "covered", "held", "input_tokens", "max_cost", "output_limit")
 
-    def __init__(self, input_tokens: int, output_limit: int, max_cost: int | None, money_caps: Sequence[Cap]) -> None:
-        self.input_tokens, self.output_limit, self.max_cost = input_tokens, output_limit, max_cost
-        self.money_caps = money_caps
-        self.rate: Reservation | None = None
-        self.money: list[Reservation] = []
+    def __init__(self, input_tokens: int, output_limit: int, max_cost: int | None, caps: Sequence[Cap]) -> None:
+        self.input_tokens, self.output_limit, self.max_cost, self.caps = input_tokens, output_limit, max_cost, caps
+        self.held: list[Reservation] = []
         self.covered = 0  # nano-dollars reserved
 
 
@@ -43,23 +41,19 @@ class Admission:
         self._meters, self._prices = meters, prices
         self.totals = totals
 
-    async def admit(self, call: Call, input_tokens: int, output_limit: int) -> Ticket:
-        """Raises RateLimited."""
-        rate_caps: Sequence[Cap] = ()
-        money_caps: Sequence[Cap] = self.totals
+    def admit(self, call: Call, input_tokens: int, output_limit: int) -> Ticket:
+        """The ticket of a call that has not been covered yet."""
+        caps = self.totals
         if call.key is not None:
-            rate_caps, money_caps = call.key.rate_caps, (*call.key.budget_caps, *self.totals)
-        ticket = Ticket(input_tokens, output_limit, call.options.max_cost_nano, money_caps)
-        if rate_caps:
-            tokens = input_tokens + output_limit
-            ticket.rate = self._meters.reserve(rate_caps, 0, tokens)
-            if ticket.rate is None:
-                ticket.rate = await self._meters.refill(rate_caps, 0, tokens)
-        return ticket
+            caps = (*call.key.caps, *caps)
+        return Ticket(input_tokens, output_limit, call.options.max_cost_nano, caps)
 
     async def cover(self, ticket: Ticket, candidate: Candidate) -> None:
-        """Reserves what this model may cost beyond what is reserved already. Raises BudgetExceeded."""
-        if not ticket.money_caps and ticket.max_cost is None:
+        """Reserves what this model may cost beyond what is reserved already, and with the first model the request.
+
+        Raises BudgetExceeded or RateLimited.
+        """
+        if not ticket.caps and ticket.max_cost is None:
             return
         worst = self._prices.worst_case_nano(
             candidate.model, candidate.provider, ticket.input_tokens, ticket.output_limit
@@ -71,19 +65,27 @@ class Admission:
                 f"{candidate.model.name} may cost ${worst / 1e9:.6f}; the caller allows ${ticket.max_cost / 1e9:.6f}",
                 fix="Raise the limit, lower max_tokens, or name a cheaper model.",
             )
-        missing = worst - ticket.covered
-        if not ticket.money_caps or (missing <= 0 and ticket.money):
-            return
-        missing = max(0, missing)
-        reservation = self._meters.reserve(ticket.money_caps, missing, 0)
+        if not ticket.held:
+            await self._reserve(ticket, ticket.caps, worst, ticket.input_tokens + ticket.output_limit)
+        elif worst > ticket.covered:
+            money = [cap for cap in ticket.caps if cap.unit == "nano"]
+            await self._reserve(ticket, money, worst - ticket.covered, 0)
+
+    async def count(self, ticket: Ticket) -> None:
+        """Counts a request that no model is asked for (a cached answer). Raises RateLimited."""
+        await self._reserve(ticket, ticket.caps, 0, 0)
+
+    async def _reserve(self, ticket: Ticket, caps: Sequence[Cap], nano: int, tokens: int) -> None:
+        reservation = self._meters.reserve(caps, nano, tokens)
         if reservation is None:
-            reservation = await self._meters.refill(ticket.money_caps, missing, 0)
-        ticket.money.append(reservation)
-        ticket.covered += missing
+            reservation = await self._meters.refill(caps, nano, tokens)
+        ticket.held.append(reservation)
+        ticket.covered += nano
 
     def settle(self, ticket: Ticket, nano: int, tokens: int) -> None:
         """The call is over: what it cost is spent, the rest is given back."""
-        if ticket.rate is not None:
-            self._meters.settle(ticket.rate, 0, tokens)
-        for place, reservation in enumerate(ticket.money):
-            self._meters.settle(reservation, nano if place == 0 else 0, 0)
+        for place, reservation in enumerate(ticket.held):
+            if place == 0:
+                self._meters.settle(reservation, nano, tokens)
+            else:
+                self._meters.settle(reservation, 0, 0)

@@ -18,7 +18,7 @@ from chittycan.chat import ChatRequest, Usage
 from chittycan.clock import Clock
 from chittycan.dialects import load
 from chittycan.errors import ChittyError
-from chittycan.gateway.admission import Admission, Ticket
+from chittycan.gateway.admission import Admission
 from chittycan.gateway.attempt import (
     AttemptFailed,
     Deadlines,
@@ -104,7 +104,7 @@ class Gateway:
         cached = await self._recall(call)
         if cached is not None:
             return cached
-        running = await self._admit(call)
+        running = self._admit(call)
         whole = await self._whole(running)
         body = whole.body
         if call.surface != whole.candidate.provider.dialect and whole.response is not None:
@@ -118,7 +118,7 @@ class Gateway:
         cached = await self._recall(call)
         if cached is not None:
             return OpenStream.replay(cached)
-        running = await self._admit(call)
+        running = self._admit(call)
         live = await self._walked(running, running.decision.chain, self._streaming(running, call))
         return OpenStream.begin(self, running, live, self._cache, self.clock.monotonic())
 
@@ -126,7 +126,7 @@ class Gateway:
 
     async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
         """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
-        running = await self._admit(self._own_call(chat, options, key))
+        running = self._admit(self._own_call(chat, options, key))
         whole = await self._whole(running)
         trace = self.served(running, whole.candidate, whole.usage)
         assert whole.response is not None
@@ -154,13 +154,15 @@ class Gateway:
         self.decide(call)  # a hit must not answer what the key or the policy now forbids
         reply = await self._cache.find(call)
         if reply is not None:
-            self._admission.settle(await self._admission.admit(call, 0, 0), 0, 0)
+            ticket = self._admission.admit(call, 0, 0)
+            await self._admission.count(ticket)
+            self._admission.settle(ticket, 0, 0)
             self._recorder.cached(call, reply.trace)
         return reply
 
-    async def _admit(self, call: Call) -> Running:
+    def _admit(self, call: Call) -> Running:
         decision = self.decide(call)
-        ticket: Ticket = await self._admission.admit(call, input_tokens(call), output_limit(call))
+        ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
         return Running(call, decision, ticket, call.started + (call.options.timeout or CALL_SECONDS))
 
     async def _walked(self, running: Running, candidates: Sequence[Candidate], attempt: Attempt[T]) -> T:

@@ -132,12 +132,12 @@ class Connection(asyncio.Protocol):
 
     def _ends_with_connection(self) -> bool:
         """Without a length and without chunks, the end of the connection is the end of the body (RFC 9112 §6.3)."""
-        return not any(name in (b"content-length", b"transfer-encoding") for name, _ in self.header_list)
+        return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.header_list)
 
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.header_list.append((name.lower(), value))
+        self.header_list.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
         self.status = status
         self.keep_alive = self._parser.should_keep_alive()
         for name, value in self.header_list:
-            if name == b"content-encoding" and value in (b"gzip", b"deflate"):
+            if name.lower() == b"content-encoding" and value in (b"gzip", b"deflate"):
                 self._decoder = zlib.decompressobj(47 if value == b"gzip" else zlib.MAX_WBITS)
 
     def on_body(self, body: bytes) -> None:
@@ -262,7 +262,7 @@ class Response:
     @property
     def headers(self) -> Mapping[str, str]:
         """Names in lower case; of repeated headers the last counts."""
-        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._header_list}
+        return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in self._header_list}
 
     async def read(self, deadline: float | None = None) -> bytes:
         """Bytes as they come, b"" at the end. `deadline` in loop time. Raises ConnectionCut or TimedOut."""

@@ -47,9 +47,27 @@ class _QuickChoice(Struct, gc=False):
     finish_reason: str
 
 
+class _QuickDetails(Struct, gc=False):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _QuickUsage(Struct, gc=False):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int | None = None
+    prompt_tokens_details: _QuickDetails | None = None
+    completion_tokens_details: _QuickDetails | None = None
+    # Other vendors' names for the same: whoever uses them is read at leisure.
+    prompt_cache_hit_tokens: None = None
+    cached_tokens: None = None
+    cache_creation_input_tokens: None = None
+
+
 class _Quick(Struct, gc=False):
     choices: tuple[_QuickChoice]
-    usage: Json
+    usage: _QuickUsage
     error: None = None
 
 
@@ -59,9 +77,13 @@ _QUICK = msgspec.json.Decoder(_Quick)
 def quick_usage(body: bytes) -> Usage | None:
     """The usage of a plainly good answer that is passed on as it is; None where only `parse_response` can tell."""
     try:
-        return parse_usage(_QUICK.decode(body).usage)
+        usage = _QUICK.decode(body).usage
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    prompt, answer = usage.prompt_tokens_details, usage.completion_tokens_details
+    if prompt is None and answer is None:
+        return Usage(usage.prompt_tokens, usage.completion_tokens)
+    return parse_usage(msgspec.to_builtins(usage))
 
 
 def _parse_message(message: Json, identity: str) -> list[Part]:
