@@ -30,7 +30,7 @@ Out = TypeVar("Out", bound=Struct)
 NO_ANSWER = (ProviderError, LimitError, NoPrivateModel, Unavailable)
 
 AUTO = "auto"  # the virtual model whose chain is found from the kind of task
-MORE_ROOM = 4  # an answer cut at the token limit is asked for again with this much more of it
+MORE_ROOM = 4  # times `max_tokens`, for the second try of a model that thought until it had no room to answer
 _SHOWN_OF_BAD = 600  # characters of a bad answer that are sent back
 
 
@@ -139,9 +139,10 @@ async def run(
 
 
 def _again(agent: Agent[In, Said, Out], value: In, request: ChatRequest, answer: Answer, problem: str) -> ChatRequest:
-    """The second and last request: with more room if the answer was cut, else with the problem named."""
+    """The second and last request: with more room if thinking took it all, else with the problem named."""
     second = agent.request(value, request.model)
-    if answer.response.stop_reason == "length":
+    thought = len(answer.text) < agent.max_tokens  # a token of text is seldom less than two characters
+    if answer.response.stop_reason == "length" and thought:
         second.max_tokens = agent.max_tokens * MORE_ROOM
         return second
     complaint = f"That is not a valid answer: {problem}. Answer again, with only the JSON object."

@@ -10,7 +10,7 @@ from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
 from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical, verified
-from chittycan.agents.response import RESPONSE, Answerable, can_answer
+from chittycan.agents.response import RESPONSE, Answerable, obstacle
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound
@@ -59,7 +59,7 @@ def _input(name: str, mail: Mail, done: Mapping[str, inbox.Run], terms: Terms) -
     prioritized = Prioritized(mail, triage, terms.facts)
     if name == PRIORITY.name:
         return prioritized
-    if (reason := can_answer(mail)) is not None:
+    if (reason := obstacle(mail)) is not None:
         raise InvalidRequest(f"no reply is possible: {reason}", param="email")
     if (fact := verified(mail, terms.facts)) is not None:
         priority = critical(mail, fact)

@@ -38,7 +38,6 @@ _PROBLEMS = re.compile(
 )
 _LINK = re.compile(r"(?:https?://|www\.)\S+|!?\[([^\]]*)\]\([^)]*\)", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?:[$€£]\s?\d|\b(?:USD|EUR|GBP)\s?\d|\d\s?(?:USD|EUR|GBP|dollars|euros)\b)", re.IGNORECASE)
-_LONG_WORD = re.compile(r"\w{4,}")
 _SENTENCE = re.compile(r"\S.*?[.!?][\"')”]*(?=\s|$)", re.DOTALL)
 _FIGURE = re.compile(
     r"\d+(?:[.,:]\d+)*|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:montag|dienstag|mittwoch|donnerstag|"
@@ -66,7 +65,7 @@ class Said(Struct):
     """What the model answers. To name the matter first keeps a small model at it."""
 
     about: Phrase
-    body: Annotated[str, Meta(min_length=1, max_length=400)]
+    body: Annotated[str, Meta(min_length=1, max_length=500)]
 
 
 class Reply(Struct, frozen=True, kw_only=True):
@@ -83,9 +82,9 @@ class Reply(Struct, frozen=True, kw_only=True):
     review_required: bool = True
 
 
-def can_answer(mail: Mail) -> str | None:
+def obstacle(mail: Mail) -> str | None:
     """Why no reply may go to the sender of `mail`; None where one may."""
-    if not (mail.reply_to or mail.sender.address):
+    if not all(address.domain for address in _recipients(mail)):
         return "no address to answer to"
     if any(_NO_REPLY.match(address.address) for address in _recipients(mail)):
         return "nobody reads mail to that address"
@@ -100,7 +99,7 @@ def can_answer(mail: Mail) -> str | None:
 
 def should_respond(mail: Mail, triage: Triage, priority: Priority) -> bool:
     """Whether a draft is worth a model call."""
-    if triage.category in NEVER or can_answer(mail) is not None:
+    if triage.category in NEVER or obstacle(mail) is not None:
         return False
     return priority.level in ("CRITICAL", "HIGH") or triage.category in ALWAYS or triage.needs_reply
 
@@ -147,8 +146,9 @@ def _finish(value: Answerable, said: Said) -> Reply:
     body = _own_sentences(_LINK.sub(lambda found: found[1] or "", said.body), given)
     if len(body.split()) < 4:
         raise AnswerError("body must be at least one whole sentence, not copied from the mail")
-    if not any(word in given for word in _LONG_WORD.findall(said.about.lower())):
-        raise AnswerError(f"about says {said.about!r}, but the mail is about something else")
+    for copied in _EXAMPLE_MATTERS & {said.about.lower()}:  # small models answer the example instead of the mail
+        if copied not in given:
+            raise AnswerError(f"the mail is not about {copied}: that was an example")
     for figure in _FIGURE.findall(body):
         if not re.search(rf"(?<!\w){re.escape(figure.lower())}(?!\w)", given):
             raise AnswerError(f"body names {figure!r}, which is not in the mail")
@@ -195,6 +195,8 @@ _EXAMPLES = (
     ),
 )
 
+_EXAMPLE_MATTERS = {said.about.lower() for _, said in _EXAMPLES}
+
 RESPONSE = Agent(
     name="response",
     kind="email.response",
@@ -204,4 +206,5 @@ RESPONSE = Agent(
     finish=_finish,
     rules=_by_rules,
     examples=_EXAMPLES,
+    max_tokens=500,
 )

@@ -32,7 +32,9 @@ class Address(Struct, frozen=True):
 
     @property
     def domain(self) -> str:
-        return self.address.rpartition("@")[2].lower()
+        """What follows the @, in lower case; empty where the address is none."""
+        local, _, domain = self.address.rpartition("@")
+        return domain.lower() if local else ""
 
     def __str__(self) -> str:
         return f"{self.name} <{self.address}>" if self.name else self.address
