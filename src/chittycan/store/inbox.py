@@ -172,7 +172,7 @@ def add(connection: Connection, mail: NewMail, now: float) -> tuple[StoredMail, 
     values = {**asdict(mail), "state": "new", "rank": 0, "read": False, "added": now}
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     statement = insert(mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
-    new = connection.execute(statement).rowcount == 1
+    new = connection.execute(statement.returning(mails.c.id)).first() is not None
     row = connection.execute(select(mails).where(mails.c.dedupe_key == mail.dedupe_key)).one()
     return _stored(row), new
 
