@@ -211,7 +211,7 @@ class Chain:
         )
         return UpstreamRefused(
             message or f"The provider of '{last.model}' refused the call.",
-            status=failed.status,
+            status=502 if failed.status == 401 else failed.status,  # a 401 would say that the caller's own key is bad
             kind=failed.kind,
             code=failed.code,
             attempts=trail.public(),
@@ -225,7 +225,10 @@ class Chain:
         rests = [self._health.rests_for(candidate.model, candidate.provider) for candidate in candidates]
         names = ", ".join(dict.fromkeys(candidate.model.name for candidate in candidates))
         soonest = min((rest for rest in rests if rest), default=None)
-        if classes <= {Failure.CREDENTIAL} and (classes or all(rest is None for rest in rests)):
+        refused = {tried.model for tried in trail.tried if tried.failure is Failure.CREDENTIAL}
+        if classes <= {Failure.CREDENTIAL} and all(
+            rest is None or candidate.model.name in refused for candidate, rest in zip(candidates, rests, strict=True)
+        ):
             return CredentialsExhausted(
                 f"The provider refused every key there is for {names}.",
                 attempts=attempts,
@@ -238,7 +241,8 @@ class Chain:
                 retry_after=soonest or RATE_LIMIT_SECONDS,
             )
         last = trail.tried[-1]
-        if len(candidates) == 1 and last.failure not in (Failure.CREDENTIAL, Failure.SILENT):
+        alone = len(candidates) == 1 and last.failure not in (Failure.CREDENTIAL, Failure.SILENT)
+        if alone or classes == {Failure.CONTEXT}:  # "too long": clients that are told so shorten their request
             return self._own_status(trail)
         if classes == {Failure.RATE_LIMIT}:
             return AllRateLimited(
