@@ -1,6 +1,7 @@
 """The SQL of the ledger: rows in by the batch, and what people ask of them."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 from msgspec import Struct
@@ -33,7 +34,7 @@ def insert(connection: Connection, attempts: Sequence[Struct]) -> None:
     if connection.dialect.name == "sqlite":
         full = len(rows) - len(rows) % SQLITE_ROWS
         for start in range(0, full, SQLITE_ROWS):
-            values = tuple(value for row in rows[start : start + SQLITE_ROWS] for value in row)
+            values = tuple(chain.from_iterable(rows[start : start + SQLITE_ROWS]))
             connection.exec_driver_sql(_SQLITE_MANY, values)
         if rest := rows[full:]:
             connection.exec_driver_sql(_SQLITE_ONE, rest)
