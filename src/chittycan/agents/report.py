@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct, field
 
 from chittycan.agents.agent import AgentResult
@@ -141,7 +142,7 @@ class Report(Struct, kw_only=True):
             "unpriced": sum(step.unpriced for step in steps),
             "seconds": round(self.seconds, 3),
             "dryRun": self.dry_run,
-            "steps": steps,
+            "steps": msgspec.to_builtins(steps),
         }
 
 
