@@ -108,7 +108,7 @@ class Chain:
             if not self._health.admits(model):
                 trail.skipped[model.name] = "cooling down"
                 continue
-            alone = not self._anyone_else(candidates[place + 1 :])
+            alone = place + 1 == len(candidates) or not self._anyone_else(candidates[place + 1 :])
             try:
                 result = await self._ask(candidate, attempt, alone, trail, deadline)
             except AttemptFailed as failed:

@@ -4,11 +4,27 @@ from typing import Any
 
 from chittycan.chat import ChatRequest, Image, Message, ToolResult
 from chittycan.dialects.tokens import estimate_tokens
-from chittycan.gateway.call import Call
+from chittycan.gateway.call import NO_OPTIONS, Call
 from chittycan.routing.decide import Facts
 
 # Below this size no window is too small, and four characters to a token is good enough for a reservation.
 SMALL_BODY = 32_768
+
+
+# Fields that no model's ability depends on.
+PLAIN = frozenset(
+    {"model", "messages", "stream", "stream_options", "temperature", "top_p", "max_tokens", "max_completion_tokens",
+     "stop", "seed", "user", "metadata", "presence_penalty", "frequency_penalty", "store", "service_tier"}
+)  # fmt: skip
+
+
+def plain_facts(call: Call) -> tuple[str, str | None, frozenset[str] | None] | None:
+    """What decides of the usual small OpenAI request; None where `facts_of` has to look closer."""
+    if call.surface != "openai" or call.options is not NO_OPTIONS or call.operation != "chat" or call.keep_answering:
+        return None
+    if len(call.body) > SMALL_BODY or not call.fields.keys() <= PLAIN or b"image" in call.body:
+        return None
+    return call.model, call.surface, call.key.models if call.key is not None else None
 
 
 def facts_of(call: Call) -> Facts:

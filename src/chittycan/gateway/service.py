@@ -7,7 +7,7 @@ all four are the same walk.
 import asyncio
 import itertools
 import secrets
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,7 +33,7 @@ from chittycan.gateway.attempt import (
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
 from chittycan.gateway.chain import Attempt, Chain, T, Tried
-from chittycan.gateway.facts import facts_of, input_tokens
+from chittycan.gateway.facts import facts_of, input_tokens, plain_facts
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.record import NOTHING, Recorder
@@ -42,7 +42,7 @@ from chittycan.gateway.running import Running
 from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.transport import ConnectionCut, Response, TimedOut, Transport
-from chittycan.routing.decide import Candidate, Decision, Facts, decide
+from chittycan.routing.decide import Candidate, Decision, decide
 from chittycan.routing.failure import Failure
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
@@ -72,7 +72,7 @@ class Gateway:
         self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
         self._line = Line(transport, clock)
         self._chain = Chain(self.health, clock)
-        self._decisions: dict[Facts, Decision] = {}
+        self._decisions: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
         self._catalogue = catalogue
 
     @property
@@ -88,6 +88,10 @@ class Gateway:
 
     def decide(self, call: Call) -> Decision:
         """Raises RequestError, AccessError or Unavailable where no model may answer."""
+        plain = plain_facts(call)
+        decision = self._decisions.get(plain) if plain is not None else None
+        if decision is not None:
+            return decision
         facts = facts_of(call)
         decision = self._decisions.get(facts)
         if decision is None:
@@ -95,6 +99,8 @@ class Gateway:
             if len(self._decisions) >= DECISIONS:
                 self._decisions.clear()
             self._decisions[facts] = decision
+        if plain is not None:
+            self._decisions[plain] = decision
         return decision
 
     # for clients
@@ -183,7 +189,7 @@ class Gateway:
             limits, response = await self._post(running, running.call, candidate, key, alone)
             began = asyncio.get_running_loop().time()
             try:
-                body = await response.body(limits.total)
+                body = await response.body(limits.total, first=limits.first, idle=limits.idle)
             except (ConnectionCut, TimedOut) as error:
                 raise translate(error, limits) from error
             finally:

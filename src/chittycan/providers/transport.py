@@ -16,8 +16,12 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import httptools
 
+TICK_SECONDS = 0.02
 HIGH_WATER = 1 << 20  # bytes waiting unread at which the socket is paused
 MAX_IDLE_PER_HOST = 64
+LARGEST_INFLATED = 64 << 20  # bytes that one read may unpack to
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells them apart by their header
+KEPT_STARTS = 1024  # request lines kept per origin: in some dialects a caller's model name is part of the path
 IDLE_SECONDS = 55.0  # below the common 60 s of servers and balancers
 
 
@@ -65,32 +69,66 @@ def _proxy_for(parts: SplitResult, configured: str | None) -> SplitResult | None
     """The configured proxy, else the environment's (HTTPS_PROXY, NO_PROXY…); never for loopback."""
     host = parts.hostname or ""
     if configured:
-        return urlsplit(configured)
+        return _proxy(configured)
     if host in ("localhost", "127.0.0.1", "::1") or proxy_bypass(host):
         return None
     found = getproxies_environment().get(parts.scheme)
-    return urlsplit(found) if found else None
+    return _proxy(found) if found else None
+
+
+def _proxy(address: str) -> SplitResult:
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    if parts.scheme != "http" or not parts.hostname:
+        raise ConnectFailed(f"only http:// proxies can be used, not {parts.scheme}://{parts.hostname or ''}")
+    return parts
+
+
+class Watch:
+    """The deadlines of all waiting connections, looked at together: a timer per wait would cost more than the rest.
+
+    A deadline passes up to `TICK_SECONDS` late.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[Connection] = set()
+        self._ticking = False
+
+    def begin(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
+        self._waiting.add(connection)
+        if not self._ticking:
+            self._ticking = True
+            loop.call_later(TICK_SECONDS, self._tick, loop)
+
+    def end(self, connection: "Connection") -> None:
+        self._waiting.discard(connection)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in [each for each in self._waiting if each.deadline <= now]:
+            connection.expire()
+        self._ticking = bool(self._waiting)
+        if self._ticking:
+            loop.call_later(TICK_SECONDS, self._tick, loop)
 
 
 class Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
     __slots__ = (
-        "_chunks", "_decoder", "_error", "_loop", "_parser", "_paused", "_size", "_stage", "_timer", "_waiter",
-        "complete", "fresh", "header_list", "keep_alive", "status", "transport",
+        "_chunks", "_decoder", "_error", "_loop", "_parser", "_paused", "_size", "_stage", "_waiter", "_watch",
+        "complete", "deadline", "fresh", "header_list", "keep_alive", "status", "transport",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
+        self._loop, self._watch = loop, watch
+        self.deadline = 0.0  # of the present wait, loop time
         self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._error: TransportError | None = None
         self.keep_alive = False
-        self.fresh = True  # nothing received yet in this exchange
-        self.complete = True
         self._reset()
+        self.complete = True  # nothing is expected before the first request
 
     def _reset(self) -> None:
         self._chunks: list[bytes] = []
@@ -101,7 +139,7 @@ class Connection(asyncio.Protocol):
         self.status = 0
         self.header_list: list[tuple[bytes, bytes]] = []
         self.complete = False
-        self.fresh = True
+        self.fresh = True  # nothing received yet in this exchange
 
     # asyncio.Protocol
 
@@ -109,12 +147,16 @@ class Connection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        if self.complete:  # nobody asked: never to be taken for the answer to the next request
+            self.abort()
+            return
         self.fresh = False
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self._fail(ConnectionCut("the answer is not HTTP"))
-            return
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self.keep_alive = False
+            if not self.complete:
+                self._fail(ConnectionCut("the answer is not HTTP"))
         self._wake()
 
     def eof_received(self) -> bool:
@@ -124,7 +166,7 @@ class Connection(asyncio.Protocol):
         self.keep_alive = False
         if self.complete:
             return
-        if self.status and self._ends_with_connection():
+        if self.status and exc is None and self._ends_with_connection():
             self.complete = True
             self._wake()
         else:
@@ -135,6 +177,10 @@ class Connection(asyncio.Protocol):
         return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.header_list)
 
     # httptools callbacks
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            raise ValueError("bytes after the end of the answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.header_list.append((name, value))
@@ -147,24 +193,37 @@ class Connection(asyncio.Protocol):
         self.status = status
         self.keep_alive = self._parser.should_keep_alive()
         for name, value in self.header_list:
-            if name.lower() == b"content-encoding" and value in (b"gzip", b"deflate"):
-                self._decoder = zlib.decompressobj(47 if value == b"gzip" else zlib.MAX_WBITS)
+            if name.lower() == b"content-encoding" and value.lower() in (b"gzip", b"x-gzip", b"deflate"):
+                self._decoder = zlib.decompressobj(GZIP_OR_ZLIB)
 
     def on_body(self, body: bytes) -> None:
         if self._decoder is not None:
             try:
-                body = self._decoder.decompress(body, HIGH_WATER * 64)
+                body = self._inflate(body)
             except zlib.error:
-                self._fail(ConnectionCut("the compressed answer is broken"))
+                self._fail(ConnectionCut("the compressed answer is broken or a bomb"))
                 return
-            if self._decoder.unconsumed_tail:
-                self._fail(ConnectionCut("the compressed answer is a bomb"))
+            if not body:
                 return
         self._chunks.append(body)
         self._size += len(body)
         if self._size > HIGH_WATER and not self._paused and self.transport is not None:
             self._paused = True
             self.transport.pause_reading()
+
+    def _inflate(self, data: bytes) -> bytes:
+        """Raises zlib.error. The members of a gzip body follow each other (RFC 1952 §2.2)."""
+        pieces, left = [], LARGEST_INFLATED
+        while data and self._decoder is not None:
+            if self._decoder.eof:
+                self._decoder = zlib.decompressobj(GZIP_OR_ZLIB)
+            piece = self._decoder.decompress(data, left)
+            left -= len(piece)
+            if left <= 0:
+                raise zlib.error("a bomb")
+            pieces.append(piece)
+            data = self._decoder.unused_data
+        return b"".join(pieces)
 
     def on_message_complete(self) -> None:
         if self.status:
@@ -183,18 +242,20 @@ class Connection(asyncio.Protocol):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """The present wait has taken too long."""
         self._fail(TimedOut(self._stage))
 
     async def _wait(self, deadline: float | None) -> None:
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self._expire) if deadline is not None else None
+        if deadline is not None:
+            self.deadline = deadline
+            self._watch.begin(self, self._loop)
         try:
             await self._waiter
         finally:
             self._waiter = None
-            if timer is not None:
-                timer.cancel()
+            self._watch.end(self)
 
     def write(self, head: bytes, body: bytes) -> None:
         self._reset()
@@ -232,12 +293,18 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
         return data
 
+    def drained(self) -> bool:
+        """The whole answer has come and has been read."""
+        return self.complete and not self._chunks
+
+    def now(self) -> float:
+        return self._loop.time()
+
     def reusable(self) -> bool:
         return (
-            self.complete
+            self.drained()
             and self.keep_alive
             and self._error is None
-            and not self._chunks
             and self.transport is not None
             and not self.transport.is_closing()
         )
@@ -252,12 +319,13 @@ class Connection(asyncio.Protocol):
 class Response:
     """A response whose body is read as it comes. Must be closed; closing early drops the connection."""
 
-    __slots__ = ("_connection", "_header_list", "_origin", "_pool", "status")
+    __slots__ = ("_closed", "_connection", "_header_list", "_origin", "_pool", "status")
 
     def __init__(self, connection: Connection, origin: Origin, pool: "Transport") -> None:
         self._connection, self._origin, self._pool = connection, origin, pool
         self.status = connection.status
         self._header_list = connection.header_list
+        self._closed = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -268,21 +336,36 @@ class Response:
         """Bytes as they come, b"" at the end. `deadline` in loop time. Raises ConnectionCut or TimedOut."""
         return await self._connection.read(deadline)
 
-    async def body(self, deadline: float | None = None, limit: int = 256 << 20) -> bytes:
-        """The rest of the body at once; a body beyond `limit` bytes counts as cut."""
-        data = await self._connection.read(deadline)
-        if self._connection.complete and not self._connection._chunks:
-            return data
+    async def body(
+        self,
+        deadline: float | None = None,
+        limit: int = 256 << 20,
+        *,
+        first: float | None = None,
+        idle: float | None = None,
+    ) -> bytes:
+        """The rest of the body at once; a body beyond `limit` bytes counts as cut.
+
+        `first` (loop time) is the deadline of its first bytes where that is nearer, `idle` the seconds between two
+        reads.
+        """
+        connection = self._connection
+        data = await connection.read(_nearer(deadline, first))
         chunks, size = [data], len(data)
-        while data:
-            data = await self._connection.read(deadline)
+        while data and size <= limit and not connection.drained():
+            pause = None if idle is None else connection.now() + idle
+            data = await connection.read(_nearer(deadline, pause))
             chunks.append(data)
             size += len(data)
-            if size > limit:
-                raise ConnectionCut("the answer is too large")
-        return b"".join(chunks)
+        if size > limit:
+            raise ConnectionCut("the answer is too large")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def close(self) -> None:
+        """Closing twice is closing once: the connection may serve another request by then."""
+        if self._closed:
+            return
+        self._closed = True
         connection = self._connection
         if connection.reusable():
             self._pool.put_back(self._origin, connection)
@@ -290,11 +373,16 @@ class Response:
             connection.abort()
 
 
+def _nearer(one: float | None, other: float | None) -> float | None:
+    return one if other is None else other if one is None else min(one, other)
+
+
 class Transport:
     """The pool. One per process; `close()` drops every idle connection."""
 
     def __init__(self) -> None:
         self._origins: dict[tuple[str, str | None, str | None], Origin] = {}
+        self._watch = Watch()
 
     def origin(self, endpoint: str, http_proxy: str | None = None, ca_file: str | None = None) -> Origin:
         """The pooled origin of a provider's endpoint. Raises ConnectFailed where the address or CA file is unusable."""
@@ -332,6 +420,8 @@ class Transport:
             except ConnectionCut:
                 if not connection.fresh:
                     raise
+        if deadline is not None:
+            connect_timeout = min(connect_timeout, max(0.0, deadline - loop.time()))
         connection = await self._connect(origin, loop, connect_timeout)
         return await self._exchange(connection, origin, head, body, deadline)
 
@@ -350,6 +440,8 @@ class Transport:
     def _head(origin: Origin, method: str, path: str, headers: bytes, length: int) -> bytes:
         start = origin.starts.get((method, path))
         if start is None:
+            if len(origin.starts) >= KEPT_STARTS:
+                origin.starts.clear()
             start = origin.starts[method, path] = _start(origin, method, path)
         return b"%bcontent-length: %d\r\n%b\r\n" % (start, length, headers)
 
@@ -375,7 +467,7 @@ class Transport:
                 host = (origin.proxy.hostname or "") if origin.proxy is not None else origin.host
                 port = (origin.proxy.port or 80) if origin.proxy is not None else origin.port
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop),
+                    lambda: Connection(loop, self._watch),
                     host,
                     port,
                     ssl=origin.ssl,
@@ -391,21 +483,25 @@ class Transport:
         """CONNECT through the proxy, then TLS inside (RFC 9110 §9.3.6)."""
         proxy = origin.proxy
         assert proxy is not None
-        raw, tunnel = await loop.create_connection(lambda: Connection(loop), proxy.hostname or "", proxy.port or 80)
-        target = f"{origin.host}:{origin.port}"
+        raw, tunnel = await loop.create_connection(
+            lambda: Connection(loop, self._watch), proxy.hostname or "", proxy.port or 80
+        )
+        host = f"[{origin.host}]" if ":" in origin.host else origin.host
+        target = f"{host}:{origin.port}"
         tunnel.write(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{_proxy_authorization(proxy)}\r\n".encode(), b"")
+        connection = Connection(loop, self._watch)
         try:
             await tunnel.response(None)
+            if tunnel.status != 200:
+                raise ConnectFailed(f"the proxy {proxy.hostname} answered {tunnel.status}")
+            secured = await loop.start_tls(raw, connection, origin.ssl, server_hostname=origin.host)  # type: ignore[arg-type]
+            if secured is None:
+                raise ConnectFailed("TLS through the proxy failed")
         except ConnectionCut as error:
             raise ConnectFailed(f"the proxy {proxy.hostname} closed the connection") from error
-        if tunnel.status != 200:
+        except BaseException:
             tunnel.abort()
-            raise ConnectFailed(f"the proxy {proxy.hostname} answered {tunnel.status}")
-        connection = Connection(loop)
-        tunnel.complete = True
-        secured = await loop.start_tls(raw, connection, origin.ssl, server_hostname=origin.host)  # type: ignore[arg-type]
-        if secured is None:
-            raise ConnectFailed("TLS through the proxy failed")
+            raise
         connection.connection_made(secured)
         return connection
 
