@@ -23,6 +23,7 @@ from chittycan.api.server import listen
 from chittycan.app import Network
 from chittycan.auth.keys import NewKey
 from chittycan.clock import Clock, SystemClock
+from chittycan.dialects import load
 from chittycan.store.database import Database
 from chittycan.testing import ScriptedUpstream
 
@@ -34,7 +35,10 @@ Json = dict[str, Any]
 PACE = 20.0  # how much faster than the world a `QuickClock` goes
 UPSTREAM_KEY = "sk-upstream-CANARY0123456789abcdef"
 DIALECTS = ("openai", "openai_responses", "anthropic", "gemini")
-QUICK = {"firstToken": 0.25, "idle": 0.25}
+QUICK = {"firstToken": 0.3, "idle": 0.3}
+SURFACES = ("openai", "openai_responses", "anthropic")
+for _dialect in DIALECTS:
+    load(_dialect)  # which takes longer than a quick deadline
 
 
 class QuickClock(SystemClock):
@@ -204,9 +208,7 @@ class Clients:
     def gpt(self) -> "openai.AsyncOpenAI":
         import openai
 
-        return openai.AsyncOpenAI(
-            base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, http_client=self._http
-        )
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0, http_client=self._http)
 
     @property
     def claude(self) -> "anthropic.AsyncAnthropic":

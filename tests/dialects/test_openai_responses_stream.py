@@ -321,7 +321,8 @@ class TestBuilder:
     def test_a_second_attempt_begins_nothing_again(self) -> None:
         events = write(Started("a", "first"), Started("b", "second"), TextDelta("x"), Finished("stop"))
         assert kinds(events).count("created") == 1
-        assert {event["response"]["model"] for event in events if "response" in event} == {"first"}
+        models = [event["response"]["model"] for event in events if "response" in event]
+        assert models == ["first", "first", "second"]  # created, in progress, completed: by whom it was
 
     def test_reasoning_message_and_parallel_calls(self) -> None:
         events = write(

@@ -126,16 +126,16 @@ class Relay:
         call = self.call
         dialect: Any = load(call.surface or "openai")
         same = call.surface == self.live.candidate.provider.dialect
-        writer = Writer(call, dialect, self.live, include_usage, same)
+        writer = Writer(call, dialect, self.first, include_usage, same)
         try:
             async for batch in self.batches():
                 if self.mended:
-                    writer.translate(self.sent, self.live, batch)
+                    writer.translate(self.sent, batch)
                 data = writer.write(batch)
                 if data:
                     yield data
         except StreamBroken as error:
-            writer.translate(self.sent, self.live, None)
+            writer.translate(self.sent, None)
             yield writer.fail(error)
             return
         tail = writer.end(self.live, self.sent)
@@ -146,29 +146,38 @@ class Relay:
 class Writer:
     """Turns batches into the client's bytes: raw while both sides speak the same dialect, built otherwise."""
 
-    def __init__(self, call: Call, dialect: Any, live: Live, include_usage: bool, same: bool) -> None:
+    def __init__(self, call: Call, dialect: Any, first: Live, include_usage: bool, same: bool) -> None:
+        """`first`: the stream whose id the client knows the answer by."""
         self._call, self._dialect, self._include_usage = call, dialect, include_usage
         self._hides_usage = same and not include_usage and dialect.name == "openai"
-        self._builder: Any = None if same else self._new_builder(live, include_usage)
+        self._first = first
+        self._last = b""  # the events that were forwarded raw last
+        self._builder: Any = None if same else self._new_builder(include_usage)
 
-    def _new_builder(self, live: Live, include_usage: bool) -> Any:
-        started = live.seen.started
-        model = (started.model if started else None) or live.candidate.model.upstream
+    def _new_builder(self, include_usage: bool) -> Any:
+        started = self._first.seen.started
+        model = (started.model if started else None) or self._first.candidate.model.upstream
         call = self._call
         return self._dialect.stream_builder(call.request_id, model, int(call.at), include_usage, call.chat)
 
-    def translate(self, sent: list[str], live: Live, batch: Batch | None) -> None:
+    def translate(self, sent: list[str], batch: Batch | None) -> None:
         """From now on events are built, on top of what was forwarded raw. `sent` may already count `batch`."""
         if self._builder is not None:
             return
         fresh = sum(len(event.text) for _, events in batch or [] for event in events if type(event) is TextDelta)
         text = "".join(sent)
-        self._builder = self._new_builder(live, self._include_usage)
-        self._builder.build(live.seen.started or Started())
-        self._builder.build(TextDelta(text[: len(text) - fresh]))
+        text = text[: len(text) - fresh]
+        started = self._first.seen.started or Started()
+        builder = self._builder = self._new_builder(self._include_usage)
+        if hasattr(builder, "resume"):  # a dialect that numbers its events and names their parts
+            builder.resume(started.id, text, self._last)
+        else:
+            builder.build(started)
+            builder.build(TextDelta(text))
 
     def write(self, batch: Batch) -> bytes:
         if self._builder is None:
+            self._last = batch[-1][0]
             if not self._hides_usage:
                 return b"".join([raw for raw, _ in batch])
             return b"".join([raw for raw, events in batch if type(events[-1] if events else None) is not UsageReported])
@@ -187,7 +196,7 @@ class Writer:
         if live.seen.done:
             return b""
         self._include_usage = False  # forwarded raw already, where it came
-        self.translate(sent, live, None)
+        self.translate(sent, None)
         builder: Any = self._builder
         if live.seen.finished is not None:
             builder.build(live.seen.finished)

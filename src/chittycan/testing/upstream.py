@@ -283,6 +283,9 @@ class _Turn:
         else:
             status, body = self._voice.error(FAULTS[fault], self.request.key)
         headers = tuple((name, value.replace("{date}", _soon())) for name, value in self.scenario.headers)
+        if status == 200 and self.ask.stream:
+            await self.connection.full(status, "text/event-stream", f"data: {dump(body)}\n\n".encode(), headers)
+            return
         await self.connection.full(status, "application/json", dump(body).encode(), headers)
 
     async def unary(self) -> None:

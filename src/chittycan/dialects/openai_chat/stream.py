@@ -387,7 +387,8 @@ def _string(value: Any) -> str | None:
 class Builder:
     """Writes one stream. See `dialects.StreamBuilder`. Nothing is written before the first content.
 
-    The head (id, model, created) is that of the last `Started` before the first content, else the one given.
+    The head (id, model, created) is that of the last `Started` before the first content, else the one given; a later
+    one, of a model that goes on, only changes the model.
     """
 
     def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
@@ -443,6 +444,8 @@ class Builder:
 
     def _start(self, event: Started) -> None:
         if self._text_head:
+            self._model = event.model or self._model
+            self._text_head = self._new_text_head()
             return
         request_id, model, created = self._given
         self._id, self._model, self._created = event.id or request_id, event.model or model, event.created or created
@@ -469,13 +472,16 @@ class Builder:
         """One chunk, with the chunk that names the role before the first."""
         written = b""
         if not self._text_head:
-            head = msgspec.json.encode(self._envelope([{"index": 0, "delta": {"content": ""}}]))
-            self._text_head = b"data: " + head[: head.rindex(b'""}')]
+            self._text_head = self._new_text_head()
             written = self._text_head[: -len(b'"content":')] + b'"role":"assistant","content":""' + self._tail
         body = self._envelope([{"index": choice, "delta": delta, "finish_reason": reason}])
         if self._include_usage:
             body["usage"] = None
         return written + sse.encode(msgspec.json.encode(body))
+
+    def _new_text_head(self) -> bytes:
+        head = msgspec.json.encode(self._envelope([{"index": 0, "delta": {"content": ""}}]))
+        return b"data: " + head[: head.rindex(b'""}')]
 
     def _envelope(self, choices: list[Json]) -> Json:
         return {

@@ -29,10 +29,11 @@ class Builder:
             case Finished():
                 echo = self._echo_first(event.choice)
                 return echo + self._chunk("", event.choice, finish_reason(event.reason, False))
-            case Started() if not self._echoed:
-                request_id, model, created = self._given
-                self._id, self._model = event.id or request_id, event.model or model
-                self._created = event.created or created
+            case Started():
+                self._model = event.model or self._model
+                if not self._echoed:
+                    request_id, _, created = self._given
+                    self._id, self._created = event.id or request_id, event.created or created
             case UsageReported():
                 self._usage = event.usage
             case _:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from chittycan.chat import (
     ChatEvent,
@@ -45,6 +46,22 @@ from chittycan.errors import ChittyError
 encode = msgspec.json.encode
 
 
+class Sent(Struct):
+    """What an event says about its place."""
+
+    sequence_number: int = -1
+    item_id: str | None = None
+    output_index: int | None = None
+
+
+def _sent(raw: bytes) -> Sent:
+    """The place of an event as it was sent; all unknown where that cannot be read."""
+    try:
+        return msgspec.json.decode(raw.rpartition(b"\ndata:")[2], type=Sent)
+    except msgspec.DecodeError:
+        return Sent()
+
+
 class OpenCall:
     """A call whose arguments are still coming. Pieces are joined at the end: adding to a string copies it."""
 
@@ -69,6 +86,7 @@ class StreamBuilder:
         self._names = names
         self._sequence = 0
         self._started = False
+        self._ids: dict[int, str] = {}  # of items that the provider announced itself, by output index
         self._output: list[Json] = []  # finished items and, until then, placeholders
         self._content: list[Json] = []  # finished parts of the open message
         self._message = -1  # output index of the open message, or -1
@@ -92,7 +110,8 @@ class StreamBuilder:
     def end(self) -> bytes:
         """Closes what is open and ends the response as its finish reason says."""
         closing = self._start() + self._close_all()
-        body = conclude(self._body, self._output, self._reason, self._usage)
+        output = [item for item in self._output if item]
+        body = conclude(self._body, output, self._reason, self._usage)
         return closing + self._event(f"response.{body['status']}", {"response": body})
 
     def fail(self, error: ChittyError) -> bytes:
@@ -102,6 +121,18 @@ class StreamBuilder:
         failed = {"status": "failed", "error": build_stream_error(error), "output": finished}
         body = conclude(self._body, finished, None, self._usage) | failed | {"incomplete_details": None}
         return opening + self._event("response.failed", {"response": body})
+
+    def resume(self, response_id: str | None, text: str, raw: bytes) -> None:
+        """Goes on under the ids and numbers of a provider's own stream: `raw` ends with its last event, `text` is all
+        that it said."""
+        last = _sent(raw)
+        self._started = True
+        self._body["id"] = response_id or self._body["id"]
+        if text and last.item_id and last.output_index is not None:
+            self._ids[last.output_index] = last.item_id
+            self._output += [{}] * last.output_index
+            self._on_text(TextDelta(text))
+        self._sequence = last.sequence_number + 1
 
     # Writing
 
@@ -135,10 +166,10 @@ class StreamBuilder:
     # Handlers, one per kind of event
 
     def _on_started(self, event: Started) -> bytes:
-        if self._started:
+        self._body["model"] = event.model or self._body["model"]
+        if self._started:  # another model goes on
             return b""
         self._usage = event.usage
-        self._body["model"] = event.model or self._body["model"]
         return self._start()
 
     def _on_text(self, event: TextDelta) -> bytes:
@@ -219,14 +250,17 @@ class StreamBuilder:
     # Opening and closing
 
     def _place(self, index: int, kind: str) -> Json:
-        return {"item_id": item_id(kind, self._body["id"], index), "output_index": index}
+        return {"item_id": self._id(kind, index), "output_index": index}
+
+    def _id(self, kind: str, index: int) -> str:
+        return self._ids.get(index) or item_id(kind, self._body["id"], index)
 
     def _open_part(self, part: type[Text | Refusal]) -> bytes:
         """Opens a part of the message, and the message itself where none is open."""
         opening = self._start() + self._close_reasoning() + self._close_part()
         if self._message < 0:
             self._message = len(self._output)
-            given = item_id("msg", self._body["id"], self._message)
+            given = self._id("msg", self._message)
             opening += self._add(message_item(given, "in_progress", []))
         self._part = part
         place = self._place(self._message, "msg") | {"content_index": len(self._content)}
@@ -262,7 +296,7 @@ class StreamBuilder:
         closing = self._close_part()
         index, self._message = self._message, -1
         content, self._content = self._content, []
-        item = message_item(item_id("msg", self._body["id"], index), self._status(), content)
+        item = message_item(self._id("msg", index), self._status(), content)
         return closing + self._done(index, item)
 
     def _open_reasoning(self, thinking: Thinking) -> bytes:
