@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from chittycan import __version__
 from chittycan.api.guard import Guard
 from chittycan.api.inference import ROUTES
-from chittycan.api.request import parse_body
+from chittycan.api.request import read_body
 from chittycan.api.status import headers_of, status_of
 from chittycan.app import Network
 from chittycan.auth.keys import Key
@@ -54,7 +54,7 @@ def control_app(network: Network) -> Application:
             scope[CALLER] = guard.admit(headers)
             message = await receive()
             if message.get("body"):
-                await parse_body(headers, message["body"])  # strict: no duplicate keys, no NaN, no endless nesting
+                read_body(headers, message["body"])  # strict: no duplicate keys, no NaN, no endless nesting
         except ChittyError as error:
             await _refusal(error)(scope, receive, send)
             return

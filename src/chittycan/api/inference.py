@@ -13,9 +13,10 @@ import msgspec
 
 from chittycan.api.guard import Guard
 from chittycan.api.http import Lines, Request, Responder
-from chittycan.api.request import keeps_answering, options_of, parse_body
+from chittycan.api.request import OFF_LOOP, keeps_answering, options_of, read_body, read_off_loop
 from chittycan.api.status import body_of, headers_of, status_of
 from chittycan.auth.keys import Key
+from chittycan.chat import Json
 from chittycan.clock import Clock
 from chittycan.dialects import load
 from chittycan.dialects.openai_completions import join, split
@@ -62,10 +63,14 @@ class Inference:
 
     async def __call__(self, request: Request, responder: Responder) -> None:
         surface, operation = ROUTES[request.path]
-        exchange = Exchange(responder, surface, new_request_id(self._clock))
+        exchange = Exchange(responder, surface, new_request_id(self._clock), self._clock.monotonic())
         call: Call | None = None
         try:
-            call = await self._call(request, exchange.request_id, surface, operation)
+            key = self._guard.admit(request.headers)
+            _allow_route(key, surface if operation == "chat" else operation)
+            body = request.body
+            fields = read_body(request.headers, body) if len(body) <= OFF_LOOP else await read_off_loop(request)
+            call = self._call(request, fields, key, exchange)
             if operation == "count_tokens":
                 exchange.json(200, msgspec.json.encode({"input_tokens": estimate_tokens(call.chat)}))
             elif call.stream:
@@ -84,12 +89,9 @@ class Inference:
             if call is not None:
                 self._telemetry.request(call, exchange.trace, exchange.status, self._clock.monotonic() - call.started)
 
-    async def _call(self, request: Request, request_id: str, surface: str, operation: str) -> Call:
-        started = self._clock.monotonic()
+    def _call(self, request: Request, fields: Json, key: Key | None, exchange: "Exchange") -> Call:
         headers = request.headers
-        key = self._guard.admit(headers)
-        _allow_route(key, surface if operation == "chat" else operation)
-        fields = await parse_body(headers, request.body)
+        surface, operation = ROUTES[request.path]
         model = fields.get("model")
         if not isinstance(model, str) or not model:
             raise InvalidRequest("`model` must name a model.", param="model", fix="GET /v1/models lists them.")
@@ -100,10 +102,10 @@ class Inference:
         options = options_of(headers, fields) if has_options else NO_OPTIONS
         _allow_kind(key, options.kind)
         return Call(
-            request_id=request_id, model=model, stream=bool(stream) and operation == "chat", surface=surface,
+            request_id=exchange.request_id, model=model, stream=bool(stream) and operation == "chat", surface=surface,
             operation=operation, options=options, key=key, body=request.body, fields=fields,
             forward=_forwarded(surface, headers), keep_answering=has_options and keeps_answering(key, headers),
-            at=self._clock.now(), started=started,
+            at=self._clock.now(), started=exchange.began,
         )  # fmt: skip
 
     async def _whole(self, call: Call) -> Reply:
@@ -185,10 +187,11 @@ def _allow_kind(key: Key | None, kind: str | None) -> None:
 class Exchange:
     """One answer on its way: what was sent so far, and the headers that tell what it took."""
 
-    __slots__ = ("request_id", "responder", "status", "surface", "trace")
+    __slots__ = ("began", "request_id", "responder", "status", "surface", "trace")
 
-    def __init__(self, responder: Responder, surface: str, request_id: str) -> None:
-        self.responder, self.surface, self.request_id = responder, surface, request_id
+    def __init__(self, responder: Responder, surface: str, request_id: str, began: float) -> None:
+        """`began`: monotonic seconds."""
+        self.responder, self.surface, self.request_id, self.began = responder, surface, request_id, began
         self.status = 0
         self.trace: Trace | None = None
 

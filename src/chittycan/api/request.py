@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from chittycan.api.http import Request
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.dialects.wire import read_json
@@ -16,13 +17,16 @@ PREFIX = b"x-chitty-"
 OPTION_NAMES = ("kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache")
 
 
-async def parse_body(headers: Mapping[bytes, bytes], body: bytes) -> Json:
+def read_body(headers: Mapping[bytes, bytes], body: bytes) -> Json:
     """Strict JSON. Raises InvalidRequest."""
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise InvalidRequest("A compressed body is not read here.", param="Content-Encoding", fix="Send it plain.")
-    if len(body) <= OFF_LOOP:
-        return read_json(body)
-    return await asyncio.get_running_loop().run_in_executor(None, read_json, body)
+    return read_json(body)
+
+
+async def read_off_loop(request: Request) -> Json:
+    """The same for a large body, while other requests go on."""
+    return await asyncio.get_running_loop().run_in_executor(None, read_body, request.headers, request.body)
 
 
 def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:

@@ -48,28 +48,45 @@ class Admission:
             caps = (*call.key.caps, *caps)
         return Ticket(input_tokens, output_limit, call.options.max_cost_nano, caps)
 
+    def covers(self, ticket: Ticket, candidate: Candidate) -> bool:
+        """Whether this model is paid for, reserving from memory where that suffices; False: `cover` must be awaited.
+
+        Raises BudgetExceeded or RateLimited.
+        """
+        if not ticket.caps and ticket.max_cost is None:
+            return True
+        worst = self._worst(ticket, candidate)
+        if ticket.held:
+            return worst <= ticket.covered
+        reservation = self._meters.reserve(ticket.caps, worst, ticket.input_tokens + ticket.output_limit)
+        if reservation is None:
+            return False
+        ticket.held.append(reservation)
+        ticket.covered = worst
+        return True
+
     async def cover(self, ticket: Ticket, candidate: Candidate) -> None:
         """Reserves what this model may cost beyond what is reserved already, and with the first model the request.
 
         Raises BudgetExceeded or RateLimited.
         """
-        if not ticket.caps and ticket.max_cost is None:
-            return
-        worst = self._prices.worst_case_nano(
-            candidate.model, candidate.provider, ticket.input_tokens, ticket.output_limit
-        )
-        if worst is None:
-            worst = 0  # a price that nobody knows cannot be reserved; what it cost stays unknown too
-        if ticket.max_cost is not None and worst > ticket.max_cost:
-            raise BudgetExceeded(
-                f"{candidate.model.name} may cost ${worst / 1e9:.6f}; the caller allows ${ticket.max_cost / 1e9:.6f}",
-                fix="Raise the limit, lower max_tokens, or name a cheaper model.",
-            )
+        worst = self._worst(ticket, candidate)
         if not ticket.held:
             await self._reserve(ticket, ticket.caps, worst, ticket.input_tokens + ticket.output_limit)
         elif worst > ticket.covered:
             money = [cap for cap in ticket.caps if cap.unit == "nano"]
             await self._reserve(ticket, money, worst - ticket.covered, 0)
+
+    def _worst(self, ticket: Ticket, candidate: Candidate) -> int:
+        """Nano-dollars that this model may cost at most; 0 where nobody knows its price, which then stays unknown."""
+        model = candidate.model
+        worst = self._prices.worst_case_nano(model, candidate.provider, ticket.input_tokens, ticket.output_limit) or 0
+        if ticket.max_cost is not None and worst > ticket.max_cost:
+            raise BudgetExceeded(
+                f"{model.name} may cost ${worst / 1e9:.6f}; the caller allows ${ticket.max_cost / 1e9:.6f}",
+                fix="Raise the limit, lower max_tokens, or name a cheaper model.",
+            )
+        return worst
 
     async def count(self, ticket: Ticket) -> None:
         """Counts a request that no model is asked for (a cached answer). Raises RateLimited."""

@@ -46,8 +46,8 @@ class ResponseCache:
         return Reply(body=hit.body, trace=trace)
 
     async def keep(self, call: Call, body: bytes, trace: Trace) -> None:
-        """Stores a good answer where the call wants it stored."""
-        if not self.wanted(call) or len(body) > LARGEST:
+        """Stores a good answer to a call for which `wanted` is true."""
+        if len(body) > LARGEST:
             return
         now = self._clock.now()
         entry = rows.Entry(

@@ -107,7 +107,8 @@ class Gateway:
 
     async def complete(self, call: Call) -> Reply:
         """A whole answer in the client's dialect. Raises ChittyError."""
-        cached = await self._recall(call)
+        keep = self._cache.wanted(call)
+        cached = await self._recall(call) if keep else None
         if cached is not None:
             return cached
         running = self._admit(call)
@@ -116,12 +117,13 @@ class Gateway:
         if call.surface != whole.candidate.provider.dialect and whole.response is not None:
             body = client_body(call, whole.response)
         trace = self.served(running, whole.candidate, whole.usage)
-        await self._cache.keep(call, body, trace)
+        if keep:
+            await self._cache.keep(call, body, trace)
         return Reply(body=body, trace=trace)
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
-        cached = await self._recall(call)
+        cached = await self._recall(call) if self._cache.wanted(call) else None
         if cached is not None:
             return OpenStream.replay(cached)
         running = self._admit(call)
@@ -155,8 +157,6 @@ class Gateway:
     # stages
 
     async def _recall(self, call: Call) -> Reply | None:
-        if not self._cache.wanted(call):
-            return None
         self.decide(call)  # a hit must not answer what the key or the policy now forbids
         reply = await self._cache.find(call)
         if reply is not None:
@@ -222,7 +222,8 @@ class Gateway:
         self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
     ) -> tuple[Deadlines, Response]:
         """Covers the cost, then sends; raises AttemptFailed or LimitError."""
-        await self._admission.cover(running.ticket, candidate)
+        if not self._admission.covers(running.ticket, candidate):
+            await self._admission.cover(running.ticket, candidate)
         provider, loop = candidate.provider, asyncio.get_running_loop()
         endpoint = provider.endpoint
         if provider.embedded and self._embedded is not None:
