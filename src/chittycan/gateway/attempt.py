@@ -26,6 +26,8 @@ from chittycan.routing.failure import Failure, classify, retry_after
 FIRST_TOKEN_SECONDS = 14.0  # where another model could serve
 TOKENS_PER_SECOND = 20.0  # the slowest pace at which a non-streamed answer is still expected
 DEFAULT_TOKENS = 1024  # taken for an answer whose request sets no limit
+TIMER_SLACK = 0.002  # uvloop counts in whole milliseconds: its timers may fire a little early
+ERROR_BODY_SECONDS = 5.0  # for the body of a refusal; its status has come already
 USER_AGENT = "chittycan"
 
 
@@ -62,7 +64,7 @@ class Deadlines(Struct, frozen=True):
     by_caller: bool
 
     def cut_short(self, now: float) -> bool:
-        return self.by_caller and now >= self.total
+        return self.by_caller and now >= self.total - TIMER_SLACK
 
 
 class Line:
@@ -105,7 +107,8 @@ class Line:
 
     async def _refused(self, response: Response, dialect: Any, deadlines: Deadlines) -> AttemptFailed:
         try:
-            body = await response.body(deadlines.total, limit=1 << 20)
+            patience = asyncio.get_running_loop().time() + ERROR_BODY_SECONDS
+            body = await response.body(min(deadlines.total, patience), limit=1 << 20)
         except (ConnectionCut, TimedOut):
             body = b""
         finally:
@@ -190,7 +193,7 @@ def output_limit(call: Call) -> int:
 def translate(error: Exception, limits: Deadlines) -> AttemptFailed:
     """A transport error as a row of the failure table."""
     if isinstance(error, TimedOut):
-        by_caller = error.stage != "connect" and limits.cut_short(asyncio.get_running_loop().time())
+        by_caller = limits.cut_short(asyncio.get_running_loop().time())
         return AttemptFailed.here(Failure.SILENT, 504, f"no answer in time ({error.stage})", by_caller)
     return AttemptFailed.here(Failure.TRANSIENT, 502, "the provider could not be reached or broke off")
 

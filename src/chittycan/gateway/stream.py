@@ -82,35 +82,33 @@ class Live:
     async def begin(self) -> None:
         """Reads until content, or a complete answer without any. Raises AttemptFailed; the response is then closed."""
         try:
-            while not self.seen.content and not self.seen.done and not self._ended:
+            while not (self.seen.content or self.seen.done or self._ended):
                 self._held += await self._pull(self._limits.first or self._limits.total, "first")
-                if self.over and self.seen.finished is None:
-                    raise AttemptFailed.here(Failure.TRANSIENT, 502, "the stream ended before any content")
+            if not self.seen.content and self.seen.finished is None:
+                raise AttemptFailed.here(Failure.TRANSIENT, 502, "the stream ended before any content")
         except BaseException:
             self._response.close()
             raise
 
     async def next(self) -> Batch:
         """The next batch; an empty list at the clean end. Raises AttemptFailed where the stream breaks."""
-        if self._held:
-            held, self._held = self._held, []
-            return held
+        batch, self._held = self._held, []
+        while not (batch or self._broken or self.seen.done or self._ended):
+            idle = asyncio.get_running_loop().time() + self._limits.idle
+            try:
+                batch = await self._pull(min(idle, self._limits.total), "idle")
+            except BaseException:
+                self._response.close()
+                raise
+        if batch:
+            return batch
+        if self._broken is None and self.seen.finished is None and not self.seen.done:
+            self._broken = AttemptFailed.here(Failure.TRUNCATED, 502, "the stream ended without a finish reason")
         if self._broken is not None:
             self._response.close()
             raise self._broken
-        if self._ended or self.seen.done:
-            self._finish()
-            return []
-        idle = asyncio.get_running_loop().time() + self._limits.idle
-        try:
-            batch = await self._pull(min(idle, self._limits.total), "idle")
-        except BaseException:
-            self._response.close()
-            raise
-        if self.over and self.seen.finished is None and not self.seen.done:
-            self._response.close()
-            raise AttemptFailed.here(Failure.TRUNCATED, 502, "the stream ended without a finish reason")
-        return batch if batch or self.over else await self.next()
+        self._finish()
+        return []
 
     def close(self) -> None:
         """Stops the upstream at once."""
@@ -127,31 +125,29 @@ class Live:
         self._ended = True
 
     async def _pull(self, deadline: float, stage: str) -> Batch:
-        """One network read that says something. An error event inside the stream raises."""
-        while True:
-            try:
-                data = await self._response.read(deadline)
-            except (ConnectionCut, TimedOut) as error:
-                if self.seen.finished is not None and stage == "idle":
-                    self._ended = True
-                    return []
-                failed = translate(error, self._limits)
-                if stage == "idle":
-                    failed.failure = Failure.TRUNCATED
-                raise failed from error
-            batch: Batch = []
-            try:
-                block = self._splitter.block(data) if self._forwarded and data else None
-                if block is not None:
-                    self._forward(block, batch)
-                else:
-                    self._take(self._splitter.feed(data) if data else self._splitter.close(), batch)
-            except ValueError as error:
-                raise AttemptFailed.here(Failure.TRANSIENT, 502, str(error)) from error
-            if not data:
+        """One network read; it may bring nothing to forward, yet shows that the provider is alive. An error event
+        inside the stream raises."""
+        try:
+            data = await self._response.read(deadline)
+        except (ConnectionCut, TimedOut) as error:
+            if self.seen.finished is not None and stage == "idle":
                 self._ended = True
-            if batch or not data:
-                return batch
+                return []
+            failed = translate(error, self._limits)
+            if stage == "idle":
+                failed.failure = Failure.TRUNCATED
+            raise failed from error
+        batch: Batch = []
+        try:
+            block = self._splitter.block(data) if self._forwarded and data else None
+            if block is not None:
+                self._forward(block, batch)
+            else:
+                self._take(self._splitter.feed(data) if data else self._splitter.close(), batch)
+        except ValueError as error:
+            raise AttemptFailed.here(Failure.TRANSIENT, 502, str(error)) from error
+        self._ended = not data
+        return batch
 
     def _forward(self, block: bytes, batch: Batch) -> None:
         """Whole events whose raw bytes the client gets: text that came together is read in one piece.
