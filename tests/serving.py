@@ -8,7 +8,7 @@ import inspect
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from chittycan.auth.keys import NewKey
 from chittycan.clock import Clock, SystemClock
 from chittycan.dialects import load
 from chittycan.store.database import Database
-from chittycan.testing import ScriptedUpstream
+from chittycan.testing.upstream import ScriptedUpstream
 
 if TYPE_CHECKING:
     import anthropic
@@ -506,9 +506,3 @@ async def processes(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Proces
     shutil.copy(migrated_file, started.database)
     yield started
     await started.end_all()
-
-
-@pytest.fixture
-def canary() -> Iterator[str]:
-    """A word that must never be seen outside."""
-    yield UPSTREAM_KEY
