@@ -11,7 +11,7 @@ from chittycan.dialects import load
 from chittycan.gateway.attempt import AttemptFailed, Deadlines
 from chittycan.gateway.call import Call
 from chittycan.gateway.stream import Live
-from chittycan.providers.transport import ConnectionCut, TimedOut
+from chittycan.providers.connection import ConnectionCut, TimedOut
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure
 
@@ -90,11 +90,13 @@ class ScriptedResponse:
 LIMITS = Deadlines(first=NEVER, total=NEVER, idle=60.0, by_caller=False)
 
 
-def live(response: ScriptedResponse, served: Candidate | None = None, limits: Deadlines = LIMITS) -> Live:
+def live(
+    response: ScriptedResponse, served: Candidate | None = None, limits: Deadlines = LIMITS, *, forwarded: bool = True
+) -> Live:
     """A stream over a scripted response; `begin` it."""
     served = served or candidate()
     dialect = load(served.provider.dialect)
-    return Live(served, response, dialect, limits, {})  # type: ignore[arg-type]
+    return Live(served, response, dialect, limits, {}, forwarded)  # type: ignore[arg-type]
 
 
 def event(data: Any, name: str | None = None) -> bytes:

@@ -14,7 +14,8 @@ from chittycan.control.operation import Operation
 from chittycan.dialects import load
 from chittycan.dialects.sse import Splitter
 from chittycan.gateway.call import Answer, Options, Trace
-from chittycan.providers.transport import Response, Transport, TransportError
+from chittycan.providers.connection import TransportError
+from chittycan.providers.transport import Response, Transport
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5.0

@@ -19,7 +19,8 @@ from chittycan.dialects.names import restore_response
 from chittycan.errors import ChittyError, UpstreamRefused
 from chittycan.gateway.call import Call
 from chittycan.gateway.translate import own_tool_names, passes_through, request_body
-from chittycan.providers.transport import ConnectFailed, ConnectionCut, Response, TimedOut, Transport
+from chittycan.providers.connection import ConnectFailed, ConnectionCut, TimedOut
+from chittycan.providers.transport import Response, Transport
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure, classify, retry_after
 

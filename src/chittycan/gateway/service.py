@@ -41,7 +41,8 @@ from chittycan.gateway.relay import Continuation, continued
 from chittycan.gateway.running import Running
 from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
-from chittycan.providers.transport import ConnectionCut, Response, TimedOut, Transport
+from chittycan.providers.connection import ConnectionCut, TimedOut
+from chittycan.providers.transport import Response, Transport
 from chittycan.routing.decide import Candidate, Decision, decide
 from chittycan.routing.failure import Failure
 

@@ -25,7 +25,8 @@ from chittycan.chat import (
 from chittycan.dialects.names import restore_event
 from chittycan.dialects.sse import Event, Splitter
 from chittycan.gateway.attempt import AttemptFailed, Deadlines, translate
-from chittycan.providers.transport import ConnectionCut, Response, TimedOut
+from chittycan.providers.connection import ConnectionCut, TimedOut
+from chittycan.providers.transport import Response
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import Failure, classify
 

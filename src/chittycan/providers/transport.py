@@ -1,48 +1,22 @@
-"""The one HTTP/1.1 client of the hot path: a small connection pool on asyncio protocols and httptools.
+"""The one HTTP/1.1 client of the hot path: a small pool of `providers.connection`s.
 
-It sends one request and hands the response's bytes on as they arrive. It knows nothing of models or dialects.
-Foreign errors become three of its own, in one place: `ConnectFailed`, `ConnectionCut` and `TimedOut`.
-Why not a library: docs/decisions/0003-own-transport.md.
+It sends one request and hands the response's bytes on as they arrive. It knows nothing of models or dialects, and
+raises nothing but `TransportError`s. Why not a library: docs/decisions/0003-own-transport.md.
 """
 
 import asyncio
 import base64
 import ssl
-import zlib
 from collections import deque
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
-import httptools
+from chittycan.providers.connection import ConnectFailed, Connection, ConnectionCut, TimedOut, Watch
 
-TICK_SECONDS = 0.02
-HIGH_WATER = 1 << 20  # bytes waiting unread at which the socket is paused
 MAX_IDLE_PER_HOST = 64
-LARGEST_INFLATED = 64 << 20  # bytes that one read may unpack to
-GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # zlib tells them apart by their header
 KEPT_STARTS = 1024  # request lines kept per origin: in some dialects a caller's model name is part of the path
 IDLE_SECONDS = 55.0  # below the common 60 s of servers and balancers
-
-
-class TransportError(Exception):
-    """Base of the three: nothing else leaves this module for a network reason."""
-
-
-class ConnectFailed(TransportError):
-    """No connection: refused, unreachable, DNS, TLS. Nothing was sent."""
-
-
-class ConnectionCut(TransportError):
-    """The connection ended before the response did, or what came was not HTTP."""
-
-
-class TimedOut(TransportError):
-    """Nothing came before the deadline. `stage`: connect, response or read."""
-
-    def __init__(self, stage: str) -> None:
-        super().__init__(stage)
-        self.stage = stage
 
 
 class Origin:
@@ -81,239 +55,6 @@ def _proxy(address: str) -> SplitResult:
     if parts.scheme != "http" or not parts.hostname:
         raise ConnectFailed(f"only http:// proxies can be used, not {parts.scheme}://{parts.hostname or ''}")
     return parts
-
-
-class Watch:
-    """The deadlines of all waiting connections, looked at together: a timer per wait would cost more than the rest.
-
-    A deadline passes up to `TICK_SECONDS` late.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: set[Connection] = set()
-        self._ticking = False
-
-    def begin(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
-        self._waiting.add(connection)
-        if not self._ticking:
-            self._ticking = True
-            loop.call_later(TICK_SECONDS, self._tick, loop)
-
-    def end(self, connection: "Connection") -> None:
-        self._waiting.discard(connection)
-
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
-        for connection in [each for each in self._waiting if each.deadline <= now]:
-            connection.expire()
-        self._ticking = bool(self._waiting)
-        if self._ticking:
-            loop.call_later(TICK_SECONDS, self._tick, loop)
-
-
-class Connection(asyncio.Protocol):
-    """One connection, one exchange at a time."""
-
-    __slots__ = (
-        "_chunks", "_decoder", "_error", "_loop", "_parser", "_paused", "_size", "_stage", "_waiter", "_watch",
-        "complete", "deadline", "fresh", "header_list", "keep_alive", "status", "transport",
-    )  # fmt: skip
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
-        self._loop, self._watch = loop, watch
-        self.deadline = 0.0  # of the present wait, loop time
-        self._parser = httptools.HttpResponseParser(self)
-        self.transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._error: TransportError | None = None
-        self.keep_alive = False
-        self._reset()
-        self.complete = True  # nothing is expected before the first request
-
-    def _reset(self) -> None:
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._paused = False
-        self._decoder: zlib._Decompress | None = None
-        self._stage = "response"
-        self.status = 0
-        self.header_list: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        self.fresh = True  # nothing received yet in this exchange
-
-    # asyncio.Protocol
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport  # type: ignore[assignment]
-
-    def data_received(self, data: bytes) -> None:
-        if self.complete:  # nobody asked: never to be taken for the answer to the next request
-            self.abort()
-            return
-        self.fresh = False
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.keep_alive = False
-            if not self.complete:
-                self._fail(ConnectionCut("the answer is not HTTP"))
-        self._wake()
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.keep_alive = False
-        if self.complete:
-            return
-        if self.status and exc is None and self._ends_with_connection():
-            self.complete = True
-            self._wake()
-        else:
-            self._fail(ConnectionCut("the connection was closed before the answer was complete"))
-
-    def _ends_with_connection(self) -> bool:
-        """Without a length and without chunks, the end of the connection is the end of the body (RFC 9112 §6.3)."""
-        return not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.header_list)
-
-    # httptools callbacks
-
-    def on_message_begin(self) -> None:
-        if self.complete:
-            raise ValueError("bytes after the end of the answer")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.header_list.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if 100 <= status < 200 and status != 101:
-            self.header_list.clear()
-            return
-        self.status = status
-        self.keep_alive = self._parser.should_keep_alive()
-        for name, value in self.header_list:
-            if name.lower() == b"content-encoding" and value.lower() in (b"gzip", b"x-gzip", b"deflate"):
-                self._decoder = zlib.decompressobj(GZIP_OR_ZLIB)
-
-    def on_body(self, body: bytes) -> None:
-        if self._decoder is not None:
-            try:
-                body = self._inflate(body)
-            except zlib.error:
-                self._fail(ConnectionCut("the compressed answer is broken or a bomb"))
-                return
-            if not body:
-                return
-        self._chunks.append(body)
-        self._size += len(body)
-        if self._size > HIGH_WATER and not self._paused and self.transport is not None:
-            self._paused = True
-            self.transport.pause_reading()
-
-    def _inflate(self, data: bytes) -> bytes:
-        """Raises zlib.error. The members of a gzip body follow each other (RFC 1952 §2.2)."""
-        pieces, left = [], LARGEST_INFLATED
-        while data and self._decoder is not None:
-            if self._decoder.eof:
-                self._decoder = zlib.decompressobj(GZIP_OR_ZLIB)
-            piece = self._decoder.decompress(data, left)
-            left -= len(piece)
-            if left <= 0:
-                raise zlib.error("a bomb")
-            pieces.append(piece)
-            data = self._decoder.unused_data
-        return b"".join(pieces)
-
-    def on_message_complete(self) -> None:
-        if self.status:
-            self.complete = True
-
-    # the exchange
-
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done() and (self._chunks or self.complete or self.status):
-            waiter.set_result(None)
-
-    def _fail(self, error: TransportError) -> None:
-        if self._error is None:
-            self._error = error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def expire(self) -> None:
-        """The present wait has taken too long."""
-        self._fail(TimedOut(self._stage))
-
-    async def _wait(self, deadline: float | None) -> None:
-        self._waiter = self._loop.create_future()
-        if deadline is not None:
-            self.deadline = deadline
-            self._watch.begin(self, self._loop)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self._watch.end(self)
-
-    def write(self, head: bytes, body: bytes) -> None:
-        self._reset()
-        if self.transport is None or self.transport.is_closing():
-            self._error = ConnectionCut("closed")
-            return
-        if len(body) < 65536:
-            self.transport.write(head + body)
-        else:
-            self.transport.write(head)
-            self.transport.write(body)
-
-    async def response(self, deadline: float | None) -> None:
-        """Waits for the status and headers; raises ConnectionCut or TimedOut."""
-        while not self.status and self._error is None:
-            await self._wait(deadline)
-        if self._error is not None and not self.status:
-            raise self._error
-
-    async def read(self, deadline: float | None) -> bytes:
-        """The bytes that have come since the last read; b"" at the end. Raises ConnectionCut or TimedOut."""
-        self._stage = "read"
-        while not self._chunks:
-            if self._error is not None:
-                raise self._error
-            if self.complete:
-                return b""
-            await self._wait(deadline)
-        chunks = self._chunks
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._chunks = []
-        self._size = 0
-        if self._paused and self.transport is not None:
-            self._paused = False
-            self.transport.resume_reading()
-        return data
-
-    def drained(self) -> bool:
-        """The whole answer has come and has been read."""
-        return self.complete and not self._chunks
-
-    def now(self) -> float:
-        return self._loop.time()
-
-    def reusable(self) -> bool:
-        return (
-            self.drained()
-            and self.keep_alive
-            and self._error is None
-            and self.transport is not None
-            and not self.transport.is_closing()
-        )
-
-    def abort(self) -> None:
-        self.complete = True
-        self.keep_alive = False
-        if self.transport is not None:
-            self.transport.abort()
 
 
 class Response:
