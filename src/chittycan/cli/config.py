@@ -66,7 +66,9 @@ def _look() -> Surroundings:
     from chittycan.providers.discovery import discover, environment_keys
 
     keys = {found.vendor: found.variable for found in environment_keys(os.environ)}
-    return Surroundings(load(), keys, asyncio.run(discover()), embedded_missing())
+    settings = load()
+    missing = embedded_missing() if settings.embedded.enabled else "the embedded model is switched off in config.json"
+    return Surroundings(settings, keys, asyncio.run(discover()), missing)
 
 
 def _say_found(around: Surroundings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +37,8 @@ def doctor(
     else:
         show(checks)
         if said:
-            console.print(f"\n[dim]{plain(said['model'])}, running here, says:[/] {plain(said['text'])}")
+            console.print(f"\n[dim]{plain(said['model'])} sums up (a model may err; the lines above count):[/]")
+            console.print(plain(said["text"]))
     if totals["failed"]:
         raise typer.Exit(1)
 
@@ -156,14 +158,15 @@ async def _probed() -> "list[Check]":
 async def _summed_up(checks: "list[Check]", local: tuple[str, str]) -> dict[str, str] | None:
     """What a model that runs on this machine makes of it; nothing leaves the machine, and nobody waits long."""
     from chittycan.cli.remote import exchange
+    from chittycan.control.checks import report
 
-    lines = "\n".join(f"{check.status}: {check.name}: {check.message}" for check in checks)
-    ask = f"Sum up this health report of a program for its user in two short sentences.\n\n{lines}"
+    ask = f"Rewrite this health report of a computer program in two short, friendly sentences: {report(checks)}"
     endpoint, model = local
-    body = {"model": model, "messages": [{"role": "user", "content": ask}], "max_tokens": 120}
+    body = {"model": model, "messages": [{"role": "user", "content": ask}], "max_tokens": 100, "temperature": 0.2}
     answer = await exchange("POST", f"{endpoint}/chat/completions", body, SUMMARY_SECONDS)
     try:
         text = str(answer["choices"][0]["message"]["content"]).strip() if answer else ""
     except (LookupError, TypeError):
         return None
-    return {"model": model, "text": text} if text else None
+    sentences = re.findall(r"[^.!?]+[.!?](?=\s|$)", " ".join(text.split()))[:2]
+    return {"model": model, "text": "".join(sentences).strip()} if sentences else None

@@ -4,6 +4,7 @@ Modules are imported when their command is called, so that `can --help` answers 
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
@@ -105,6 +106,13 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except ChittyError as error:
         _say(error)
         code = 2 if isinstance(error, UsageError) else 1
+    except Exception as error:
+        if os.environ.get("CHITTY_DEBUG"):
+            raise
+        _say(
+            ChittyError(f"Something broke inside ChittyCan: {type(error).__name__}.", fix="CHITTY_DEBUG=1 shows where.")
+        )
+        code = 1
     sys.exit(code if isinstance(code, int) else 0)
 
 

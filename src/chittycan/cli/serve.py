@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, done, print_json, warn
+from chittycan.cli.output import Json, console, done, print_line, warn
 from chittycan.errors import UsageError
 
 ROLES = ("gateway", "all")
@@ -61,7 +61,7 @@ async def _serve(
 
         def ready(bound_host: str, bound_port: int) -> None:
             if as_json:
-                print_json({"url": f"http://{bound_host}:{bound_port}", "pid": os.getpid()})
+                print_line({"url": f"http://{bound_host}:{bound_port}", "pid": os.getpid()})
             else:
                 _announce(network, bound_host, bound_port)
 

@@ -239,6 +239,17 @@ def counted(checks: Iterable[Check]) -> dict[str, int]:
     return {"passed": found.count("ok"), "warnings": found.count("warn"), "failed": found.count("fail")}
 
 
+def report(checks: Iterable[Check]) -> str:
+    """The findings in few words, for a model to put into sentences."""
+    found = list(checks)
+    totals = counted(found)
+    parts = [f"{totals['passed']} checks passed."]
+    for status, words in (("warn", "Warnings"), ("fail", "Failures")):
+        said = "; ".join(f"{check.name}: {check.message}" for check in found if check.status == status)
+        parts.append(f"{words}: {said or 'none'}.")
+    return " ".join(parts)
+
+
 def _ago(seconds: float) -> str:
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= size:

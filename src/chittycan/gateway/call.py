@@ -4,14 +4,16 @@ A `Call` is one request in whatever dialect it arrived; `Answer` is what a calle
 `Reply` what a client gets: bytes in its own dialect.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct, field
 
-from chittycan.auth.keys import Key
 from chittycan.chat import ChatRequest, ChatResponse, Json, Usage
 from chittycan.dialects import load
+
+if TYPE_CHECKING:  # brings the database along, which a command that talks to a server does not need
+    from chittycan.auth.keys import Key
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Call(Struct, kw_only=True):
     surface: str | None = None
     operation: str = "chat"  # chat | embeddings
     options: Options = NO_OPTIONS
-    key: Key | None = None
+    key: "Key | None" = None
     body: bytes = b""  # as the client sent it
     fields: Json = field(default_factory=dict)  # `body`, parsed
     parsed: ChatRequest | None = None

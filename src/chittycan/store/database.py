@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from chittycan.errors import ConfigError, Unavailable
 
@@ -77,7 +77,8 @@ class Database:
                 if delay is not None and _worth_retrying(error):
                     time.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 (spreads retries, hides nothing)
                     continue
-                if isinstance(error, OperationalError | InterfaceError):
+                # Of the class itself, not a subclass: the file is no database, or is damaged.
+                if isinstance(error, OperationalError | InterfaceError) or type(error) is DatabaseError:
                     raise self._unavailable(error) from error
                 raise
         raise AssertionError("the last try returns or raises")

@@ -1,0 +1,54 @@
+"""The root of `can`: help, spelling, exit codes, and what a start costs."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from chittycan.cli.main import COMMANDS
+
+
+def test_help_lists_every_command(can: Any) -> None:
+    said = can("--help")
+    assert said.code == 0
+    for name in COMMANDS:
+        assert f"  {name} " in said.out
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help(can: Any, name: str) -> None:
+    said = can(name, "--help")
+    assert said.code == 0
+    assert said.out.startswith("Usage: ")
+
+
+def test_an_unknown_command_is_a_usage_error(can: Any) -> None:
+    said = can("asks")
+    assert said.code == 2
+    assert "asks" in said.err
+
+
+def test_a_bug_is_one_line_and_not_a_page(can: Any, home: Any, monkeypatch: Any) -> None:
+    home.write({})
+
+    def broken(*_: object) -> None:
+        raise LookupError("secret detail")
+
+    monkeypatch.setattr("chittycan.cli.session.load", broken)
+    said = can("keys", "list")
+    assert said.code == 1
+    assert "Something broke inside ChittyCan: LookupError." in said.err
+    assert "secret detail" not in said.err
+
+
+@pytest.mark.parametrize("command", ["['--help']", "['ask', '--help']", "['config', 'path']"])
+def test_small_commands_load_no_database_and_no_server(home: Any, command: str) -> None:
+    program = (
+        "import sys; from chittycan.cli.main import run\n"
+        f"try: run({command})\n"
+        "except SystemExit: pass\n"
+        "heavy = {'sqlalchemy', 'fastapi', 'httptools', 'genai_prices'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], env=home.environment, stdout=subprocess.DEVNULL, check=True)
