@@ -98,7 +98,7 @@ def _explain(
     if json:
         print_json(found)
         return
-    first = found.chain[0] if found.chain else "nobody"
+    first = next((each.model for each in found.considered if each.kept and not each.resting), found.chain[0])
     console.print(f"[bold]{plain(first)}[/] would answer [dim](route {plain(found.route)}, {found.label} work)[/]\n")
     rows = []
     for each in found.considered:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from chittycan.chat import ChatEvent, ChatRequest, File, Image, Message, RefusalDelta, Text, TextDelta, ThinkingDelta
+from chittycan.chat import ChatEvent, ChatRequest, Message, Part, RefusalDelta, Text, TextDelta, ThinkingDelta
 
 from chittycan.chat import collect, system as system_message  # isort: skip
 from chittycan.cli.output import console, dollars, errors, plain, progress, seconds
@@ -25,18 +25,20 @@ PATIENCE = 2.0  # seconds after which an open but silent pipe is explained
 
 def request(words: Sequence[str], *, model: str, system: str | None, quiet: bool) -> ChatRequest:
     """The chat request of a prompt: with the files that it names, and what was piped in. Raises ChittyError."""
-    from chittycan.integrations.documents.attach import attach
+    from chittycan.integrations.documents.attach import named_files, part
 
     prompt = " ".join(words).strip()
     piped = _piped(bool(prompt))
     if not prompt and not piped:
         raise UsageError("There is no prompt.", fix='can ask "What is a heat pump?"')
-    with progress("reading the files that the prompt names"):
-        parts = attach(prompt, Path.cwd()) if prompt else []
-    names = [part.name or "" for part in parts if isinstance(part, File)]
-    names += ["an image"] * sum(isinstance(part, Image) for part in parts)
-    if names and not quiet:
-        errors.print(f"[dim]with {plain(', '.join(names))}[/]")
+    parts: list[Part] = [Text(prompt)] if prompt else []
+    files = named_files(prompt, Path.cwd())
+    if files:
+        names = plain(", ".join(path.name for path in files))
+        with progress(f"reading {names}"):
+            parts += [part(path) for path in files]
+        if not quiet:
+            errors.print(f"[dim]with {names}[/]")
     if piped:
         parts.append(Text(piped))
     messages = [system_message(system)] if system else []

@@ -86,8 +86,10 @@ def _usage(since: str, json: bool) -> None:
         provider, _, model = (each.name or "").partition("/")
         cost = dollars(round(each.cost_usd * 1e9)) + (f" + {each.unpriced} unpriced" if each.unpriced else "")
         times = seconds(each.ms_p50), seconds(each.ms_p95)
-        rows.append((provider or "—", model, each.calls, each.errors, each.input, each.output, cost, *times))
-    columns = ("provider", "model", "calls", "errors", "tokens in", "tokens out", "cost", "median", "p95")
+        counts = each.calls, each.errors or None, each.absorbed or None
+        rows.append((provider or "—", model, *counts, each.input, each.output, cost, *times))
+    # `made good`: it failed, and another model answered.
+    columns = ("provider", "model", "calls", "failed", "made good", "tokens in", "tokens out", "cost", "median", "p95")
     table(columns, rows, empty=f"no calls in the last {since}")
     if len(groups) > 1:
         total = dollars(round(sum(each.cost_usd for each in groups) * 1e9))
@@ -108,12 +110,13 @@ def list_(json: Json = False) -> None:
         print_json(rows)
         return
     ready = [each for each in rows if each.status == "ready"]
-    table(
-        ("provider", "default model", "key", "found in", "endpoint"),
-        [(each.name, each.default_model, ", ".join(each.keys) or "none needed", each.source, each.endpoint)
-         for each in ready],
-        empty="no provider yet; can config",
-    )  # fmt: skip
+    lines = []
+    for each in ready:
+        source = "built in" if each.source == "catalogue" else each.source
+        keys = ", ".join(each.keys) or "none needed"
+        lines.append((each.name, each.default_model, keys, source, each.endpoint))
+    columns = ("provider", "default model", "key", "found in", "endpoint")
+    table(columns, lines, empty="no provider yet; can config")
     for each in rows:
         if each.status == "skipped":
             console.print(f"[dim]– {plain(each.name)}: {plain(each.why or '')}[/]")

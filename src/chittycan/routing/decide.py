@@ -181,7 +181,7 @@ def _why_missing(name: str, catalogue: Catalogue) -> str:
 def _unknown(name: str, catalogue: Catalogue) -> UnknownModel:
     near = catalogue.suggest(name)
     fix = f"Did you mean {near}?" if near else "`can router models list` shows what can be called."
-    return UnknownModel(f"The model '{name}' does not exist here. {fix}", param="model", fix=fix)
+    return UnknownModel(f"The model '{name}' does not exist here.", param="model", fix=fix)
 
 
 def _refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> None:
