@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from msgspec import Struct
+
 from chittycan.errors import InvalidRequest, NotFound
 
 STANDARD = "standard"
@@ -16,6 +18,30 @@ _COMMON = {
     "en": re.compile(r"\b(?:the|and|you|is|are|for|with|this|that|have|please|we|our|your)\b"),
     "de": re.compile(r"\b(?:der|die|das|und|ist|nicht|mit|sie|wir|ich|ein|eine|für|bitte|von|zum)\b"),
 }
+
+
+class Template(Struct, frozen=True, kw_only=True):
+    """A template as it is written. `layout` by language; `bodies` by language and category."""
+
+    name: str
+    languages: list[str]
+    variables: list[str]  # what `render` needs a value for
+    layout: dict[str, str]
+    bodies: dict[str, dict[str, str]]
+
+
+def get(template: str) -> Template:
+    """A template by its name. Raises `NotFound`."""
+    written = _load(template)
+    layouts = {language: str(text).strip() + "\n" for language, text in written["layout"].items()}
+    variables = dict.fromkeys(name for text in layouts.values() for name in _VARIABLE.findall(text))
+    return Template(
+        name=template,
+        languages=sorted(layouts),
+        variables=list(variables),
+        layout=layouts,
+        bodies={language: dict(texts) for language, texts in written.get("bodies", {}).items()},
+    )
 
 
 def names() -> list[str]:

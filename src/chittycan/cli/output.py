@@ -4,7 +4,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Annotated, Any, TextIO
 
 import msgspec
@@ -12,9 +12,11 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 NUMBER = re.compile(r"\$?[\d,.]+ ?(ms|s|%)?|—")
 
+GAP = 2  # between the columns of a table
 PIPE_WIDTH = 250  # characters; a program that reads our tables wants whole lines
 
 
@@ -45,26 +47,57 @@ def progress(text: str) -> Any:
     return errors.status(f"[dim]{text}[/]", spinner="dots")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None, empty: str = "") -> None:
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    title: str | None = None,
+    empty: str = "",
+    *,
+    cut: Collection[str] = (),
+) -> None:
     """A plain table; `empty` is said where there are no rows. Numbers are aligned to the right.
 
-    A column in which no row says anything is left out.
+    A column in which no row says anything is left out. The columns in `cut` give way where a line is too long for
+    the terminal: they end in … instead of going on in the next line.
     """
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
         console.print(f"[dim]{empty or 'nothing to show'}[/]")
         return
     grid = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
-    said = [place for place in range(len(columns)) if any(row[place] not in ("", "—") for row in filled)]
+    said = [place for place in range(len(columns)) if any(str(row[place]) not in ("", "—") for row in filled)]
+    lengths = {place: max(map(_length, (columns[place], *(row[place] for row in filled)))) for place in said}
+    shorter = [place for place in said if columns[place] in cut]
+    room = console.width - sum(lengths.values()) + sum(lengths[place] for place in shorter) - GAP * len(said)
+    widths = dict(zip(shorter, _cut_widths([lengths[place] for place in shorter], room), strict=True))
     for place in said:
-        numeric = all(NUMBER.fullmatch(row[place]) for row in filled)
-        grid.add_column(columns[place], no_wrap=numeric, justify="right" if numeric else "left", overflow="fold")
+        numeric = all(NUMBER.fullmatch(str(row[place])) for row in filled)
+        width = widths.get(place)
+        grid.add_column(
+            columns[place], no_wrap=numeric or bool(cut), justify="right" if numeric else "left",
+            overflow="ellipsis" if width else "fold", width=width,
+        )  # fmt: skip
     for row in filled:
         grid.add_row(*(row[place] for place in said))
     console.print(grid)
 
 
-def _cell(value: object) -> str:
+def _cut_widths(lengths: Sequence[int], room: int) -> list[int]:
+    """How wide each column may be: what it needs, or else an equal share of what the shorter ones leave."""
+    widths = [0] * len(lengths)
+    for left, place in enumerate(sorted(range(len(lengths)), key=lambda place: lengths[place])):
+        widths[place] = max(8, min(lengths[place], room // (len(lengths) - left)))
+        room -= widths[place]
+    return widths
+
+
+def _length(cell: str | Text) -> int:
+    return (cell if isinstance(cell, Text) else Text.from_markup(cell)).cell_len
+
+
+def _cell(value: object) -> str | Text:
+    if isinstance(value, Text):
+        return value
     if value is None:
         return "—"
     if isinstance(value, bool):

@@ -1,8 +1,9 @@
 """A session over HTTP: the inference API in OpenAI's dialect, and the operations of the control API."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,6 +17,9 @@ from chittycan.dialects.sse import Splitter
 from chittycan.gateway.call import Answer, Options, Trace
 from chittycan.providers.connection import TransportError
 from chittycan.providers.transport import Response, Transport
+
+if TYPE_CHECKING:
+    from chittycan.store.database import Database
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5.0
@@ -46,11 +50,11 @@ class Found(Struct, frozen=True):
 
 
 class RemoteSession:
-    """A server of ours, on this machine or another."""
+    """A server of ours, on this machine or another. `database_url`: this machine's own database."""
 
-    def __init__(self, server: Found) -> None:
+    def __init__(self, server: Found, database_url: str | None = None) -> None:
         self.url: str | None = server.url
-        self._server = server
+        self._server, self._database_url = server, database_url
         self._transport = Transport()
         self._origin = self._transport.origin(server.url)
 
@@ -77,6 +81,22 @@ class RemoteSession:
         content = await _whole(response)
         result: Any = msgspec.json.decode(content, type=operation.returns) if content else None
         return result  # type: ignore[no-any-return]
+
+    @asynccontextmanager
+    async def database(self) -> "AsyncIterator[Database]":
+        """The database that this server and this command share: `auth.admin.proof` covers its URL."""
+        from chittycan.store.database import Database
+
+        if not self._server.owner or self._database_url is None:
+            raise errors.Unavailable(
+                f"The inbox of {self.url} can only be worked on at its own machine.",
+                fix="Run the command there; or take baseUrl out of config.json, for an inbox on this machine.",
+            )
+        database = Database(self._database_url)
+        try:
+            yield database
+        finally:
+            database.close()
 
     async def usage(self, trace: Trace) -> Trace:
         """The trace with what only the ledger knows of a stream; as it was where the ledger cannot be read."""

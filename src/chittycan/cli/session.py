@@ -8,7 +8,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ from chittycan.control.operation import Operation
 if TYPE_CHECKING:
     from chittycan.cli.remote import Found
     from chittycan.gateway.call import Answer, Options, Trace
+    from chittycan.store.database import Database
 
 T = TypeVar("T")
 LOCAL_SECONDS = 0.3  # for a server on this machine to say that it is there
@@ -53,6 +54,10 @@ class Session(Protocol):
         """One operation of the control API."""
         ...
 
+    def database(self) -> "AbstractAsyncContextManager[Database]":
+        """The network's state, for work that this command does itself. Only on the network's own machine."""
+        ...
+
 
 def run(work: Callable[[Session], Coroutine[Any, Any, T]]) -> T:
     """Runs a command's work with a session open around it."""
@@ -73,7 +78,7 @@ async def open_session(env: Mapping[str, str] | None = None) -> AsyncIterator[Se
     if server is not None:
         from chittycan.cli.remote import RemoteSession
 
-        remote = RemoteSession(server)
+        remote = RemoteSession(server, database_url(env))
         try:
             yield remote
         finally:
@@ -105,6 +110,9 @@ class HereSession:
 
     async def call(self, operation: Operation[T], **given: Any) -> T:
         return await operation(self._network, None, **given)
+
+    def database(self) -> "AbstractAsyncContextManager[Database]":
+        return nullcontext(self._network.database)
 
 
 def is_local(url: str) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from chittycan.control import decisions, integrations, keys, models, server, usage
+from chittycan.control import agents, decisions, drafts, inbox, integrations, keys, models, server, templates, usage
 from chittycan.control.operation import Operation
 
 OPERATIONS: tuple[Operation[Any], ...] = (
@@ -25,4 +25,15 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     usage.of_request,
     usage.agents,
     usage.routing,
+    inbox.listed,
+    inbox.stats,
+    inbox.shown,
+    inbox.mark_read,
+    agents.listed,
+    agents.history,
+    drafts.listed,
+    drafts.shown,
+    templates.listed,
+    templates.shown,
+    templates.rendered,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import CheckConstraint, Column, Connection, Double, Index, Row, Table, Text, select
+from sqlalchemy import CheckConstraint, Column, Connection, Double, Index, Row, Table, Text, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from chittycan.errors import NotFound
@@ -84,12 +84,24 @@ def create(connection: Connection, draft: Draft) -> Draft:
     return _draft(connection.execute(select(drafts).where(same)).one())
 
 
-def get(connection: Connection, draft_id: str) -> Draft:
-    """One draft. Raises `NotFound`."""
-    row = connection.execute(select(drafts).where(drafts.c.id == draft_id)).one_or_none()
-    if row is None:
-        raise NotFound(f"no draft {draft_id!r}", param="draft", fix="`can router drafts list` shows the ids.")
-    return _draft(row)
+def get(connection: Connection, start: str) -> Draft:
+    """The draft whose id, or whose mail's id, is or alone begins with `start`.
+
+    Raises `NotFound` where there is none or more than one.
+    """
+    typed = start.strip().lower()
+    matches = or_(drafts.c.id.startswith(typed, autoescape=True), drafts.c.mail_id.startswith(typed, autoescape=True))
+    rows = connection.execute(select(drafts).where(matches).limit(2)).all() if typed else []
+    if len(rows) == 1:
+        return _draft(rows[0])
+    problem = f"several drafts begin with {start!r}" if rows else f"no draft {start!r}"
+    raise NotFound(problem, param="draft", fix="`can router drafts list` shows the ids.")
+
+
+def of_mail(connection: Connection, mail_id: str) -> Draft | None:
+    """The reply to a mail, where there is one."""
+    row = connection.execute(select(drafts).where(drafts.c.mail_id == mail_id)).first()
+    return _draft(row) if row is not None else None
 
 
 def listing(connection: Connection, *, state: str | None = None, limit: int = 50) -> list[Draft]:

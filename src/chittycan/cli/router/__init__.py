@@ -1,17 +1,24 @@
-"""`can router`: one module per group. A new group (inbox, agents, templates, rules) is a module and a row here."""
+"""`can router`: one module per group. A new group (rules, …) is a module and a row here."""
 
 import typer
 
-from chittycan.cli.router import analytics, models
+from chittycan.cli.router import agents, analytics, drafts, inbox, models, templates
 
 # (names, application); the first name is shown, the others are spellings that work too.
 GROUPS: tuple[tuple[tuple[str, ...], typer.Typer], ...] = (
+    (("inbox", "inboxes"), inbox.app),
+    (("agents", "agent"), agents.app),
+    (("drafts", "draft"), drafts.app),
+    (("templates", "template"), templates.app),
     (("models", "model"), models.app),
     (("analytics",), analytics.app),
 )
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Models, inbox, agents, analytics."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Inbox, agents, drafts, templates, models, analytics.",
 )
 for _names, _group in GROUPS:
     for _place, _name in enumerate(_names):

@@ -1,0 +1,175 @@
+"""`can router inbox process`: the progress while it runs, and the report at its end."""
+
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from chittycan.cli.output import console, errors, plain, seconds
+from chittycan.cli.router import mail
+
+if TYPE_CHECKING:
+    from chittycan.agents.pipeline import Terms
+    from chittycan.agents.report import Outcome, Report
+    from chittycan.cli.session import Session
+    from chittycan.integrations.email.sources import Source
+
+SHOWN = 40  # mails in the table; the rest is a command away
+EMBEDDED = "smollm2"
+
+
+def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
+    """Process a mailbox, with a progress bar on a terminal. Raises ChittyError."""
+    from chittycan.agents.pipeline import process
+    from chittycan.cli.session import run
+
+    async def work(network: "Session") -> "Report":
+        async with network.database() as database:
+            with Counter(mailbox, terms) as counter:
+                return await process(mailbox, network.ask, database, terms, on_progress=counter.add)
+
+    return run(work)
+
+
+class Counter:
+    """The bar: how many mails are done, and how many answers came from a model, from rules, from none."""
+
+    def __init__(self, mailbox: "Source", terms: "Terms") -> None:
+        total = len(mailbox)
+        self._bar = Progress(
+            TextColumn("[dim]reading mail[/]"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=min(total, terms.limit or total), said="")
+        self._model = self._rules = self._settled = 0
+
+    def __enter__(self) -> "Counter":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def add(self, outcome: "Outcome") -> None:
+        """One mail more."""
+        by_model = sum(result.model is not None for result in outcome.results)
+        self._model += by_model
+        self._rules += len(outcome.results) - by_model
+        self._settled += outcome.settled is not None
+        said = f"[green]model {self._model}[/] · [yellow]rules {self._rules}[/] · [dim]settled {self._settled}[/]"
+        self._bar.update(self._task, advance=1, said=said)
+
+
+def failed(report: "Report") -> bool:
+    """Whether models were needed and none answered."""
+    needed = sum(step.fallbacks for step in report.steps)
+    return needed > 0 and report.answers_from_model == 0
+
+
+def summary(report: "Report") -> dict[str, Any]:
+    """The report for scripts, with a row for each mail."""
+    rows = [
+        {
+            "id": each.id, "key": each.key, "state": each.state, "priority": each.level, "category": each.category,
+            "from": each.sender, "subject": each.subject, "settled": each.settled, "draft": each.draft_id,
+            "defects": list(each.defects), "problem": each.problem,
+        }
+        for each in _ranked(report)
+    ]  # fmt: skip
+    return report.summary | {"mails": rows}
+
+
+def show(report: "Report", mailbox: "Source") -> None:
+    """The report for people: the mails, the steps, and what to do next."""
+    if not report.outcomes:
+        console.print(f"[dim]no mail in {plain(str(mailbox.path))}[/]")
+        return
+    _mails(report)
+    _counts(report)
+    if report.dry_run:
+        console.print(f"\n[bold]{report.count('waiting')}[/] would need a model. Nothing was asked and nothing stored.")
+        return
+    _steps(report)
+    drafts = [each.draft_id for each in _ranked(report) if each.draft_id]
+    if drafts:
+        console.print(f"\n{len(drafts)} drafts wait for you: [bold]can router drafts show {drafts[0]}[/]")
+
+
+def _ranked(report: "Report") -> "list[Outcome]":
+    from chittycan.agents.words import LEVELS
+
+    places = {level: place for place, level in enumerate(LEVELS)}
+    return sorted(report.outcomes, key=lambda each: (places.get(each.level or "", len(places)), each.key))
+
+
+def _mails(report: "Report") -> None:
+    fresh = [each for each in _ranked(report) if each.state in ("processed", "settled", "waiting")]
+    if not fresh:
+        return
+    rows = [
+        (mail.priority(each.level), _category(each), mail.who(each.sender), each.subject or "(no subject)",
+         "yes" if each.draft_id else "")
+        for each in fresh[:SHOWN]
+    ]  # fmt: skip
+    mail.mails(("priority", "category", "from", "subject", "draft"), rows, empty="")
+    if len(fresh) > SHOWN:
+        console.print(f"[dim]… and {len(fresh) - SHOWN} more: can router inbox list --limit {len(fresh)}[/]")
+    console.print()
+
+
+def _category(outcome: "Outcome") -> str:
+    return "needs a model" if outcome.state == "waiting" else mail.words(outcome.category)
+
+
+def _counts(report: "Report") -> None:
+    """One line on each group of mails that needed no agent, or could not be read as a whole."""
+    if report.settled:
+        kinds = ", ".join(f"{count} {mail.words(kind)}" for kind, count in sorted(report.settled.items()))
+        time = report.prefilter_median_ms
+        console.print(f"[dim]– {sum(report.settled.values())} settled without a model in {time:.1f}ms each: {kinds}[/]")
+    known = report.count("known") + report.count("duplicate")
+    if known:
+        console.print(f"[dim]– {known} known already; each mail is processed once[/]")
+    if report.broken:
+        console.print(f"[dim]– {report.broken} damaged, read as far as they could be[/]")
+    for each in report.outcomes:
+        if each.state == "unreadable":
+            console.print(f"[yellow]![/] {plain(each.key)} could not be read: {plain(each.problem or '')}")
+
+
+def _steps(report: "Report") -> None:
+    """Who answered, how fast and for how much; then the sum, and how far the answers can be trusted."""
+    if not any(step.runs for step in report.steps):
+        return
+    colours = {"✓": "green", "✗": "red", "–": "dim"}
+    for line in report.lines:
+        mark, _, rest = line.partition(" ")
+        colour = colours.get(mark)
+        console.print(f"[{colour}]{mark}[/] {plain(rest)}" if colour else f"[bold]{plain(line)}[/]")
+    _note(report)
+    if failed(report):
+        reasons = sorted({reason for step in report.steps for reason in step.reasons})
+        errors.print(f"\n[bold red]✗[/] no model answered ({plain(', '.join(reasons))}): all of this is by rules")
+        errors.print("  [cyan]→[/] can doctor")
+
+
+def _note(report: "Report") -> None:
+    mails = len([each for each in report.outcomes if each.results])
+    console.print(
+        f"[dim]typical mail; all {mails} took {seconds(report.seconds * 1000)}"
+        f"{'' if report.cost_nano == 0 else f' and {_dollars(report.cost_nano)}'}[/]\n"
+    )
+    console.print(
+        f"[bold]{report.answers_from_model}[/] answers came from the model, "
+        f"[bold]{report.answers_from_rules}[/] from rules"
+    )
+    if any(EMBEDDED in step.models for step in report.steps):
+        console.print(
+            f"[dim]{EMBEDDED} is a very small model (135 million parameters): it shows that everything works, and is "
+            "no judge of a client's matter. A better one: can connect integration add NAME[/]"
+        )
+
+
+def _dollars(nano: int) -> str:
+    from chittycan.agents.report import dollars
+
+    return dollars(nano)
