@@ -9,7 +9,7 @@ import base64
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 from chittycan.providers.connection import ConnectFailed, Connection, ConnectionCut, TimedOut, Watch
@@ -171,7 +171,8 @@ class Transport:
     ) -> Response:
         connection.write(head, body)
         try:
-            await connection.response(deadline)
+            while not connection.responded():
+                await connection.news(deadline)
         except BaseException:
             connection.abort()
             raise
@@ -232,7 +233,8 @@ class Transport:
         tunnel.write(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{_proxy_authorization(proxy)}\r\n".encode(), b"")
         connection = Connection(loop, self._watch)
         try:
-            await tunnel.response(None)
+            while not tunnel.responded():
+                await tunnel.news(None)
             if tunnel.status != 200:
                 raise ConnectFailed(f"the proxy {proxy.hostname} answered {tunnel.status}")
             secured = await loop.start_tls(raw, connection, origin.ssl, server_hostname=origin.host)  # type: ignore[arg-type]
@@ -265,5 +267,6 @@ def _start(origin: Origin, method: str, path: str) -> bytes:
 def _proxy_authorization(proxy: SplitResult) -> str:
     if not proxy.username:
         return ""
-    token = base64.b64encode(f"{proxy.username}:{proxy.password or ''}".encode()).decode()
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    token = base64.b64encode(pair.encode()).decode()
     return f"proxy-authorization: Basic {token}\r\n"
