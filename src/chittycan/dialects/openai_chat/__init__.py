@@ -6,7 +6,8 @@ from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_chat.errors import build_error, parse_error
 from chittycan.dialects.openai_chat.request import build_request, parse_request
 from chittycan.dialects.openai_chat.response import build_response, parse_response, quick_usage
-from chittycan.dialects.openai_chat.stream import stream_builder, stream_parser
+from chittycan.dialects.openai_chat.stream import stream_parser
+from chittycan.dialects.openai_chat.stream_builder import stream_builder
 
 name = "openai"
 

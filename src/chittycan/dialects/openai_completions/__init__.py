@@ -11,7 +11,7 @@ from chittycan.chat import ChatRequest, Json
 from chittycan.dialects.openai_completions.errors import build_error, parse_error
 from chittycan.dialects.openai_completions.request import parse_request, split
 from chittycan.dialects.openai_completions.response import build_response, join
-from chittycan.dialects.openai_completions.stream import stream_builder
+from chittycan.dialects.openai_completions.stream_builder import stream_builder
 from chittycan.errors import InvalidRequest
 
 name = "openai_completions"

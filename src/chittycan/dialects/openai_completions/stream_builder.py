@@ -6,12 +6,12 @@ from chittycan.chat import ChatEvent, ChatRequest, Finished, Json, Started, Text
 from chittycan.dialects import sse
 from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, build_error
 from chittycan.dialects.openai_chat.response import build_usage, finish_reason
-from chittycan.dialects.openai_chat.stream import DONE
+from chittycan.dialects.openai_chat.stream_builder import DONE
 from chittycan.dialects.openai_completions.request import echo_of
 from chittycan.errors import ChittyError
 
 
-class Builder:
+class StreamBuilder:
     """Writes one stream of text; reasoning and tool calls have no place in this dialect and are left out."""
 
     def __init__(self, request_id: str, model: str, created: int, include_usage: bool, echo: str = "") -> None:
@@ -72,5 +72,5 @@ class Builder:
 
 def stream_builder(
     request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
-) -> Builder:
-    return Builder(request_id, model, created, include_usage, echo_of(request) if request is not None else "")
+) -> StreamBuilder:
+    return StreamBuilder(request_id, model, created, include_usage, echo_of(request) if request is not None else "")
