@@ -11,7 +11,7 @@ from chittycan.testing import FakeClock
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.
-pytest_plugins = ["databases", "serving"]
+pytest_plugins = ["databases", "loops", "serving"]
 
 
 @pytest.fixture

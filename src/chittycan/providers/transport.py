@@ -52,7 +52,7 @@ def _proxy_for(parts: SplitResult, configured: str | None) -> SplitResult | None
 
 def _proxy(address: str) -> SplitResult:
     parts = urlsplit(address if "://" in address else f"http://{address}")
-    if parts.scheme != "http" or not parts.hostname:
+    if parts.scheme != "http" or not parts.hostname or parts.port == 0:  # an unreadable port raises ValueError
         raise ConnectFailed(f"only http:// proxies can be used, not {parts.scheme}://{parts.hostname or ''}")
     return parts
 
