@@ -5,28 +5,16 @@ Source: the API reference at platform.claude.com (Messages, streaming, errors), 
 
 from collections.abc import Mapping
 
-from chittycan.chat import ChatRequest
 from chittycan.dialects.anthropic_messages.errors import build_error, parse_error
 from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.request import build_request, parse_request
 from chittycan.dialects.anthropic_messages.response import build_response, parse_response, quick_usage
-from chittycan.dialects.anthropic_messages.stream import StreamParser
-from chittycan.dialects.anthropic_messages.stream_builder import StreamBuilder
+from chittycan.dialects.anthropic_messages.stream import stream_parser
+from chittycan.dialects.anthropic_messages.stream_builder import stream_builder
 from chittycan.dialects.names import wire_names
 
 VERSION = "2023-06-01"
 name = "anthropic"
-
-
-def stream_parser() -> StreamParser:
-    return StreamParser()
-
-
-def stream_builder(
-    request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
-) -> StreamBuilder:
-    """`created` has no place in this API, and every stream of it reports usage."""
-    return StreamBuilder(request_id, model)
 
 
 def path(upstream_model: str, stream: bool) -> str:

@@ -235,3 +235,7 @@ def _given_input(block: Json) -> str:
     """Input that a compatible server gave at the start of the block, whole."""
     given = as_object(block.get("input"))
     return msgspec.json.encode(given).decode() if given else ""
+
+
+def stream_parser() -> StreamParser:
+    return StreamParser()

@@ -9,6 +9,7 @@ import msgspec
 
 from chittycan.chat import (
     ChatEvent,
+    ChatRequest,
     Done,
     Failed,
     Finished,
@@ -221,3 +222,10 @@ def _lead(index: int, kind: str) -> bytes:
         delta.encode(),
         field.encode(),
     )
+
+
+def stream_builder(
+    request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
+) -> StreamBuilder:
+    """`created` has no place in this API, and every stream of it reports usage."""
+    return StreamBuilder(request_id, model)

@@ -10,14 +10,10 @@ from urllib.parse import quote
 from chittycan.dialects.gemini.errors import parse_error
 from chittycan.dialects.gemini.request import build_request
 from chittycan.dialects.gemini.response import parse_response
-from chittycan.dialects.gemini.stream import StreamParser
+from chittycan.dialects.gemini.stream import stream_parser
 from chittycan.dialects.names import wire_names
 
 name = "gemini"
-
-
-def stream_parser() -> StreamParser:
-    return StreamParser()
 
 
 def path(upstream_model: str, stream: bool) -> str:

@@ -105,3 +105,7 @@ class StreamParser:
         number, self._calls = self._calls, self._calls + 1
         events.append(ToolStarted(number, call_id(call, self._response_id, number), call.name, call_extra(signature)))
         events.append(ToolDelta(number, arguments(call)))
+
+
+def stream_parser() -> StreamParser:
+    return StreamParser()

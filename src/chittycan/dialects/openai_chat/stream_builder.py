@@ -28,7 +28,37 @@ from chittycan.errors import ChittyError
 DONE = b"data: [DONE]\n\n"
 
 
-class StreamBuilder:
+class ChunkStream:
+    """What all chunks of one answer have in common, and how their stream ends."""
+
+    kind = "chat.completion.chunk"  # `object` on the wire
+
+    def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
+        self._id, self._model, self._created = request_id, model, created
+        self._given = (request_id, model, created)
+        self._include_usage = include_usage
+        self._usage: Usage | None = None
+
+    def _envelope(self, choices: list[Json]) -> Json:
+        return {
+            "id": self._id,
+            "object": self.kind,
+            "created": self._created,
+            "model": self._model,
+            "choices": choices,
+        }
+
+    def end(self) -> bytes:
+        if not self._include_usage or self._usage is None:
+            return DONE
+        body = self._envelope([]) | {"usage": build_usage(self._usage)}
+        return sse.encode(msgspec.json.encode(body)) + DONE
+
+    def fail(self, error: ChittyError) -> bytes:
+        return sse.encode(msgspec.json.encode(build_error(error, UNKNOWN_STATUS)))
+
+
+class StreamBuilder(ChunkStream):
     """Writes one stream. See `dialects.StreamBuilder`. Nothing is written before the first content.
 
     The head (id, model, created) is that of the last `Started` before the first content, else the one given; a later
@@ -36,14 +66,11 @@ class StreamBuilder:
     """
 
     def __init__(self, request_id: str, model: str, created: int, include_usage: bool) -> None:
-        self._id, self._model, self._created = request_id, model, created
-        self._given = (request_id, model, created)
-        self._include_usage = include_usage
+        super().__init__(request_id, model, created, include_usage)
         self._tail = (
             b'},"finish_reason":null}],"usage":null}\n\n' if include_usage else b'},"finish_reason":null}]}\n\n'
         )
         self._text_head = b""  # set with the first chunk
-        self._usage: Usage | None = None
         self._silent_calls: list[int] = []  # tool calls that have no arguments yet
         self._thinking = ""  # of the running block, which its signature belongs to
         self._refused = False
@@ -126,24 +153,6 @@ class StreamBuilder:
     def _new_text_head(self) -> bytes:
         head = msgspec.json.encode(self._envelope([{"index": 0, "delta": {"content": ""}}]))
         return b"data: " + head[: head.rindex(b'""}')]
-
-    def _envelope(self, choices: list[Json]) -> Json:
-        return {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-            "choices": choices,
-        }
-
-    def end(self) -> bytes:
-        if not self._include_usage or self._usage is None:
-            return DONE
-        body = self._envelope([]) | {"usage": build_usage(self._usage)}
-        return sse.encode(msgspec.json.encode(body)) + DONE
-
-    def fail(self, error: ChittyError) -> bytes:
-        return sse.encode(msgspec.json.encode(build_error(error, UNKNOWN_STATUS)))
 
 
 def stream_builder(

@@ -2,25 +2,22 @@
 
 import msgspec
 
-from chittycan.chat import ChatEvent, ChatRequest, Finished, Json, Started, TextDelta, Usage, UsageReported
+from chittycan.chat import ChatEvent, ChatRequest, Finished, Started, TextDelta, UsageReported
 from chittycan.dialects import sse
-from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, build_error
-from chittycan.dialects.openai_chat.response import build_usage, finish_reason
-from chittycan.dialects.openai_chat.stream_builder import DONE
+from chittycan.dialects.openai_chat.response import finish_reason
+from chittycan.dialects.openai_chat.stream_builder import ChunkStream
 from chittycan.dialects.openai_completions.request import echo_of
-from chittycan.errors import ChittyError
 
 
-class StreamBuilder:
+class StreamBuilder(ChunkStream):
     """Writes one stream of text; reasoning and tool calls have no place in this dialect and are left out."""
 
-    def __init__(self, request_id: str, model: str, created: int, include_usage: bool, echo: str = "") -> None:
-        self._id, self._model, self._created = request_id, model, created
-        self._given = (request_id, model, created)
-        self._include_usage = include_usage
+    kind = "text_completion"
+
+    def __init__(self, request_id: str, model: str, created: int, include_usage: bool, echo: str) -> None:
+        super().__init__(request_id, model, created, include_usage)
         self._echo = echo
         self._echoed: set[int] = set()
-        self._usage: Usage | None = None
 
     def build(self, event: ChatEvent) -> bytes:
         match event:
@@ -51,23 +48,6 @@ class StreamBuilder:
         if self._include_usage:
             body["usage"] = None
         return sse.encode(msgspec.json.encode(body))
-
-    def _envelope(self, choices: list[Json]) -> Json:
-        return {
-            "id": self._id,
-            "object": "text_completion",
-            "created": self._created,
-            "model": self._model,
-            "choices": choices,
-        }
-
-    def end(self) -> bytes:
-        if not self._include_usage or self._usage is None:
-            return DONE
-        return sse.encode(msgspec.json.encode(self._envelope([]) | {"usage": build_usage(self._usage)})) + DONE
-
-    def fail(self, error: ChittyError) -> bytes:
-        return sse.encode(msgspec.json.encode(build_error(error, UNKNOWN_STATUS)))
 
 
 def stream_builder(

@@ -14,7 +14,7 @@ from chittycan.dialects.openai_responses.items import stored_items
 from chittycan.dialects.openai_responses.own import NAME, holds_foreign_reasoning
 from chittycan.dialects.openai_responses.request import build_request, parse_request, require_no_stored_state
 from chittycan.dialects.openai_responses.response import build_response, parse_response
-from chittycan.dialects.openai_responses.stream import StreamParser
+from chittycan.dialects.openai_responses.stream import stream_parser
 from chittycan.dialects.openai_responses.stream_builder import stream_builder
 
 __all__ = [
@@ -37,10 +37,6 @@ __all__ = [
 
 
 name = NAME
-
-
-def stream_parser() -> StreamParser:
-    return StreamParser()
 
 
 def path(upstream_model: str, stream: bool) -> str:

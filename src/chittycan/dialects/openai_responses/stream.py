@@ -385,3 +385,7 @@ HANDLERS = {
     "response.failed": StreamParser._failed,
     "error": StreamParser._error,
 }
+
+
+def stream_parser() -> StreamParser:
+    return StreamParser()
