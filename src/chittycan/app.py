@@ -147,9 +147,9 @@ class Network:
         if settings is not None:
             self.use(settings)
 
-    def proof(self, challenge: str) -> str:
-        """Shows a command that this server is its owner's, on the same database and configuration."""
-        return proof(self._admin, challenge, self._database_url, str(self.settings.folder.resolve()))
+    def proof(self, challenge: str, port: int | None) -> str:
+        """Shows a command that what listens on this port is its owner's, on the same database and configuration."""
+        return proof(self._admin, challenge, str(port), self._database_url, str(self.settings.folder.resolve()))
 
     def use(self, settings: Settings) -> None:
         """New configuration, effective for the next call."""

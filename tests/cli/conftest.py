@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -185,16 +186,24 @@ def server(home: Home, upstream: Beside) -> Iterator[str]:
 
 
 class Impostor:
-    """Something on a port that calls itself ChittyCan; it keeps what it is sent."""
+    """Something on a port that calls itself ChittyCan; it keeps what it is sent.
+
+    With `relay` it passes questions on to a real server and answers with what that says.
+    """
 
     def __init__(self) -> None:
         requests: list[tuple[str, dict[str, str]]] = []
         self.requests = requests
+        self.relay: str | None = None
+        this = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 requests.append((self.path, dict(self.headers)))
                 body = b'{"status": "ok", "name": "chittycan", "version": "9", "proof": "0123"}'
+                if this.relay is not None:
+                    with urlopen(this.relay + self.path) as answer:
+                        body = answer.read()
                 self.send_response(200)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()

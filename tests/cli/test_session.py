@@ -85,6 +85,16 @@ def test_a_server_that_cannot_prove_itself_is_not_used_and_learns_nothing(
     assert credential not in json.dumps(impostor.requests)
 
 
+def test_nobody_can_pass_off_the_servers_proof_as_its_own(
+    can: Any, home: Any, upstream: Any, server: Any, impostor: Any
+) -> None:
+    impostor.relay = server
+    home.proxies(upstream.proxies(), baseUrl=impostor.url)
+    assert can("ask", "hello").out == ANSWER + "\n"
+    assert surfaces(home) == ["local"]
+    assert admin.read_or_create(home.data) not in json.dumps(impostor.requests)
+
+
 def test_a_server_on_another_database_is_not_used(can: Any, home: Any, upstream: Any, server: Any, monkeypatch: Any) -> None:  # fmt: skip  # noqa: E501
     home.proxies(upstream.proxies(), baseUrl=server)
     monkeypatch.setenv("CHITTY_DATABASE_URL", f"sqlite:///{home.path}/other.db")

@@ -39,23 +39,23 @@ class App:
     async def _small(self, request: Request, responder: Responder) -> None:
         surface = "anthropic" if b"anthropic-version" in request.headers else "openai"
         try:
-            content, kind = await self._found(request, surface)
+            content, kind = await self._found(request, surface, responder.port)
             responder.whole(200, [kind], content)
         except ChittyError as error:
             status = 405 if isinstance(error, MethodNotAllowed) else status_of(error)
             responder.whole(status, [JSON, *headers_of(error)], body_of(error, surface))
 
-    def _health(self, query: bytes) -> dict[str, str]:
+    def _health(self, query: bytes, port: int | None) -> dict[str, str]:
         """`?challenge=…` asks for the proof that this is the asking command's own server (`auth.admin`)."""
         said = {"status": "ok", "name": "chittycan", "version": self._network.version}
         challenge = query.partition(b"challenge=")[2][:100].decode("latin-1")
-        return said | ({"proof": self._network.proof(challenge)} if challenge else {})
+        return said | ({"proof": self._network.proof(challenge, port)} if challenge else {})
 
-    async def _found(self, request: Request, surface: str) -> tuple[bytes, tuple[bytes, bytes]]:
+    async def _found(self, request: Request, surface: str, port: int | None) -> tuple[bytes, tuple[bytes, bytes]]:
         """Health, metrics, the list of models, and a clear word for everything that is not there."""
         path, reading = request.path, request.method in ("GET", "HEAD")
         if path in ("/", "/health") and reading:
-            return _json(self._health(request.query))
+            return _json(self._health(request.query, port))
         if path == "/ready" and reading:
             await self._network.check_ready()
             return _json({"status": "ready"})

@@ -67,6 +67,13 @@ class Responder:
         self.started = self.finished = False
         self._chunked = True
 
+    @property
+    def port(self) -> int | None:
+        """This side's port of the connection."""
+        transport = self._connection.transport
+        name = transport.get_extra_info("sockname") if transport is not None else None
+        return int(name[1]) if isinstance(name, tuple) else None
+
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """Head and body in one write."""
         head = self._head(status, headers) + b"content-length: %d\r\n\r\n" % len(body)

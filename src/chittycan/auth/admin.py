@@ -30,7 +30,8 @@ def read_or_create(folder: Path) -> str:
 def proof(secret: str, challenge: str, *about: str) -> str:
     """What a server answers to a command's `challenge`: it holds the same credential and works on the same things.
 
-    The secret itself is then sent to nobody who does not have it already. `about`: database URL, configuration folder.
+    The secret itself is then sent to nobody who does not have it already. `about`: the server's port (so that nobody
+    on another port can pass this answer off as its own), database URL, configuration folder.
     """
     return hmac.new(secret.encode(), "\0".join((challenge, *about)).encode(), hashlib.sha256).hexdigest()
 

@@ -154,5 +154,6 @@ def _proven(proof: str, challenge: str, settings: Settings, env: Mapping[str, st
         credential = read_or_create(data_folder(env))
     except Unavailable:
         return None
-    right = expected(credential, challenge, database_url(env), str(settings.folder.resolve()))
+    port = urlsplit(settings.server.base_url).port or 80
+    right = expected(credential, challenge, str(port), database_url(env), str(settings.folder.resolve()))
     return credential if hmac.compare_digest(right, proof) else None
