@@ -25,7 +25,7 @@ from chittycan.auth.keys import NewKey
 from chittycan.clock import Clock, SystemClock
 from chittycan.dialects import load
 from chittycan.store.database import Database
-from chittycan.testing.upstream import ScriptedUpstream
+from chittycan.testing.upstream import Recorded, ScriptedUpstream
 
 if TYPE_CHECKING:
     import anthropic
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 PACE = 20.0  # how much faster than the world a `QuickClock` goes
+PATIENCE = 10.0  # seconds after which what should have happened has not
 UPSTREAM_KEY = "sk-upstream-CANARY0123456789abcdef"
 DIALECTS = ("openai", "openai_responses", "anthropic", "gemini")
 QUICK = {"firstToken": 0.3, "idle": 0.3}
@@ -373,6 +374,13 @@ class Served:
         """A new virtual key's secret."""
         return (await self.network.keys.create(NewKey(name=name, **limits)))[1]
 
+    async def recorded(self, count: int) -> list[Json]:
+        """The rows of the ledger, once there are so many."""
+        async with asyncio.timeout(PATIENCE):
+            while len(rows := await self.ledger()) < count:
+                await asyncio.sleep(0.01)
+        return rows
+
     async def ledger(self) -> list[Json]:
         """Every row so far, in order."""
         await self.network.ledger.flush()
@@ -390,10 +398,18 @@ async def ledger_rows(database: Database) -> list[Json]:
 Serve = Callable[..., Awaitable[Served]]
 
 
+class Upstream(ScriptedUpstream):
+    """One that does not wait for ever for a request that never comes."""
+
+    async def received(self, count: int, model: str | None = None) -> Recorded:
+        async with asyncio.timeout(PATIENCE):
+            return await super().received(count, model)
+
+
 @pytest.fixture
 async def up() -> AsyncIterator[ScriptedUpstream]:
     """The provider. Its delays pass as fast as a `QuickClock` goes."""
-    async with ScriptedUpstream(speed=1 / PACE) as upstream:
+    async with Upstream(speed=1 / PACE) as upstream:
         yield upstream
 
 
