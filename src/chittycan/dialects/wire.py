@@ -207,6 +207,16 @@ def required(fields: Json, key: str, kind: type[T], where: str = "") -> T:
     return value
 
 
+def convert(value: Any, kind: type[T], where: str = "") -> T:
+    """`value` as `kind`, or InvalidRequest that names the field below `where` ("" is the body itself)."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        param = (where + path.rstrip("`")).lstrip(".") or None
+        raise InvalidRequest(f"{param or 'body'}: {problem}", param=param) from None
+
+
 def wrong(path: str, expected: str, value: Any) -> InvalidRequest:
     """The error for a value of the wrong type at `path`."""
     return InvalidRequest(f"{path} is a JSON {_kind(value)}; {expected} is expected", param=path)

@@ -6,9 +6,9 @@ Source: the API reference at platform.claude.com (Messages, streaming, errors), 
 from collections.abc import Mapping
 
 from chittycan.dialects.anthropic_messages.errors import build_error, parse_error
-from chittycan.dialects.anthropic_messages.own import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.request import build_request, parse_request
 from chittycan.dialects.anthropic_messages.response import build_response, parse_response, quick_usage
+from chittycan.dialects.anthropic_messages.signatures import holds_foreign_reasoning
 from chittycan.dialects.anthropic_messages.stream import stream_parser
 from chittycan.dialects.anthropic_messages.stream_builder import stream_builder
 from chittycan.dialects.names import wire_names

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.chat import Audio, File, Image, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, ToolResult
-from chittycan.dialects.anthropic_messages.own import NAME, convert, keep, kept, unseal
+from chittycan.dialects.anthropic_messages.signatures import NAME, unseal
+from chittycan.dialects.extras import keep, kept
 from chittycan.dialects.names import wire_name
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 # Where a model wrote no JSON object (cut short, say), its text goes here: `tool_use.input` must be an object.
@@ -82,7 +84,7 @@ def parse_block(block: Json, where: str) -> Part:
     match block.get("type"):
         case "text":
             text = convert(block, TextBlock, where)
-            return Text(text.text, text.cache_control, keep(_rest(block, "text")))
+            return Text(text.text, text.cache_control, keep(NAME, _rest(block, "text")))
         case "image":
             return _parse_image(block, where)
         case "document":
@@ -97,7 +99,7 @@ def parse_block(block: Json, where: str) -> Part:
         case "tool_use":
             use = convert(block, ToolUseBlock, where)
             rest = _rest(block, "id", "name", "input")
-            return ToolCall(use.id, use.name, arguments_text(use.input), use.cache_control, keep(rest))
+            return ToolCall(use.id, use.name, arguments_text(use.input), use.cache_control, keep(NAME, rest))
         case "tool_result":
             result = convert(block, ToolResultBlock, where)
             parts = parse_content(result.content, f"{where}.content") if result.content else []
@@ -162,7 +164,7 @@ def arguments_object(text: str) -> Json:
 
 def tool_use_block(call: ToolCall, name: str) -> Json:
     block = {"type": "tool_use", "id": wire_id(call.id), "name": name, "input": arguments_object(call.arguments)}
-    return _with_cache(block | kept(call.extra), call.cache)
+    return _with_cache(block | kept(NAME, call.extra), call.cache)
 
 
 def wire_id(call_id: str) -> str:
@@ -178,7 +180,7 @@ def build_block(part: Part, where: str) -> Json | None:
         case Text():
             if not part.text.strip():
                 return None
-            return _with_cache({"type": "text", "text": part.text} | kept(part.extra), part.cache)
+            return _with_cache({"type": "text", "text": part.text} | kept(NAME, part.extra), part.cache)
         case Refusal():
             return {"type": "text", "text": part.text} if part.text.strip() else None
         case Image():

@@ -9,7 +9,7 @@ added where the first would be the assistant's or none would be left. A trailing
 
 from chittycan.chat import ChatRequest, Json, Message, Part, Text, ToolResult
 from chittycan.dialects.anthropic_messages.blocks import build_block, parse_content
-from chittycan.dialects.anthropic_messages.own import NAME
+from chittycan.dialects.anthropic_messages.signatures import NAME
 from chittycan.errors import InvalidRequest
 
 OPENING = "(The conversation begins.)"

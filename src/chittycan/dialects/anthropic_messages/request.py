@@ -30,10 +30,11 @@ from chittycan.dialects.anthropic_messages.messages import (
     split_system,
 )
 from chittycan.dialects.anthropic_messages.models import Traits, traits
-from chittycan.dialects.anthropic_messages.own import NAME, convert
 from chittycan.dialects.anthropic_messages.schemas import ANSWER_TOOL, answer_tool, output_format
+from chittycan.dialects.anthropic_messages.signatures import NAME
 from chittycan.dialects.anthropic_messages.thinking import Plan, ThinkingField, parse_thinking, plan
 from chittycan.dialects.names import wire_name
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 MODES = {"auto": "auto", "any": "required", "none": "none", "tool": "tool"}

@@ -13,8 +13,9 @@ from msgspec import Struct, field
 from chittycan.chat import ChatRequest, ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
 from chittycan.dialects.anthropic_messages.blocks import CITATION, parse_block, tool_use_block
 from chittycan.dialects.anthropic_messages.errors import failed_from
-from chittycan.dialects.anthropic_messages.own import NAME, keep, kept, thinking_block
 from chittycan.dialects.anthropic_messages.schemas import ANSWER_TOOL
+from chittycan.dialects.anthropic_messages.signatures import NAME, thinking_block
+from chittycan.dialects.extras import keep, kept
 from chittycan.errors import InvalidRequest, ProviderError, UpstreamRefused
 
 STOP = {
@@ -102,7 +103,7 @@ def parse_response(body: Json) -> ChatResponse:
         stop_reason=stop_reason(read.stop_reason, any(isinstance(part, ToolCall) for part in parts)),
         usage=read.usage.neutral() if read.usage else None,
         stop_sequence=read.stop_sequence,
-        extra=keep({name: value for name, value in body.items() if name not in TAKEN and value is not None}),
+        extra=keep(NAME, {name: value for name, value in body.items() if name not in TAKEN and value is not None}),
     )
 
 
@@ -160,7 +161,7 @@ def build_response(response: ChatResponse, request: ChatRequest | None = None) -
         "stop_reason": stop_word(response.stop_reason, calls, refused),
         "stop_sequence": response.stop_sequence,
         "usage": build_usage(response.usage or Usage()),
-    } | kept(response.extra)
+    } | kept(NAME, response.extra)
 
 
 def build_content(parts: list[Part]) -> list[Json]:
@@ -171,7 +172,7 @@ def build_content(parts: list[Part]) -> list[Json]:
             case Text(text=""):
                 pass
             case Text():
-                blocks.append({"type": "text", "text": part.text} | kept(part.extra))
+                blocks.append({"type": "text", "text": part.text} | kept(NAME, part.extra))
             case Refusal():
                 blocks.append({"type": "text", "text": part.text})
             case Thinking():

@@ -22,9 +22,10 @@ from chittycan.chat import (
 )
 from chittycan.dialects.anthropic_messages.blocks import CITATION, arguments_object
 from chittycan.dialects.anthropic_messages.errors import failed_from
-from chittycan.dialects.anthropic_messages.own import NAME, keep, unseal
 from chittycan.dialects.anthropic_messages.response import UsageBody, as_object, stop_reason
 from chittycan.dialects.anthropic_messages.schemas import ANSWER_TOOL
+from chittycan.dialects.anthropic_messages.signatures import NAME, unseal
+from chittycan.dialects.extras import keep
 
 
 class Delta(Struct):
@@ -169,7 +170,7 @@ class StreamParser:
             case {"type": "tool_use", "id": str(call_id), "name": str(name)}:
                 opened.call, self._calls = self._calls, self._calls + 1
                 rest = {key: value for key, value in block.items() if key not in ("type", "id", "name", "input")}
-                events: list[ChatEvent] = [ToolStarted(opened.call, call_id, name, keep(rest))]
+                events: list[ChatEvent] = [ToolStarted(opened.call, call_id, name, keep(NAME, rest))]
                 if given := _given_input(block):
                     opened.written = True
                     events.append(ToolDelta(opened.call, given))

@@ -29,8 +29,9 @@ from chittycan.chat import (
 )
 from chittycan.dialects.anthropic_messages.blocks import CITATION
 from chittycan.dialects.anthropic_messages.errors import build_stream_error
-from chittycan.dialects.anthropic_messages.own import NAME, kept, seal, thinking_block
 from chittycan.dialects.anthropic_messages.response import build_usage, stop_word
+from chittycan.dialects.anthropic_messages.signatures import NAME, seal, thinking_block
+from chittycan.dialects.extras import kept
 from chittycan.errors import ChittyError
 
 
@@ -161,7 +162,7 @@ class StreamBuilder:
         if self._call is not None and not _complete(self._arguments):
             self._held.append(event)
             return b""
-        block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}} | kept(event.extra)
+        block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}} | kept(NAME, event.extra)
         written = self._close() + self._open_block("tool_use", block)
         self._call, self._arguments, self._called = event.index, "", True
         return written

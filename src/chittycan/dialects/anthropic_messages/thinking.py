@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from chittycan.chat import ChatRequest, Json, Reasoning
 from chittycan.dialects.anthropic_messages.models import Traits
-from chittycan.dialects.anthropic_messages.own import NAME
+from chittycan.dialects.anthropic_messages.signatures import NAME
+from chittycan.dialects.reasoning import effort_of
 
 MIN_BUDGET = 1024
 DEFAULT_MAX_TOKENS = 4096
@@ -18,8 +19,6 @@ DEFAULT_MAX_TOKENS = 4096
 ANSWER = 1024
 
 BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32000, "max": 32000}
-# Below each bound, that effort; the other way round, and the same bounds as for OpenAI's models.
-EFFORTS = ((4096, "low"), (16384, "medium"))
 OUR_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "max": "max"}
 
 
@@ -70,7 +69,7 @@ def plan(chat: ChatRequest, traits: Traits, forced: bool, unsigned: bool) -> Pla
 
 
 def _adaptive(reasoning: Reasoning, limit: int | None, traits: Traits, asked: Json | None, forced: bool) -> Plan:
-    effort = effort_of(reasoning)
+    effort = _effort(reasoning)
     if effort == "xhigh" and not traits.top_efforts:
         effort = "high"
     thinking: Json | None = {"type": "adaptive", "display": "summarized"}
@@ -81,13 +80,11 @@ def _adaptive(reasoning: Reasoning, limit: int | None, traits: Traits, asked: Js
     return Plan(limit, None if forced else thinking, effort)
 
 
-def effort_of(reasoning: Reasoning) -> str | None:
+def _effort(reasoning: Reasoning) -> str | None:
     """The effort in this API's words; None leaves it to the model."""
     if reasoning.effort is not None:
         return OUR_EFFORTS.get(reasoning.effort, reasoning.effort)
-    if reasoning.budget is None:
-        return None
-    return next((effort for bound, effort in EFFORTS if reasoning.budget < bound), "high")
+    return None if reasoning.budget is None else effort_of(reasoning.budget)
 
 
 def _budgeted(reasoning: Reasoning, limit: int | None, forced: bool) -> Plan:

@@ -25,8 +25,9 @@ from chittycan.chat import (
     ToolCall,
     ToolResult,
 )
+from chittycan.dialects.extras import SIGNATURE, signature_of
 from chittycan.dialects.gemini.models import Traits
-from chittycan.dialects.gemini.own import CALL, MADE_UP, NAME, UNSIGNED, call_signature, signed
+from chittycan.dialects.gemini.signatures import CALL, MADE_UP, NAME, UNSIGNED, signed
 from chittycan.dialects.names import wire_name
 from chittycan.errors import InvalidRequest
 
@@ -103,10 +104,10 @@ def _model_parts(message: Message, where: str, names: dict[str, str], model: Tra
             if found is not None and found[0] == CALL:
                 waiting = found[1]
             elif found is not None:
-                parts.append({"text": "", "thoughtSignature": found[1]})
+                parts.append({"text": "", SIGNATURE: found[1]})
         elif isinstance(part, ToolCall):
             names[part.id] = part.name
-            signature = call_signature(part.extra) or waiting
+            signature = signature_of(part.extra) or waiting
             if signature is None and calls == 0 and model.wants_signatures:
                 signature = UNSIGNED
             parts.append(_call(part, signature))
@@ -120,7 +121,7 @@ def _call(part: ToolCall, signature: str | None) -> Json:
     call: Json = {"name": wire_name(part.name), "args": _object(part.arguments, UNREADABLE)}
     if _known_id(part.id):
         call["id"] = part.id
-    return {"functionCall": call} | ({"thoughtSignature": signature} if signature else {})
+    return {"functionCall": call} | ({SIGNATURE: signature} if signature else {})
 
 
 def _known_id(call_id: str) -> bool:

@@ -10,13 +10,13 @@ from functools import lru_cache
 from msgspec import Struct
 
 from chittycan.chat import Json, Reasoning
+from chittycan.dialects.reasoning import effort_of
 
 _VERSION = re.compile(r"gemini-(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 
 BUDGETS = {"minimal": 512, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 24576, "max": 24576}
 LEVELS = {"minimal": "minimal", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-# Below each bound, that level; the same bounds as for the other vendors' efforts.
-BOUNDS = ((1024, "minimal"), (4096, "low"), (16384, "medium"))
+MINIMAL = 1024  # tokens below which thinking is "minimal", a level that the other vendors' scale lacks
 LEAST = 128  # 2.5 Pro cannot stop thinking
 
 
@@ -78,7 +78,7 @@ def _level(reasoning: Reasoning) -> str | None:
         return LEVELS.get(reasoning.effort, "high")
     if reasoning.budget is None:
         return None
-    return next((level for bound, level in BOUNDS if reasoning.budget < bound), "high")
+    return "minimal" if reasoning.budget < MINIMAL else effort_of(reasoning.budget)
 
 
 def _offered(level: str, model: Traits) -> str:

@@ -22,8 +22,9 @@ from chittycan.chat import (
     ToolCall,
     Usage,
 )
+from chittycan.dialects.extras import signature_extra
 from chittycan.dialects.gemini.errors import failed_from
-from chittycan.dialects.gemini.own import CALL, MADE_UP, NAME, TEXT, call_extra
+from chittycan.dialects.gemini.signatures import CALL, MADE_UP, NAME, TEXT
 from chittycan.errors import ProviderError, UpstreamRefused
 
 # Every other word (MALFORMED_FUNCTION_CALL, OTHER, LANGUAGE…) is passed on as it is.
@@ -160,7 +161,7 @@ def _parts(candidate: Candidate, response_id: str | None) -> list[Part]:
 def _call(read: WirePart, call: FunctionCall, made_id: str) -> list[Part]:
     signature = read.thought_signature
     ahead: list[Part] = [Thinking(signature=CALL + signature, signer=NAME)] if signature else []
-    return [*ahead, ToolCall(made_id, call.name, arguments(call), extra=call_extra(signature))]
+    return [*ahead, ToolCall(made_id, call.name, arguments(call), extra=signature_extra(signature))]
 
 
 def _add_text(parts: list[Part], read: WirePart) -> None:

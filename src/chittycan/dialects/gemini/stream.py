@@ -20,8 +20,8 @@ from chittycan.chat import (
     ToolStarted,
     UsageReported,
 )
+from chittycan.dialects.extras import signature_extra
 from chittycan.dialects.gemini.errors import failed_from
-from chittycan.dialects.gemini.own import CALL, NAME, TEXT, call_extra
 from chittycan.dialects.gemini.response import (
     ANSWER,
     PART,
@@ -34,6 +34,7 @@ from chittycan.dialects.gemini.response import (
     first,
     stop_reason,
 )
+from chittycan.dialects.gemini.signatures import CALL, NAME, TEXT
 
 _LIST = msgspec.json.Decoder(list[Answer])
 
@@ -103,7 +104,9 @@ class StreamParser:
         if signature:
             events.append(ThinkingSigned(CALL + signature, signer=NAME))
         number, self._calls = self._calls, self._calls + 1
-        events.append(ToolStarted(number, call_id(call, self._response_id, number), call.name, call_extra(signature)))
+        events.append(
+            ToolStarted(number, call_id(call, self._response_id, number), call.name, signature_extra(signature))
+        )
         events.append(ToolDelta(number, arguments(call)))
 
 

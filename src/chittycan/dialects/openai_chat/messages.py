@@ -20,6 +20,7 @@ from chittycan.chat import (
     ToolCall,
     ToolResult,
 )
+from chittycan.dialects.extras import extra_content, read_extra_content
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.wire import field, required, wrong
 from chittycan.errors import InvalidRequest
@@ -121,19 +122,12 @@ def parse_call(call: Any, where: str) -> Part:
         return Opaque("openai", call)
     function = required(call, "function", dict, where + ".")
     arguments = field(function, "arguments", str, where + ".function.")
-    signature = _google(call).get("thought_signature")
     return ToolCall(
         required(call, "id", str, where + "."),
         required(function, "name", str, where + ".function."),
         arguments or "{}",
-        extra={"thoughtSignature": signature} if signature else None,
+        extra=read_extra_content(call.get("extra_content")),
     )
-
-
-def _google(call: Json) -> Json:
-    extra = call.get("extra_content")
-    google = extra.get("google") if isinstance(extra, dict) else None
-    return google if isinstance(google, dict) else {}
 
 
 def parse_content(content: Any, where: str) -> list[Part]:
@@ -354,13 +348,7 @@ class MessageWriter:
 def build_call(call: ToolCall, name: str) -> Json:
     """One entry of `tool_calls`."""
     built: Json = {"id": call.id, "type": "function", "function": {"name": name, "arguments": call.arguments or "{}"}}
-    return built | google_extra(call.extra)
-
-
-def google_extra(extra: Json | None) -> Json:
-    """A Gemini thought signature in the place where Google's own OpenAI-compatible endpoint puts it."""
-    signature = (extra or {}).get("thoughtSignature")
-    return {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
+    return built | extra_content(call.extra)
 
 
 def _as_text(part: Part) -> str | None:

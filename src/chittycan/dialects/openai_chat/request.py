@@ -6,6 +6,7 @@ from typing import Any
 from chittycan.chat import ChatRequest, Json, Reasoning, ResponseFormat, Tool, ToolChoice
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_chat.messages import MessageWriter, parse_messages
+from chittycan.dialects.reasoning import effort_of, thinks
 from chittycan.dialects.wire import field, number, required, wrong
 from chittycan.errors import InvalidRequest
 
@@ -17,8 +18,6 @@ FIELDS = frozenset(
     | {"reasoning_effort", "user", "metadata", "chitty"}
 )
 _SPELLING = ("max_completion_tokens", "stream_options", "echo")  # kept in `extra`, but never sent as they are
-# OpenAI's models that think refuse `max_tokens` and take `reasoning_effort`; its others refuse the latter.
-_THINKS = re.compile(r"(?:o[134]|gpt-[5-9])(?:$|[-.](?!.*chat))")
 # Vendors whose thinking models want their own reasoning back with the tool calls it led to.
 _REPLAYS_THINKING = re.compile(r"deepseek|kimi|glm|minimax", re.IGNORECASE)
 
@@ -236,11 +235,6 @@ def build_request(chat: ChatRequest) -> Json:
     return body
 
 
-def thinks(model: str) -> bool:
-    """Whether `model` is one of OpenAI's reasoning models, by its name (`openai/gpt-5` counts too)."""
-    return _THINKS.match(model.rpartition("/")[2]) is not None
-
-
 def _limit_name(chat: ChatRequest, own: bool) -> str:
     if own:
         return "max_completion_tokens" if "max_completion_tokens" in chat.extra else "max_tokens"
@@ -311,10 +305,3 @@ def _build_reasoning(chat: ChatRequest, own: bool, body: Json) -> None:
         body["reasoning_effort"] = wanted.effort
     elif wanted.budget is not None:
         body["reasoning_effort"] = effort_of(wanted.budget)
-
-
-def effort_of(budget: int) -> str:
-    """OpenAI's word for a thinking budget in tokens. Ours: no vendor publishes a rate."""
-    if budget < 4096:
-        return "low"
-    return "medium" if budget < 16384 else "high"

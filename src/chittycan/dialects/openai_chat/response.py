@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.chat import ChatRequest, ChatResponse, Json, Opaque, Part, Refusal, Text, Thinking, ToolCall, Usage
+from chittycan.dialects.extras import read_extra_content
 from chittycan.dialects.openai_chat.messages import FORMAT_OF, MESSAGE_FIELDS, build_call, parse_details
 
 _TOP = frozenset({"id", "object", "created", "model", "choices", "usage"})
@@ -114,14 +115,11 @@ def _parse_call(call: Json, ids: "CallIds") -> Part:
     function = call.get("function")
     function = function if isinstance(function, dict) else {}
     name = _text(function.get("name")) or ""
-    google = call.get("extra_content")
-    google = google.get("google") if isinstance(google, dict) else None
-    signature = google.get("thought_signature") if isinstance(google, dict) else None
     return ToolCall(
         ids.give(_text(call.get("id")), name),
         name,
         arguments_text(function.get("arguments")) or "{}",
-        extra={"thoughtSignature": signature} if isinstance(signature, str) else None,
+        extra=read_extra_content(call.get("extra_content")),
     )
 
 

@@ -25,6 +25,7 @@ from chittycan.chat import (
     ToolStarted,
     UsageReported,
 )
+from chittycan.dialects.extras import read_extra_content
 from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, read_error
 from chittycan.dialects.openai_chat.messages import parse_details
 from chittycan.dialects.openai_chat.response import (
@@ -252,7 +253,7 @@ class _Calls:
             if not name:
                 return [Malformed("a piece of a tool call that never began")]
             current = self._open(call.index, given, name)
-            extra = _thought_signature(call.extra_content)
+            extra = read_extra_content(call.extra_content)
             events.append(ToolStarted(current.index, self.ids.give(given, name), name, extra))
         if arguments:
             current.arguments += arguments
@@ -287,12 +288,6 @@ def _complete(arguments: str) -> bool:
         return isinstance(msgspec.json.decode(arguments), dict)
     except UNREADABLE:
         return False
-
-
-def _thought_signature(extra: Any) -> Json | None:
-    google = extra.get("google") if isinstance(extra, dict) else None
-    signature = google.get("thought_signature") if isinstance(google, dict) else None
-    return {"thoughtSignature": signature} if isinstance(signature, str) else None
 
 
 def _signatures(details: Any) -> list[ChatEvent]:

@@ -20,8 +20,8 @@ from chittycan.chat import (
     UsageReported,
 )
 from chittycan.dialects import sse
+from chittycan.dialects.extras import extra_content
 from chittycan.dialects.openai_chat.errors import UNKNOWN_STATUS, build_error
-from chittycan.dialects.openai_chat.messages import google_extra
 from chittycan.dialects.openai_chat.response import build_detail, build_usage, finish_reason
 from chittycan.errors import ChittyError
 
@@ -100,7 +100,7 @@ class StreamBuilder(ChunkStream):
                 self._silent_calls.append(event.index)
                 function = {"name": event.name, "arguments": ""}
                 call = {"index": event.index, "id": event.id, "type": "function", "function": function}
-                return self._chunk({"tool_calls": [call | google_extra(event.extra)]})
+                return self._chunk({"tool_calls": [call | extra_content(event.extra)]})
             case ToolDelta() if event.arguments:
                 if event.index in self._silent_calls:
                     self._silent_calls.remove(event.index)

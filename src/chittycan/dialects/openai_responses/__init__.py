@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_responses.errors import build_error, parse_error
 from chittycan.dialects.openai_responses.items import stored_items
-from chittycan.dialects.openai_responses.own import NAME, holds_foreign_reasoning
 from chittycan.dialects.openai_responses.request import build_request, parse_request, require_no_stored_state
 from chittycan.dialects.openai_responses.response import build_response, parse_response
+from chittycan.dialects.openai_responses.signatures import NAME, holds_foreign_reasoning
 from chittycan.dialects.openai_responses.stream import stream_parser
 from chittycan.dialects.openai_responses.stream_builder import stream_builder
 

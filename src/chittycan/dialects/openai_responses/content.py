@@ -8,7 +8,9 @@ from typing import Any
 from msgspec import Struct
 
 from chittycan.chat import Audio, File, Image, Json, Opaque, Part, Refusal, Text
-from chittycan.dialects.openai_responses.own import NAME, convert, keep, kept
+from chittycan.dialects.extras import keep, kept
+from chittycan.dialects.openai_responses.signatures import NAME
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 
@@ -62,7 +64,7 @@ def _parse_part(part: Any, where: str) -> Part:
     kind = part.get("type")
     if kind in TEXT_TYPES:
         rest = {k: v for k, v in part.items() if k not in ("type", "text") and v not in (None, [])}
-        return Text(convert(part, TextContent, where).text, extra=keep(rest))
+        return Text(convert(part, TextContent, where).text, extra=keep(NAME, rest))
     if kind == "refusal":
         return Refusal(convert(part, RefusalContent, where).refusal)
     if kind in ("input_image", "computer_screenshot"):
@@ -112,7 +114,7 @@ def split_data_url(url: str) -> tuple[str | None, str | None]:
 def build_content(parts: list[Part], role: str, where: str) -> str | list[Json]:
     """The `content` of one message: a plain string where that says it all (every provider reads that)."""
     match parts:
-        case [Text() as only] if not kept(only.extra):
+        case [Text() as only] if not kept(NAME, only.extra):
             return only.text
     return [build_part(part, role, where) for part in parts]
 
@@ -157,7 +159,7 @@ def build_part(part: Part, role: str, where: str) -> Json:
 
 
 def _build_text(part: Text, role: str) -> Json:
-    own = kept(part.extra)
+    own = kept(NAME, part.extra)
     if role == "assistant":
         return {"type": "output_text", "text": part.text, "annotations": own.get("annotations", [])}
     built = {"type": "input_text", "text": part.text}

@@ -10,10 +10,12 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from chittycan.chat import Json, Message, Opaque, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
+from chittycan.dialects.extras import keep, kept
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_responses.content import build_content, build_output, parse_content
-from chittycan.dialects.openai_responses.own import NAME, Sealed, convert, keep, kept, seal, unseal
+from chittycan.dialects.openai_responses.signatures import NAME, Sealed, seal, unseal
 from chittycan.dialects.openai_responses.tools import call_from_item, own_item
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
@@ -94,7 +96,7 @@ def _parse_message(item: MessageItem, where: str) -> Message:
     parts = parse_content(item.content, f"{where}.content")
     if item.role == "assistant":
         return Message("assistant", mark_message(parts, item.id, item.phase))
-    return Message(ROLES[item.role], parts, extra=keep({"role": item.role}) if item.role == "developer" else None)
+    return Message(ROLES[item.role], parts, extra=keep(NAME, {"role": item.role}) if item.role == "developer" else None)
 
 
 def mark_message(parts: list[Part], item_id: str | None, phase: str | None) -> list[Part]:
@@ -102,7 +104,7 @@ def mark_message(parts: list[Part], item_id: str | None, phase: str | None) -> l
     note = {k: v for k, v in (("id", item_id), ("phase", phase)) if v is not None}
     for part in parts:
         if note and isinstance(part, Text):
-            part.extra = keep(kept(part.extra) | note)
+            part.extra = keep(NAME, kept(NAME, part.extra) | note)
     return parts
 
 
@@ -115,13 +117,13 @@ def parse_reasoning(item: Json, where: str) -> Thinking:
         signature=sealed.signature,
         redacted=sealed.redacted,
         signer=sealed.signer,
-        extra=keep({"item": item}) if sealed.signer == NAME else None,
+        extra=keep(NAME, {"item": item}) if sealed.signer == NAME else None,
     )
 
 
 def reasoning_item(thinking: Thinking, item_id: str) -> Json:
     """The output item of a finished reasoning block; anyone's thinking is shown as a summary."""
-    own = kept(thinking.extra).get("item")
+    own = kept(NAME, thinking.extra).get("item")
     if thinking.signer == NAME and isinstance(own, dict):
         return own
     summary = [{"type": "summary_text", "text": thinking.text}] if thinking.text else []
@@ -173,7 +175,7 @@ def _is_content(message: Message, part: Part) -> bool:
 def _other_item(before: Part, part: Part) -> bool:
     """Whether two texts of one turn came from two message items."""
     if isinstance(before, Text) and isinstance(part, Text):
-        return kept(before.extra).get("id") != kept(part.extra).get("id")
+        return kept(NAME, before.extra).get("id") != kept(NAME, part.extra).get("id")
     return False
 
 
@@ -181,7 +183,7 @@ def _build_item(part: Part, custom: set[str], where: str) -> list[Json]:
     match part:
         case Thinking(signer=signer):
             # Only OpenAI's own reasoning may be shown to it: it would look up or decrypt anything else, and fail.
-            own = kept(part.extra).get("item")
+            own = kept(NAME, part.extra).get("item")
             if signer != NAME or (own is None and part.signature is None):
                 return []
             return [own or reasoning_item(part, "")]
@@ -203,10 +205,10 @@ def _build_item(part: Part, custom: set[str], where: str) -> list[Json]:
 
 
 def _message_item(message: Message, parts: list[Part], where: str) -> Json:
-    role = kept(message.extra).get("role") or {"tool": "user"}.get(message.role, message.role)
+    role = kept(NAME, message.extra).get("role") or {"tool": "user"}.get(message.role, message.role)
     item: Json = {"type": "message", "role": role}
     if role == "assistant":
-        own = next((kept(part.extra) for part in parts if isinstance(part, Text)), {})
+        own = next((kept(NAME, part.extra) for part in parts if isinstance(part, Text)), {})
         item |= {key: own[key] for key in ("id", "phase") if key in own}
         if "id" in own or any(isinstance(part, Refusal) for part in parts):
             item["status"] = "completed"

@@ -11,9 +11,9 @@ from typing import Any
 from msgspec import Struct
 
 from chittycan.chat import ChatRequest, Json, Message, Opaque, Reasoning, ResponseFormat, Text, Tool
-from chittycan.dialects.openai_chat.request import effort_of, thinks
+from chittycan.dialects.extras import keep, kept
 from chittycan.dialects.openai_responses.items import build_items, parse_items
-from chittycan.dialects.openai_responses.own import NAME, convert, keep, kept
+from chittycan.dialects.openai_responses.signatures import NAME
 from chittycan.dialects.openai_responses.tools import (
     additional_tools,
     allowed_names,
@@ -22,6 +22,8 @@ from chittycan.dialects.openai_responses.tools import (
     parse_tool_choice,
     parse_tools,
 )
+from chittycan.dialects.reasoning import effort_of, thinks
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 # The API refuses less; a client that asks for one token (to probe a key, say) gets up to this many.
@@ -120,7 +122,7 @@ def _parse_messages(body: Json, fields: Body) -> list[Message]:
         raise InvalidRequest("input: expected a string or a list of items", param="input")
     messages: list[Message] = []
     if fields.instructions:
-        messages.append(Message("system", [Text(fields.instructions)], extra=keep({"instructions": True})))
+        messages.append(Message("system", [Text(fields.instructions)], extra=keep(NAME, {"instructions": True})))
     if isinstance(fields.input, str):
         return [*messages, Message("user", [Text(fields.input)])]
     return messages + parse_items(fields.input or [])
@@ -218,7 +220,7 @@ def _split_instructions(chat: ChatRequest) -> tuple[str, list[Message]]:
     leading = 0
     for message in chat.messages:
         plain = message.role == "system" and all(isinstance(part, Text) for part in message.parts)
-        if not plain or (chat.origin == NAME and not kept(message.extra).get("instructions")):
+        if not plain or (chat.origin == NAME and not kept(NAME, message.extra).get("instructions")):
             break
         leading += 1
     texts = [part.text for message in chat.messages[:leading] for part in message.parts if isinstance(part, Text)]

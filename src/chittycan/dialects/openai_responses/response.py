@@ -21,11 +21,12 @@ from chittycan.chat import (
     ToolCall,
     Usage,
 )
+from chittycan.dialects.extras import keep, kept
 from chittycan.dialects.openai_responses.content import parse_content
 from chittycan.dialects.openai_responses.errors import failed_from
 from chittycan.dialects.openai_responses.items import mark_message, parse_reasoning, reasoning_item
-from chittycan.dialects.openai_responses.own import NAME, keep, kept
 from chittycan.dialects.openai_responses.request import request_echo
+from chittycan.dialects.openai_responses.signatures import NAME
 from chittycan.dialects.openai_responses.tools import Origin, call_from_item, call_item, origins
 from chittycan.errors import InvalidRequest, ProviderError, UpstreamRefused
 
@@ -85,7 +86,7 @@ def parse_response(body: Json) -> ChatResponse:
         stop_reason=stop_reason(read.status, read.incomplete_details, parts),
         usage=parse_usage(read.usage),
         created=None if read.created_at is None else int(read.created_at),
-        extra=keep(own),
+        extra=keep(NAME, own),
     )
 
 
@@ -226,7 +227,7 @@ def build_response(response: ChatResponse, request: ChatRequest | None = None) -
     """
     body = skeleton(response.id or "unknown", response.model, response.created or 0, request)
     output = build_output_items(response.parts, body["id"], origins(request))
-    return conclude(body, output, response.stop_reason, response.usage) | kept(response.extra)
+    return conclude(body, output, response.stop_reason, response.usage) | kept(NAME, response.extra)
 
 
 def build_output_items(parts: list[Part], response: str, names: dict[str, Origin]) -> list[Json]:
@@ -252,7 +253,7 @@ def build_output_items(parts: list[Part], response: str, names: dict[str, Origin
 
 def _add_content(items: list[Json], part: Text | Refusal, response: str) -> None:
     """Adds to the message being written, or begins one where the text came from an item of its own."""
-    own = kept(part.extra) if isinstance(part, Text) else {}
+    own = kept(NAME, part.extra) if isinstance(part, Text) else {}
     last = items[-1] if items else {}
     if last.get("type") != "message" or ("id" in own and own["id"] != last["id"]):
         last = message_item(own.get("id") or item_id("msg", response, len(items)), "completed", [])

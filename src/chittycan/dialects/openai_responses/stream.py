@@ -32,7 +32,6 @@ from chittycan.chat import (
     UsageReported,
 )
 from chittycan.dialects.openai_responses.errors import failed_from
-from chittycan.dialects.openai_responses.own import NAME
 from chittycan.dialects.openai_responses.response import (
     Incomplete,
     UsageBody,
@@ -41,6 +40,7 @@ from chittycan.dialects.openai_responses.response import (
     parse_usage,
     stop_reason,
 )
+from chittycan.dialects.openai_responses.signatures import NAME
 from chittycan.errors import InvalidRequest
 
 

@@ -32,7 +32,6 @@ from chittycan.chat import (
 )
 from chittycan.dialects.openai_responses.errors import build_stream_error
 from chittycan.dialects.openai_responses.items import reasoning_item
-from chittycan.dialects.openai_responses.own import NAME
 from chittycan.dialects.openai_responses.response import (
     conclude,
     content_part,
@@ -40,6 +39,7 @@ from chittycan.dialects.openai_responses.response import (
     message_item,
     skeleton,
 )
+from chittycan.dialects.openai_responses.signatures import NAME
 from chittycan.dialects.openai_responses.tools import Origin, call_item, origins
 from chittycan.errors import ChittyError
 

@@ -12,8 +12,10 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.chat import ChatRequest, Json, Message, Opaque, Tool, ToolCall, ToolChoice
+from chittycan.dialects.extras import extra_content, keep, kept, read_extra_content
 from chittycan.dialects.names import wire_name
-from chittycan.dialects.openai_responses.own import NAME, convert, keep
+from chittycan.dialects.openai_responses.signatures import NAME
+from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
 
@@ -164,7 +166,9 @@ def call_from_item(item: Json, where: str) -> ToolCall:
     if item["type"] == "custom_tool_call":
         custom = convert(item, CustomCall, where)
         arguments = msgspec.json.encode({"input": custom.input}).decode()
-        return ToolCall(custom.call_id, qualified(custom.namespace, custom.name), arguments, extra=keep({"item": item}))
+        return ToolCall(
+            custom.call_id, qualified(custom.namespace, custom.name), arguments, extra=keep(NAME, {"item": item})
+        )
     call = convert(item, FunctionCall, where)
     name = qualified(call.namespace, call.name)
     return ToolCall(call.call_id, name, call.arguments or "{}", extra=_call_extra(item))
@@ -186,10 +190,7 @@ class CustomCall(Struct):
 
 def _call_extra(item: Json) -> Json:
     """Our item, and a Gemini thought signature that `call_item` had put beside the call."""
-    content = item.get("extra_content")
-    google = content.get("google") if isinstance(content, dict) else None
-    signature = google.get("thought_signature") if isinstance(google, dict) else None
-    return {NAME: {"item": item}} | ({"thoughtSignature": signature} if signature else {})
+    return {NAME: {"item": item}} | (read_extra_content(item.get("extra_content")) or {})
 
 
 def call_item(call: ToolCall, origin: Origin | None, item_id: str, status: str = "completed") -> Json:
@@ -217,15 +218,12 @@ def call_item(call: ToolCall, origin: Origin | None, item_id: str, status: str =
         }
     if origin is not None and origin.namespace:
         item["namespace"] = origin.namespace
-    if signature := (call.extra or {}).get("thoughtSignature"):
-        # Where Google's own OpenAI-compatible endpoint puts it; it must come back with the call.
-        item["extra_content"] = {"google": {"thought_signature": signature}}
-    return item
+    return item | extra_content(call.extra)
 
 
 def own_item(call: ToolCall) -> Json | None:
     """The item that this call was read from, where it came from our own wire, with what has been written since."""
-    item = (call.extra or {}).get(NAME, {}).get("item")
+    item = kept(NAME, call.extra).get("item")
     if not isinstance(item, dict):
         return None
     if item["type"] == "custom_tool_call":

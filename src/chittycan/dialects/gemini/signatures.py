@@ -7,7 +7,7 @@ Anthropic and Responses APIs replay as they must; its first letter says what was
 Source: ai.google.dev, thought signatures.
 """
 
-from chittycan.chat import Json, Thinking
+from chittycan.chat import Thinking
 
 NAME = "gemini"
 CALL, TEXT = "c:", "t:"
@@ -15,15 +15,6 @@ CALL, TEXT = "c:", "t:"
 UNSIGNED = "skip_thought_signature_validator"
 # Ids that we made up, because Gemini gave none; it has never seen them and is not told.
 MADE_UP = "call_gm_"
-
-
-def call_extra(signature: str | None) -> Json | None:
-    return {"thoughtSignature": signature} if signature else None
-
-
-def call_signature(extra: Json | None) -> str | None:
-    signature = extra.get("thoughtSignature") if extra else None
-    return signature if isinstance(signature, str) else None
 
 
 def signed(thinking: Thinking) -> tuple[str, str] | None:

@@ -1,42 +1,15 @@
-"""What only this dialect understands, and how it travels inside neutral values.
+"""Reasoning of other vendors on our clients' wire.
 
-Neutral parts have one `extra`; ours sits there under our own name, so that no other dialect sends it on by
-accident. Reasoning that another vendor signed travels the other way, sealed into `encrypted_content`, so that a
-client that returns our items (as the API asks of it) returns that vendor's signature too.
+It is sealed into `encrypted_content`, so that a client that returns our items (as the API asks of it) returns the
+signature of the vendor that made it too.
 """
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
-import msgspec
-
-from chittycan.chat import Json, Thinking
-from chittycan.errors import InvalidRequest
+from chittycan.chat import Thinking
 
 NAME = "openai_responses"
 SEAL = "chitty-sealed:"
-
-T = TypeVar("T")
-
-
-def keep(fields: Json) -> Json | None:
-    """An `extra` that holds `fields` for this dialect alone; None where there is nothing to keep."""
-    return {NAME: fields} if fields else None
-
-
-def kept(extra: Json | None) -> Json:
-    """What `keep` put there; empty where there is nothing of ours."""
-    fields = extra.get(NAME) if extra else None
-    return fields if isinstance(fields, dict) else {}
-
-
-def convert(value: Any, kind: type[T], where: str) -> T:
-    """`value` as `kind`, or `InvalidRequest` that names the field below `where` ("" is the body itself)."""
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `$")
-        param = (where + path.rstrip("`")).lstrip(".") or None
-        raise InvalidRequest(f"{param or 'body'}: {problem}", param=param) from None
 
 
 class Sealed(NamedTuple):
