@@ -184,29 +184,29 @@ class Connection(asyncio.Protocol):
 
     def _wake(self) -> None:
         waiter = self._waiter
-        if waiter is not None and not waiter.done() and (self._chunks or self.complete or self.status):
+        if waiter is None or not (self._chunks or self.complete or self.status or self._error):
+            return
+        self._waiter = None
+        self._watch.end(self)
+        if not waiter.done():
             waiter.set_result(None)
 
     def _fail(self, error: TransportError) -> None:
         if self._error is None:
             self._error = error
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
 
     def expire(self) -> None:
         """The present wait has taken too long."""
         self._fail(TimedOut(self._stage))
 
-    async def _wait(self, deadline: float | None) -> None:
-        self._waiter = self._loop.create_future()
+    def news(self, deadline: float | None) -> "asyncio.Future[None]":
+        """Done when something has come or gone wrong; a plain future, since the hot path waits for it directly."""
+        self._waiter = waiter = self._loop.create_future()
         if deadline is not None:
             self.deadline = deadline
             self._watch.begin(self, self._loop)
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            self._watch.end(self)
+        return waiter
 
     def write(self, head: bytes, body: bytes) -> None:
         self._reset()
@@ -219,12 +219,11 @@ class Connection(asyncio.Protocol):
             self.transport.write(head)
             self.transport.write(body)
 
-    async def response(self, deadline: float | None) -> None:
-        """Waits for the status and headers; raises ConnectionCut or TimedOut."""
-        while not self.status and self._error is None:
-            await self._wait(deadline)
+    def responded(self) -> bool:
+        """Status and headers have come. Raises ConnectionCut or TimedOut."""
         if self._error is not None and not self.status:
             raise self._error
+        return self.status != 0
 
     async def read(self, deadline: float | None) -> bytes:
         """The bytes that have come since the last read; b"" at the end. Raises ConnectionCut or TimedOut."""
@@ -234,7 +233,7 @@ class Connection(asyncio.Protocol):
                 raise self._error
             if self.complete:
                 return b""
-            await self._wait(deadline)
+            await self.news(deadline)
         chunks = self._chunks
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         self._chunks = []
@@ -263,5 +262,6 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         self.complete = True
         self.keep_alive = False
+        self._fail(ConnectionCut("the connection was dropped here"))
         if self.transport is not None:
             self.transport.abort()
