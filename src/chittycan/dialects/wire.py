@@ -1,13 +1,14 @@
-"""Request bodies as bytes: strict reading, editing in place, and typed access to fields with errors that name them."""
+"""Bodies as bytes: strict reading, editing in place, typed access to fields, data URLs, error answers."""
 
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from chittycan.chat import Json
+from chittycan.chat import Failed, Json
 from chittycan.errors import InvalidRequest
 
 MAX_DEPTH = 128  # levels of nesting; a generous JSON schema has about thirty
@@ -232,7 +233,41 @@ _EXPECTED: dict[Any, str] = {
 }
 
 
-# Secrets
+# Media
+
+
+def read_data_url(url: str) -> tuple[str | None, str | None]:
+    """(media type, base64 data) of a base64 data URL (RFC 2397); (None, None) of any other."""
+    if url[:5].lower() != "data:":
+        return None, None
+    head, comma, data = url.partition(",")
+    media_type, *options = head[5:].split(";")
+    if not comma or "base64" not in [option.strip().lower() for option in options]:
+        return None, None
+    return media_type or None, data
+
+
+# Error answers
+
+
+LONGEST_MESSAGE = 2000  # characters kept of what a provider says
+
+
+def parse_error(status: int, body: bytes, failed_from: Callable[[Any], Failed]) -> Failed:
+    """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises.
+
+    `failed_from` reads the error itself, which stands alone, under `error`, or in a list.
+    """
+    try:
+        value: Any = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        value = None
+    if isinstance(value, list) and value:
+        value = value[0]
+    failed = failed_from(value.get("error", value) if isinstance(value, dict) else value)
+    failed.status = status
+    failed.message = failed.message or f"The provider answered with status {status}."
+    return failed
 
 
 _SECRETS = re.compile(
@@ -242,5 +277,6 @@ _SECRETS = re.compile(
 
 
 def redact(text: str) -> str:
-    """`text` without anything that looks like an API key: providers echo the key they refuse."""
-    return _SECRETS.sub("[redacted]", text)
+    """What a provider says, without anything that looks like an API key (they echo the key they refuse), and not
+    longer than `LONGEST_MESSAGE`."""
+    return _SECRETS.sub("[redacted]", text)[:LONGEST_MESSAGE]

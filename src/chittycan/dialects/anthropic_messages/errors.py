@@ -5,9 +5,8 @@ Source: the errors page of the API reference (types and their statuses).
 
 from typing import Any
 
-import msgspec
-
 from chittycan.chat import Failed, Json
+from chittycan.dialects import wire
 from chittycan.dialects.wire import redact
 from chittycan.errors import (
     AccessError,
@@ -56,15 +55,7 @@ KINDS: tuple[tuple[type[ChittyError], str], ...] = (
 
 
 def parse_error(status: int, body: bytes) -> Failed:
-    """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        value = None
-    failed = failed_from(value.get("error", value) if isinstance(value, dict) else value)
-    failed.status = status
-    failed.message = failed.message or f"The provider answered with status {status}."
-    return failed
+    return wire.parse_error(status, body, failed_from)
 
 
 def failed_from(error: Any) -> Failed:

@@ -6,9 +6,8 @@ id of the quota that was passed. Streams and some proxies wrap the object into a
 
 from typing import Any
 
-import msgspec
-
 from chittycan.chat import Failed
+from chittycan.dialects import wire
 from chittycan.dialects.wire import redact
 
 STATUS = {
@@ -30,17 +29,7 @@ STATUS = {
 
 
 def parse_error(status: int, body: bytes) -> Failed:
-    """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        value = None
-    if isinstance(value, list) and value:
-        value = value[0]
-    failed = failed_from(value.get("error", value) if isinstance(value, dict) else value)
-    failed.status = status
-    failed.message = failed.message or f"The provider answered with status {status}."
-    return failed
+    return wire.parse_error(status, body, failed_from)
 
 
 def failed_from(error: Any) -> Failed:

@@ -12,8 +12,6 @@ from chittycan import errors
 from chittycan.chat import Failed, Json
 from chittycan.dialects.wire import redact
 
-LONGEST_MESSAGE = 2000  # characters kept of what a provider says
-
 # HTTP equivalents of the types and codes seen inside streams, where no HTTP status says more.
 _STATUS_OF = {
     "invalid_request_error": 400,
@@ -80,7 +78,7 @@ def read_error(value: Any, status: int | None = None) -> Failed:
         status = _status_inside(fields, kind, code)
     message = _message(fields) or (value if isinstance(value, str) else None)
     message = message or f"the provider answered {status} without a readable error"
-    return Failed(status, kind, code, redact(message)[:LONGEST_MESSAGE])
+    return Failed(status, kind, code, redact(message))
 
 
 def _error_fields(value: Any) -> Json:

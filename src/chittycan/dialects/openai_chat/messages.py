@@ -22,7 +22,7 @@ from chittycan.chat import (
 )
 from chittycan.dialects.extras import extra_content, read_extra_content
 from chittycan.dialects.names import wire_name
-from chittycan.dialects.wire import field, required, wrong
+from chittycan.dialects.wire import field, read_data_url, required, wrong
 from chittycan.errors import InvalidRequest
 
 MESSAGE_FIELDS = frozenset(
@@ -169,7 +169,7 @@ def _parse_image(image: Any, where: str, cache: Json | None) -> Image:
         image = {"url": image}
     if not isinstance(image, dict) or not isinstance(image.get("url"), str) or not image["url"]:
         raise InvalidRequest(f"{where} needs a `url`: an https address or a data URL", param=where)
-    media_type, data = parse_data_url(image["url"])
+    media_type, data = read_data_url(image["url"])
     detail = field(image, "detail", str, where + ".")
     if data is None:
         return Image(url=image["url"], detail=detail, cache=cache)
@@ -183,21 +183,10 @@ def _parse_file(file: Json, where: str, cache: Json | None) -> File:
         if file_id is None:
             raise InvalidRequest(f"{where[:-1]} needs `file_data` or `file_id`", param=where[:-1])
         return File(name, file_id=file_id, cache=cache)
-    media_type, data = parse_data_url(given)
+    media_type, data = read_data_url(given)
     if data is None:
-        media_type, data = "application/pdf", given
-    return File(name, media_type, data, file_id=file_id, cache=cache)
-
-
-def parse_data_url(url: str) -> tuple[str | None, str | None]:
-    """(media type, base64 data) of a base64 data URL (RFC 2397); (None, None) of any other."""
-    if url[:5].lower() != "data:":
-        return None, None
-    head, comma, data = url.partition(",")
-    media_type, *options = head[5:].split(";")
-    if not comma or "base64" not in [option.strip().lower() for option in options]:
-        return None, None
-    return media_type or "text/plain", data
+        return File(name, "application/pdf", given, file_id=file_id, cache=cache)
+    return File(name, media_type or "text/plain", data, file_id=file_id, cache=cache)
 
 
 # To the wire

@@ -10,7 +10,7 @@ from msgspec import Struct
 from chittycan.chat import Audio, File, Image, Json, Opaque, Part, Refusal, Text
 from chittycan.dialects.extras import keep, kept
 from chittycan.dialects.openai_responses.signatures import NAME
-from chittycan.dialects.wire import convert
+from chittycan.dialects.wire import convert, read_data_url
 from chittycan.errors import InvalidRequest
 
 
@@ -84,7 +84,7 @@ def _parse_image(image: ImageContent, where: str) -> Part:
         return File(file_id=image.file_id, media_type="image/*")
     if not image.image_url:
         raise InvalidRequest(f"{where}.image_url: an image needs this or file_id", param=f"{where}.image_url")
-    media_type, data = split_data_url(image.image_url)
+    media_type, data = read_data_url(image.image_url)
     if data is not None:
         return Image(data=data, media_type=media_type, detail=image.detail)
     return Image(url=image.image_url, detail=image.detail)
@@ -93,7 +93,7 @@ def _parse_image(image: ImageContent, where: str) -> Part:
 def _parse_file(file: FileContent, where: str) -> File:
     if file.file_data is None and not file.file_id and not file.file_url:
         raise InvalidRequest(f"{where}.file_data: a file needs this, file_url or file_id", param=f"{where}.file_data")
-    media_type, data = split_data_url(file.file_data) if file.file_data else (None, None)
+    media_type, data = read_data_url(file.file_data) if file.file_data else (None, None)
     return File(
         name=file.filename,
         media_type=media_type,
@@ -101,14 +101,6 @@ def _parse_file(file: FileContent, where: str) -> File:
         url=file.file_url,
         file_id=file.file_id,
     )
-
-
-def split_data_url(url: str) -> tuple[str | None, str | None]:
-    """Media type and base64 data of a `data:` URL; (None, None) for any other URL."""
-    head, comma, data = url.partition(",")
-    if not comma or head[:5].lower() != "data:" or not head.lower().endswith(";base64"):
-        return None, None
-    return head[5:-7].partition(";")[0] or None, data
 
 
 def build_content(parts: list[Part], role: str, where: str) -> str | list[Json]:

@@ -5,9 +5,8 @@ Sources: the API's error codes guide, and the `error` object of a response (its 
 
 from typing import Any
 
-import msgspec
-
 from chittycan.chat import Failed, Json
+from chittycan.dialects import wire
 from chittycan.dialects.wire import redact
 from chittycan.errors import (
     AccessError,
@@ -20,7 +19,6 @@ from chittycan.errors import (
     UpstreamRefused,
 )
 
-LONGEST_MESSAGE = 2000  # characters kept of what a provider says
 # The HTTP status that an error would have had, by its `code` or else its `type`.
 STATUS = {
     "insufficient_quota": 429,
@@ -62,31 +60,20 @@ IN_STREAM_CODES = {"rate_limit_exceeded", "insufficient_quota", "context_length_
 
 
 def parse_error(status: int, body: bytes) -> Failed:
-    """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
-    try:
-        value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        value = None
-    error = value.get("error", value) if isinstance(value, dict) else value
+    return wire.parse_error(status, body, failed_from)
+
+
+def failed_from(error: Any) -> Failed:
+    """An error inside a stream or a failed response: an object of `code`, `type`, `message`, each possibly absent."""
     if isinstance(error, str):
-        return Failed(status, None, None, redact(error)[:LONGEST_MESSAGE])
+        return Failed(500, None, None, redact(error))
     if not isinstance(error, dict):
-        return Failed(status, None, None, f"The provider answered with status {status}.")
-    failed = failed_from(error)
-    failed.status = status
-    failed.message = failed.message or f"The provider answered with status {status}."
-    return failed
-
-
-def failed_from(error: Json) -> Failed:
-    """An error object inside a stream or a failed response: `code`, `type`, `message`, each possibly absent."""
+        return Failed(500, None, None, "")
     kind, code = _word(error.get("type")), _word(error.get("code"))
     message = error.get("message") or error.get("detail")
     if kind == "error":  # the flat form of the event has its own name in `type`
         kind = None
-    return Failed(
-        _status(code, kind), kind, code, redact(message)[:LONGEST_MESSAGE] if isinstance(message, str) else ""
-    )
+    return Failed(_status(code, kind), kind, code, redact(message) if isinstance(message, str) else "")
 
 
 def _word(value: Any) -> str | None:

@@ -75,7 +75,7 @@ def parse_response(body: Json) -> ChatResponse:
     except (msgspec.ValidationError, InvalidRequest) as error:
         raise ProviderError(f"The provider's answer is not a response: {error}") from None
     if read.status == "failed" or (read.error and not read.output):
-        failed = failed_from(read.error if isinstance(read.error, dict) else {})
+        failed = failed_from(read.error)
         message = failed.message or "The provider's response failed."
         raise UpstreamRefused(message, status=failed.status, kind=failed.kind, code=failed.code)
     own = {name: body[name] for name in ("service_tier", "completed_at") if body.get(name) is not None}

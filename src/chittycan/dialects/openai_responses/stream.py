@@ -312,14 +312,12 @@ class StreamParser:
 
     def _failed(self, data: str) -> list[ChatEvent]:
         final = _final.decode(data).response
-        failed = failed_from(final.error if isinstance(final.error, dict) else {})
+        failed = failed_from(final.error)
         return self._end_with(failed, final.usage)
 
     def _error(self, data: str) -> list[ChatEvent]:
         body = msgspec.json.decode(data, type=Json)
-        error = body.get("error") or body
-        failed = failed_from(error if isinstance(error, dict) else {"message": error})
-        return self._end_with(failed, None)
+        return self._end_with(failed_from(body.get("error") or body), None)
 
     def _end_with(self, failed: Failed, usage: UsageBody | None) -> list[ChatEvent]:
         self._ended = True
