@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +153,13 @@ class Wire:
             got.complete = False
             got.body += cut.partial
         return got
+
+    def pause(self) -> None:
+        """Read nothing more, until `resume`."""
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+
+    def resume(self) -> None:
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
     def close(self) -> None:
         self.writer.close()
@@ -376,15 +383,23 @@ class Served:
 
     async def recorded(self, count: int) -> list[Json]:
         """The rows of the ledger, once there are so many."""
-        async with asyncio.timeout(PATIENCE):
-            while len(rows := await self.ledger()) < count:
-                await asyncio.sleep(0.01)
-        return rows
+        await _until(lambda: self.network.ledger.written + self.network.ledger.pending >= count)
+        return await self.ledger()
+
+    async def pushes_back(self) -> None:
+        """Until a client reads more slowly than its answer comes."""
+        await _until(lambda: self._server is not None and any(each.paused for each in self._server.connections))
 
     async def ledger(self) -> list[Json]:
         """Every row so far, in order."""
         await self.network.ledger.flush()
         return await ledger_rows(self.network.database)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 (what is waited for happens inside the server, which announces nothing)
+            await asyncio.sleep(0.005)
 
 
 async def ledger_rows(database: Database) -> list[Json]:
@@ -522,3 +537,49 @@ async def processes(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Proces
     shutil.copy(migrated_file, started.database)
     yield started
     await started.end_all()
+
+
+@asynccontextmanager
+async def speaking(*pieces: bytes | float, ends: bool = True) -> AsyncIterator[str]:
+    """The root URL of a provider that answers every request with exactly these bytes, with pauses in between.
+
+    It then closes the connection, unless `ends` is false.
+    """
+    open_connections: set[asyncio.Task[None]] = set()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        open_connections.add(task)
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.partition(b":")[2]))
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    writer.write(piece)
+                    await writer.drain()
+                else:
+                    await asyncio.sleep(piece)
+            if not ends:
+                await reader.read()
+        writer.close()
+        open_connections.discard(task)
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in open_connections:
+            task.cancel()
+
+
+SSE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+
+
+def spoken_chunk(delta: Json, finish: str | None = None, **more: Any) -> bytes:
+    """One chunk of OpenAI's chat dialect."""
+    choices = [{"index": 0, "delta": delta, "finish_reason": finish}]
+    body = {"id": "chatcmpl-spoken", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices}
+    return f"data: {json.dumps(body | more)}\n\n".encode()
