@@ -19,6 +19,7 @@ BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
 PIPELINED = 16  # requests waiting on one connection before it is not read any further
 REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte
 IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load balancers
+STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
 SWEEP_SECONDS = 1.0
 NEVER = float("inf")
 
@@ -43,7 +44,7 @@ def _lines(headers: Pairs) -> list[bytes]:
 class Request:
     """One whole request. Header names are lower case; of repeated headers the last counts, except Host."""
 
-    __slots__ = ("body", "chitty", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
+    __slots__ = ("body", "chitty", "chunks", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
 
     def __init__(self, client: tuple[str, int] | None) -> None:
         self.client = client
@@ -54,6 +55,7 @@ class Request:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.keep_alive = True
+        self.chunks = True  # the client reads chunked answers (HTTP/1.1)
         self.chitty = False  # one of our own headers is among them
 
 
@@ -84,7 +86,7 @@ class Responder:
     def start(self, status: int, headers: Headers, *, length: bool = False) -> None:
         """The head of an answer that is sent in pieces; `length`: the headers name its length themselves."""
         self.started = True
-        self._chunked = not length and self._request.keep_alive
+        self._chunked = not length and self._request.chunks
         head = self._head(status, headers)
         self._connection.write(head + (b"transfer-encoding: chunked\r\n\r\n" if self._chunked else b"\r\n"))
 
@@ -119,8 +121,8 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_body", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task", "_url",
-        "_waiting", "busy", "client", "deadline", "paused", "transport",
+        "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
+        "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -140,6 +142,7 @@ class Connection(asyncio.Protocol):
         self._size = 0  # bytes of body
         self._head_size = 0
         self._in_head = False
+        self._deaf = False  # what still comes is not read any more
 
     # asyncio.Protocol
 
@@ -151,16 +154,35 @@ class Connection(asyncio.Protocol):
         self.deadline = self._server.loop.time() + REQUEST_SECONDS
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.refuse(400, "Upgrades are not supported.")
+            self._feed(data)
         except httptools.HttpParserError:
             self.refuse(400, "This is not HTTP/1.1.")
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > HEADER_BYTES:
                 self.refuse(431, "The headers are too large.")
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self._deaf:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as wish:
+                data = self._without_upgrade() + data[wish.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+            else:
+                return
+
+    def _without_upgrade(self) -> bytes:
+        """The head of a request that offers another protocol, without the offer, which may be ignored (RFC 9110 §7.8).
+
+        Java's client offers HTTP/2 with every first request; the parser would take its body for the other protocol.
+        """
+        request = self._request
+        headers = [header for header in request.headers.items() if header[0] not in (b"upgrade", b"connection")]
+        return b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method.encode(), self._url, b"".join(_lines(headers)))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.connections.discard(self)
@@ -175,10 +197,12 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.paused = True
+        self.deadline = self._server.loop.time() + STALL_SECONDS
         self._drain = self._server.loop.create_future()
 
     def resume_writing(self) -> None:
         self.paused = False
+        self.deadline = NEVER if self.busy else self._server.loop.time() + IDLE_SECONDS
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
 
@@ -210,7 +234,12 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         request = self._request
         request.method = self._parser.get_method().decode("ascii")
-        request.keep_alive = self._parser.should_keep_alive()
+        if self._parser.should_upgrade():
+            if request.method == "CONNECT":
+                self.refuse(400, "This is not a proxy.")
+            return
+        request.chunks = self._parser.get_http_version() != "1.0"
+        request.keep_alive = request.chunks and self._parser.should_keep_alive()
         path, _, query = self._url.partition(b"?")
         request.raw_path, request.query = path, query
         request.path = path.decode("latin-1")
@@ -220,7 +249,7 @@ class Connection(asyncio.Protocol):
         length = request.headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > BODY_BYTES:
             self.refuse(413, f"The body is larger than {BODY_BYTES >> 20} MB.")
-        elif request.headers.get(b"expect", b"").lower() == b"100-continue":
+        elif not self.busy and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -231,7 +260,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         request = self._request
-        if self.transport is None or self.transport.is_closing():
+        if self._deaf or self.transport is None or self._parser.should_upgrade():
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -259,26 +288,28 @@ class Connection(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if not keep_alive or self._server.closing:
+        if not keep_alive or self._server.closing or (self._deaf and not self._waiting):
+            self.deadline = self._server.loop.time() + STALL_SECONDS
+            self._deaf = True
             transport.close()
-            return
-        if self._waiting:
+        elif self._waiting:
             request = self._waiting.popleft()
             transport.resume_reading()
             self._serve(request)
-            return
-        self.deadline = self._server.loop.time() + IDLE_SECONDS
+        elif not self.paused:
+            self.deadline = self._server.loop.time() + IDLE_SECONDS
 
     def refuse(self, status: int, reason: str) -> None:
-        """Answers what never became a request, and closes."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
+        """Answers what never became a request, and closes; where answers are under way, closes after those."""
+        if self._deaf or self.transport is None:
+            return
+        self._deaf = True
+        if self.busy:
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
-        if not self.busy:
-            transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        transport.close()
+        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self.transport.close()
 
     def abort(self) -> None:
         """A handler failed after it had begun to answer: the client must see a cut, not an end."""
@@ -303,13 +334,16 @@ class HttpServer:
         self._sweep()
 
     async def answer(self, request: Request, responder: Responder) -> None:
+        connection = responder._connection
         try:
+            if connection.paused:  # a client that asks on and on and reads nothing must not fill the memory
+                await connection.drained()
             await self._handler(request, responder)
         except asyncio.CancelledError:
             pass  # the client left, or the server ends
         finally:
             if not responder.finished:
-                responder._connection.abort()
+                connection.abort()
 
     async def close(self, grace: float) -> None:
         """Accepts nothing more, lets answers in flight finish for `grace` seconds, then cuts."""
@@ -331,6 +365,8 @@ class HttpServer:
         """Ends connections that are idle, or whose request takes too long to arrive."""
         now = self.loop.time()
         for connection in list(self.connections):
-            if connection.deadline < now and connection.transport is not None:
-                connection.transport.close()
+            transport = connection.transport
+            if connection.deadline < now and transport is not None:
+                # What nobody reads would keep a closing connection for ever.
+                (transport.abort if connection.paused or transport.is_closing() else transport.close)()
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
