@@ -205,15 +205,13 @@ class Chain:
     @staticmethod
     def _own_status(trail: Trail) -> ChittyError:
         last = trail.tried[-1]
-        failed = last.error.failed
-        message = (
-            redact(failed.message) if last.failure in TELLING else f"The provider of '{last.model}' refused the call."
-        )
+        failed, keys = last.error.failed, last.candidate.provider.keys
+        message = redact(failed.message, keys) if last.failure in TELLING else ""
         return UpstreamRefused(
             message or f"The provider of '{last.model}' refused the call.",
             status=502 if failed.status == 401 else failed.status,  # a 401 would say that the caller's own key is bad
-            kind=failed.kind,
-            code=failed.code,
+            kind=failed.kind and redact(failed.kind, keys),
+            code=failed.code and redact(failed.code, keys),
             attempts=trail.public(),
             retry_after=last.error.retry_after,
         )

@@ -1,14 +1,16 @@
-"""Keys never leave in an error: upstreams like to echo them."""
+"""A provider's keys never leave in its words: providers like to echo them."""
 
-import re
+from collections.abc import Iterable
 
-_KEY = re.compile(
-    r"\b(sk|pk|rk|gsk|xai|hf|key|ghp|r8|nvapi|tgp)[-_][A-Za-z0-9_\-*.]{8,}|\bAIza[A-Za-z0-9_\-]{10,}"
-    r"|\bBearer\s+[A-Za-z0-9._\-~+/=]{8,}",
-    re.I,
-)
+from chittycan.catalogue import Secret
+from chittycan.dialects.wire import redact as without_key_shapes
+
+SHORTEST = 8  # characters; what is shorter could be any word ("none", "local")
 
 
-def redact(text: str, limit: int = 600) -> str:
-    """`text` without anything that looks like a credential, and not longer than `limit` characters."""
-    return _KEY.sub("[redacted]", text)[:limit]
+def redact(text: str, keys: Iterable[Secret]) -> str:
+    """`text` without these keys and without anything else that has the shape of a credential."""
+    for key in keys:
+        if len(key.value) >= SHORTEST:
+            text = text.replace(key.value, "[redacted]")
+    return without_key_shapes(text)
