@@ -254,12 +254,16 @@ class UsageReported(Struct, tag="usage_reported"):
 
 
 class Failed(Struct, tag="failed"):
-    """An error event inside the stream, as far as the provider told; `status` is the HTTP equivalent."""
+    """An error event inside the stream, as far as the provider told; `status` is the HTTP equivalent.
+
+    `retry_after` is what the error itself says of when to come back, in seconds; most vendors say it in a header.
+    """
 
     status: int
     kind: str | None
     code: str | None
     message: str
+    retry_after: float | None = None
 
 
 class Malformed(Struct, tag="malformed"):
@@ -304,58 +308,84 @@ def collect(events: list[ChatEvent]) -> ChatResponse:
 
     `stop_reason` stays None where the stream had none.
     """
-    response = ChatResponse(id="", model="", parts=[], stop_reason=None)
-    tools: dict[int, ToolCall] = {}
+    fold = _Fold()
     for event in events:
-        _fold(response, tools, event)
-    for call in tools.values():
-        call.arguments = call.arguments or "{}"
-    return response
+        fold.add(event)
+    return fold.close()
 
 
-def _fold(response: ChatResponse, tools: dict[int, ToolCall], event: ChatEvent) -> None:
-    last = response.parts[-1] if response.parts else None
-    match event:
-        case Started():
-            response.id = event.id or response.id
-            response.model = event.model or response.model
-            response.created = event.created or response.created
-            response.usage = event.usage or response.usage
-        case TextDelta() if event.choice == 0:
-            if isinstance(last, Text):
-                last.text += event.text
-            else:
-                response.parts.append(Text(event.text))
-        case RefusalDelta():
-            if isinstance(last, Refusal):
-                last.text += event.text
-            else:
-                response.parts.append(Refusal(event.text))
-        case ThinkingDelta():
-            if isinstance(last, Thinking) and last.signature is None and last.redacted is None:
-                last.text += event.text
-            else:
-                response.parts.append(Thinking(event.text))
-        case ThinkingSigned():
-            if event.redacted is None and isinstance(last, Thinking) and last.signature is None:
-                last.signature, last.signer, last.extra = event.signature, event.signer, event.extra
-            else:
-                response.parts.append(
-                    Thinking(signature=event.signature, redacted=event.redacted, signer=event.signer, extra=event.extra)
-                )
-        case ToolStarted():
-            tools[event.index] = ToolCall(event.id, event.name, "", extra=event.extra)
-            response.parts.append(tools[event.index])
-        case ToolDelta() if event.index in tools:
-            tools[event.index].arguments += event.arguments
-        case OpaqueBlock():
-            response.parts.append(Opaque(event.dialect, event.block))
-        case Finished() if event.choice == 0:
-            response.stop_reason, response.stop_sequence = event.reason, event.stop_sequence
-        case UsageReported():
-            response.usage = event.usage
-        case _:
-            pass
+class _Fold:
+    """An answer in the making. Pieces are joined once, when their part ends: adding to a string copies it."""
+
+    def __init__(self) -> None:
+        self.response = ChatResponse(id="", model="", parts=[], stop_reason=None)
+        self._last: Part | None = None  # the part that grows, where one does
+        self._pieces: list[str] = []  # of its text
+        self._calls: list[tuple[ToolCall, list[str]]] = []  # each with the pieces of its arguments
+        self._arguments: dict[int, list[str]] = {}  # the same pieces, by the call's index
+
+    def add(self, event: ChatEvent) -> None:
+        response = self.response
+        match event:
+            case TextDelta() if event.choice == 0:
+                self._grow(Text, event.text)
+            case RefusalDelta():
+                self._grow(Refusal, event.text)
+            case ThinkingDelta():
+                self._grow(Thinking, event.text)
+            case ToolDelta() if event.index in self._arguments:
+                self._arguments[event.index].append(event.arguments)
+            case ToolStarted():
+                call = ToolCall(event.id, event.name, extra=event.extra)
+                self._arguments[event.index] = []
+                self._calls.append((call, self._arguments[event.index]))
+                self._append(call)
+            case ThinkingSigned():
+                self._sign(event)
+            case OpaqueBlock():
+                self._append(Opaque(event.dialect, event.block))
+            case Started():
+                response.id = event.id or response.id
+                response.model = event.model or response.model
+                response.created = event.created or response.created
+                response.usage = event.usage or response.usage
+            case Finished() if event.choice == 0:
+                response.stop_reason, response.stop_sequence = event.reason, event.stop_sequence
+            case UsageReported():
+                response.usage = event.usage
+            case _:
+                pass
+
+    def close(self) -> ChatResponse:
+        self._settle()
+        for call, pieces in self._calls:
+            call.arguments = "".join(pieces) or "{}"
+        return self.response
+
+    def _grow(self, kind: type[Text | Refusal | Thinking], text: str) -> None:
+        if not isinstance(self._last, kind):
+            self._append(kind(text=""))
+        self._pieces.append(text)
+
+    def _append(self, part: Part) -> None:
+        self._settle()
+        self._last = part
+        self.response.parts.append(part)
+
+    def _sign(self, event: ThinkingSigned) -> None:
+        """Ends the running thinking, or stands alone."""
+        if event.redacted is not None or not isinstance(self._last, Thinking):
+            self._append(Thinking(redacted=event.redacted))
+        if isinstance(self._last, Thinking):
+            self._last.signature, self._last.signer, self._last.extra = event.signature, event.signer, event.extra
+        self._settle()
+
+    def _settle(self) -> None:
+        """Nothing more comes to the last part."""
+        if isinstance(self._last, Text | Refusal | Thinking):
+            self._last.text = "".join(self._pieces)
+        self._pieces.clear()
+        self._last = None
 
 
 def copy(request: ChatRequest) -> ChatRequest:

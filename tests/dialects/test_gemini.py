@@ -286,6 +286,15 @@ def test_errors_in_a_stream_bare_or_in_a_list(error: dict[str, Any], failed: Fai
     assert dialect.stream_parser().feed("", json.dumps([{"error": error}])) == [failed]
 
 
+@pytest.mark.parametrize(
+    ("delay", "seconds"), [("36s", 36.0), ("1.250s", 1.25), ("0s", None), ("-1s", None), ("soon", None), (7, None)]
+)
+def test_a_refusal_says_when_to_come_back(delay: Any, seconds: float | None) -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "m", "details": [{"reason": "R"}, info]}
+    assert dialect.parse_error(429, json.dumps({"error": error}).encode()).retry_after == seconds
+
+
 def test_what_cannot_be_read_is_counted_as_malformed() -> None:
     assert [type(event) for event in dialect.stream_parser().feed("", "{oops")] == [Malformed]
 

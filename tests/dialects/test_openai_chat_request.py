@@ -346,3 +346,14 @@ def test_a_wrong_field_is_named(field: str, value: Any, param: str) -> None:
         openai_chat.parse_request({"model": "m", "messages": [{"role": "user", "content": "x"}], field: value})
     assert caught.value.param == param
     assert param.rpartition(".")[2] in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"), [({"n": 2}, "n"), ({"logprobs": True}, "logprobs"), ({"top_logprobs": 3}, "logprobs")]
+)
+def test_what_only_a_client_of_this_dialect_could_receive_is_refused_to_others(fields: Json, param: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        build([user("x")], origin="openai_responses", **fields)
+    assert caught.value.param == param
+    sent = build([user("x")], origin="openai", **fields)
+    assert {name: sent[name] for name in fields} == fields

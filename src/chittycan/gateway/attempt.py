@@ -115,7 +115,8 @@ class Line:
         finally:
             response.close()
         failed: Failed = dialect.parse_error(response.status, body)
-        return AttemptFailed(classify(failed), failed, retry_after=retry_after(response.headers, self.clock.now()))
+        wait = retry_after(response.headers, self.clock.now()) or failed.retry_after
+        return AttemptFailed(classify(failed), failed, retry_after=wait)
 
     def _dislikes_stream_options(self, call: Call, provider: Provider, failure: AttemptFailed) -> bool:
         """Some compatible servers refuse the field; it is then left out for this provider from now on."""

@@ -203,9 +203,12 @@ def build_request(chat: ChatRequest) -> Json:
     """The body for a provider that speaks this dialect.
 
     A stream always asks for usage, so that every call can be billed. Of requests that came in another dialect,
-    `top_k`, `metadata`, cache marks and other vendors' signed reasoning have no place here and stay behind.
+    `top_k`, `metadata`, cache marks and other vendors' signed reasoning have no place here and stay behind; what no
+    other dialect could hand back to its client is refused: InvalidRequest names it.
     """
     own = chat.origin in OWN
+    if not own:
+        _refuse(chat)
     extra = chat.extra if own else {}
     writer = MessageWriter(own, _REPLAYS_THINKING.search(chat.model) is not None)
     body: Json = {"model": chat.model, "messages": writer.write(chat.messages)}
@@ -233,6 +236,15 @@ def build_request(chat: ChatRequest) -> Json:
     _build_reasoning(chat, own, body)
     body.update({key: value for key, value in extra.items() if key not in _SPELLING})
     return body
+
+
+def _refuse(chat: ChatRequest) -> None:
+    if chat.n != 1:
+        raise InvalidRequest("n: one answer per request reaches this client", param="n", fix="Send n requests.")
+    if chat.logprobs or chat.top_logprobs:
+        raise InvalidRequest(
+            "logprobs: they do not reach a client of another API", param="logprobs", fix="Leave it out."
+        )
 
 
 def _limit_name(chat: ChatRequest, own: bool) -> str:
