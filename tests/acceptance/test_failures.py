@@ -221,6 +221,15 @@ async def test_case_41_a_lone_model_says_how_long(up: ScriptedUpstream, serve: S
     assert len(up.requests) == 1
 
 
+async def test_case_41_gemini_says_how_long_in_the_error_itself(up: ScriptedUpstream, serve: Serve) -> None:
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3600s"}
+    error = {"code": 429, "message": "Too many requests", "status": "RESOURCE_EXHAUSTED", "details": [delay]}
+    up.script("m", [Scenario(does="", raw=(429, "application/json", json.dumps({"error": error}).encode()))])
+    served = await serve({"first": proxy(up.url, "gemini")})
+    got = await served.chat("first/m")
+    assert (got.status, int(got.headers["retry-after"])) == (429, 3600)
+
+
 async def test_case_41_when_all_are_limited_the_soonest_counts(up: ScriptedUpstream, serve: Serve) -> None:
     served = await serve(
         {"first": proxy(up.url, "openai"), "second": proxy(up.url, "openai", "sk-2")},

@@ -62,6 +62,7 @@ class Ask:
     include_usage: bool = False
     has_stream_options: bool = False
     schema: dict[str, object] | None = None
+    only_tool: str | None = None  # the tool that has to be called; `schema` is then its input's
     serial: int = 0
 
 

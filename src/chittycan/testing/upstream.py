@@ -25,7 +25,7 @@ from typing import Any, Self
 from chittycan.clock import Clock, SystemClock
 from chittycan.testing import lookups
 from chittycan.testing.faults import FAULTS
-from chittycan.testing.scenarios import SCENARIOS, Ask, Reply, Scenario
+from chittycan.testing.scenarios import SCENARIOS, Ask, Reply, Scenario, ToolUse
 from chittycan.testing.voices import Event, Voice, anthropic, gemini, openai, responses
 from chittycan.testing.wire import Connection, EventStream, Recorded, dump
 
@@ -351,7 +351,12 @@ class _Turn:
         if self.scenario.echo:
             return replace(reply, text=dump(self.request.json))
         if self.scenario.structured:
-            return replace(reply, text=json.dumps(lookups.smallest(self.ask.schema or {})))
+            answer = json.dumps(lookups.smallest(self.ask.schema or {}))
+            if self.ask.only_tool:
+                return replace(
+                    reply, text="", tools=(ToolUse("call_only", self.ask.only_tool, answer),), stop="tool_calls"
+                )
+            return replace(reply, text=answer)
         if self.ask.after_tool and reply.tools:
             return Reply()
         if self.ask.prefill and reply.text.startswith(self.ask.prefill):

@@ -22,6 +22,8 @@ def read(path: str, body: Json, serial: int) -> Ask:
     content = last.get("content")
     results = isinstance(content, list) and any(part.get("type") == "tool_result" for part in content)
     form = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
+    only = (body.get("tool_choice") or {}).get("name")
+    inputs = {tool.get("name"): tool.get("input_schema") for tool in body.get("tools") or []}
     return Ask(
         dialect="anthropic",
         model=str(body.get("model", "")),
@@ -30,7 +32,8 @@ def read(path: str, body: Json, serial: int) -> Ask:
         after_tool=results,
         include_usage=True,
         has_stream_options="stream_options" in body,
-        schema=form.get("schema"),
+        schema=form.get("schema") or inputs.get(only),
+        only_tool=only,
         serial=serial,
     )
 
