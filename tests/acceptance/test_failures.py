@@ -225,8 +225,7 @@ async def test_case_41_gemini_says_how_long_in_the_error_itself(up: ScriptedUpst
     delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "3600s"}
     error = {"code": 429, "message": "Too many requests", "status": "RESOURCE_EXHAUSTED", "details": [delay]}
     up.script("m", [Scenario(does="", raw=(429, "application/json", json.dumps({"error": error}).encode()))])
-    served = await serve({"first": proxy(up.url, "gemini")})
-    got = await served.chat("first/m")
+    got = await (await alone(serve, up, "gemini")).chat("first/m")
     assert (got.status, int(got.headers["retry-after"])) == (429, 3600)
 
 
