@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -118,6 +119,12 @@ USAGE = event({"id": "chatcmpl-up", "model": "up", "choices": [],
                "usage": {"prompt_tokens": 7, "completion_tokens": 3}})  # fmt: skip
 FINISH = chunk(finish="stop")
 DONE = b"data: [DONE]\n\n"
+
+
+def cut(whole: bytes, places: Iterable[int]) -> list[bytes]:
+    """`whole` in pieces, as a network that cuts at these places would deliver it."""
+    inside = sorted({place for place in places if 0 < place < len(whole)})
+    return [whole[a:b] for a, b in pairwise([0, *inside, len(whole)])]
 
 
 def texts(stream: bytes) -> str:

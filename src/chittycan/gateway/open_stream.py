@@ -100,6 +100,8 @@ class OpenStream:
         if self._error is not None:
             self.trace = self._endings.broken(running, live.candidate, self._error)
         elif live.seen.finished is not None or live.seen.done:
+            if not live.over:  # the client left behind the last word
+                live.close()
             usage = live.seen.usage or estimated_usage(None, live.seen.text, input_tokens(running.call))
             self.trace = self._endings.served(running, live.candidate, usage)
         else:

@@ -12,7 +12,7 @@ import msgspec
 
 from chittycan.chat import ChatEvent, ChatRequest, Finished, Message, Started, Text, TextDelta, Usage, UsageReported
 from chittycan.dialects import load
-from chittycan.errors import StreamBroken
+from chittycan.errors import InvalidRequest, StreamBroken
 from chittycan.gateway.attempt import AttemptFailed
 from chittycan.gateway.call import Call
 from chittycan.gateway.stream import Batch, Live
@@ -46,26 +46,42 @@ class Continuation:
             batch = await self.live.next()
             if not batch or not self._already:
                 return batch
-            kept: Batch = []
-            for raw, events in batch:
-                fresh = [event for event in events if not isinstance(event, TextDelta) or self._new(event)]
-                if fresh:
-                    kept.append((raw, fresh))
+            kept = [(raw, fresh) for raw, events in batch if (fresh := self._fresh(events))]
             if kept:
                 return kept
 
-    def _new(self, event: TextDelta) -> bool:
-        """Cuts from the event what the client already has; False where nothing is left."""
-        shared = min(len(self._already), len(event.text))
-        if event.text[:shared] != self._already[:shared]:
-            if self._optional:
-                self._already = ""
-                return True
-            self.live.close()
-            raise AttemptFailed.here(Failure.TRUNCATED, 502, "the restarted answer differs from what was already sent")
-        self._already = self._already[shared:]
-        event.text = event.text[shared:]
-        return bool(event.text)
+    def _fresh(self, events: list[ChatEvent]) -> list[ChatEvent]:
+        """The events that the client does not have yet. Raises AttemptFailed where the two answers differ."""
+        fresh = []
+        for event in events:
+            if isinstance(event, TextDelta):
+                event.text = self._beyond(event.text)
+                if not event.text:
+                    continue
+            elif isinstance(event, Finished) and self._already and not self._optional:
+                raise self._differs()
+            fresh.append(event)
+        return fresh
+
+    def _beyond(self, text: str) -> str:
+        shared = _shared(text, self._already)
+        if self._optional and shared < len(text):
+            self._already = ""
+        elif shared < min(len(text), len(self._already)):
+            raise self._differs()
+        else:
+            self._already = self._already[shared:]
+        return text[shared:]
+
+    def _differs(self) -> AttemptFailed:
+        self.live.close()
+        return AttemptFailed.here(Failure.TRUNCATED, 502, "the restarted answer differs from what was already sent")
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters two texts have in common at their beginning."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 class Relay:
@@ -158,7 +174,13 @@ class Writer:
         started = self._first.seen.started
         model = (started.model if started else None) or self._first.candidate.model.upstream
         call = self._call
-        return self._dialect.stream_builder(call.request_id, model, int(call.at), include_usage, call.chat)
+        return self._dialect.stream_builder(call.request_id, model, int(call.at), include_usage, self._request())
+
+    def _request(self) -> ChatRequest | None:
+        try:
+            return self._call.chat
+        except InvalidRequest:  # passed through unread, and its provider understood it
+            return None
 
     def translate(self, sent: list[str], batch: Batch | None) -> None:
         """From now on events are built, on top of what was forwarded raw. `sent` may already count `batch`."""
@@ -180,7 +202,7 @@ class Writer:
             self._last = batch[-1][0]
             if not self._hides_usage:
                 return b"".join([raw for raw, _ in batch])
-            return b"".join([raw for raw, events in batch if type(events[-1] if events else None) is not UsageReported])
+            return b"".join([raw for raw, events in batch if not _only_usage(events)])
         build = self._builder.build
         return b"".join([build(event) for _, events in batch for event in events])
 
@@ -202,6 +224,10 @@ class Writer:
             builder.build(live.seen.finished)
         tail: bytes = builder.end()
         return tail
+
+
+def _only_usage(events: list[ChatEvent]) -> bool:
+    return len(events) == 1 and type(events[0]) is UsageReported
 
 
 def estimated_usage(reported: Usage | None, text: list[str], input_tokens: int) -> Usage:

@@ -156,7 +156,7 @@ class Live:
         Singly read are the events before the first content and, where the end of the answer is among them, the last.
         """
         start = 0
-        while start < len(block) and not self.seen.content:
+        while start < len(block) and not (self.seen.content or self.seen.done):
             end = block.find(b"\n\n", start) + 2
             self._take(self._splitter.cut(block[start:end]), batch)
             start = end
