@@ -1,51 +1,44 @@
 """Structured output: the vendor's own form where the model has it, else a forced tool that the model must fill in.
 
-`output_config.format` takes a subset of JSON Schema: every object closed, no numeric, length or count limits; what it
-does not take is said in the description instead, as the vendor's own SDKs do. Older models get one tool named
-`ANSWER_TOOL`; its input is the answer, and our parsers turn a call of it back into text, so nothing has to be
-remembered between the request and the answer. Source: the page on structured outputs (platform.claude.com).
+`output_config.format` takes a subset of JSON Schema: every object closed, no numeric, length or count limits. Older
+models get one tool named `ANSWER_TOOL`; its input is the answer, and our parsers turn a call of it back into text, so
+nothing has to be remembered between the request and the answer. Source: the page on structured outputs
+(platform.claude.com).
 """
 
+import re
 from typing import Any
 
 from chittycan.chat import Json, ResponseFormat
+from chittycan.dialects.schemas import within
 from chittycan.errors import InvalidRequest
 
 ANSWER_TOOL = "chitty_json_answer"
 
-_DROPPED = (
-    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "maxItems",
-    "uniqueItems", "minProperties", "maxProperties", "patternProperties", "propertyNames", "contains", "$schema",
-)  # fmt: skip
-_SILENT = ("$schema",)
-_ONE = ("items", "not", "if", "then", "else")
-_MANY = ("anyOf", "allOf", "oneOf", "prefixItems")
-_NAMED = ("properties", "$defs", "definitions")
+_KEYWORDS = frozenset(
+    {"$ref", "$defs", "definitions", "type", "enum", "const", "description", "title", "default", "anyOf", "allOf"}
+    | {"properties", "required", "items"}
+)
+_FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
+_BEYOND_REGULAR = re.compile(r"\(\?[=!<]|\\[bB1-9]")  # look-around, back-references, word boundaries
 
 
 def closed(schema: Any) -> Any:
     """`schema` in the subset that `output_config.format` takes."""
-    if not isinstance(schema, dict):
-        return schema
-    built: Json = {}
-    said = []
-    for key, value in schema.items():
-        if key in _DROPPED or (key == "minItems" and value not in (0, 1)):
-            if key not in _SILENT:
-                said.append(f"{key}: {value}")
-        elif key in _ONE:
-            built[key] = closed(value)
-        elif key in _MANY and isinstance(value, list):
-            built["anyOf" if key == "oneOf" else key] = [closed(each) for each in value]
-        elif key in _NAMED and isinstance(value, dict):
-            built[key] = {name: closed(each) for name, each in value.items()}
-        else:
-            built[key] = value
-    if said:
-        built["description"] = f"{built.get('description', '')} ({', '.join(said)})".lstrip()
-    if built.get("type") == "object" or "properties" in built:
-        built["additionalProperties"] = False
-    return built
+    return within(schema, _takes, close=True)
+
+
+def _takes(key: str, value: Any) -> bool:
+    match key:
+        case "minItems":
+            return value in (0, 1)
+        case "format":
+            return isinstance(value, str) and value in _FORMATS
+        case "pattern":
+            return isinstance(value, str) and _BEYOND_REGULAR.search(value) is None
+        case "enum":
+            return isinstance(value, list) and not any(isinstance(each, dict | list) for each in value)
+    return key in _KEYWORDS
 
 
 def output_format(wanted: ResponseFormat) -> Json:

@@ -7,14 +7,13 @@ What the API cannot express: n > 1 and logprobs are refused; `parallel_tool_call
 metadata are left out.
 """
 
-from typing import Any
-
 import msgspec
 
 from chittycan.chat import ChatRequest, Json, Tool
 from chittycan.dialects.gemini.contents import build_contents, leading_system
 from chittycan.dialects.gemini.models import Traits, thinking_config, traits
 from chittycan.dialects.names import wire_name
+from chittycan.dialects.schemas import within
 from chittycan.errors import InvalidRequest
 
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "tool": "ANY"}
@@ -79,7 +78,7 @@ def _response_format(chat: ChatRequest) -> Json:
         return {}
     form: Json = {"responseMimeType": "application/json"}
     if wanted.kind == "schema" and wanted.schema is not None:
-        form["responseJsonSchema"] = tidy(wanted.schema)
+        form["responseJsonSchema"] = _taken(wanted.schema)
     return form
 
 
@@ -94,18 +93,18 @@ def _asked_in_words(form: Json) -> str:
 def _declaration(tool: Tool) -> Json:
     built: Json = {"name": wire_name(tool.name), "description": tool.description or ""}
     if tool.schema and tool.schema.get("properties"):
-        built["parametersJsonSchema"] = tidy({"type": "object"} | tool.schema)
+        built["parametersJsonSchema"] = _taken({"type": "object"} | tool.schema)
     return built
 
 
-def tidy(schema: Any) -> Any:
-    """The one thing that the API refuses in plain JSON Schema: words beside a `$ref` (other than `$…`)."""
-    if isinstance(schema, list):
-        return [tidy(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    alone = isinstance(schema.get("$ref"), str)
-    return {name: tidy(value) for name, value in schema.items() if not alone or name.startswith("$")}
+def _taken(schema: Json) -> Json:
+    """The API unrolls an array as often as its limits say and refuses what grows too large, without saying why.
+
+    How large differs by model and month (python-genai#2170, vercel/ai#21192), so limits are said in words. All other
+    keywords are taken or ignored, but none may stand beside a `$ref`.
+    """
+    built: Json = within(schema, lambda key, value: key != "maxItems" and (key != "minItems" or value in (0, 1)))
+    return built
 
 
 def _calling_config(chat: ChatRequest) -> Json:

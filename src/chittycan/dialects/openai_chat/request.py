@@ -7,6 +7,7 @@ from chittycan.chat import ChatRequest, Json, Reasoning, ResponseFormat, Tool, T
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_chat.messages import MessageWriter, parse_messages
 from chittycan.dialects.reasoning import effort_of, thinks
+from chittycan.dialects.schemas import openai_schema
 from chittycan.dialects.wire import field, number, required, wrong
 from chittycan.errors import InvalidRequest
 
@@ -254,7 +255,7 @@ def _limit_name(chat: ChatRequest, own: bool) -> str:
 
 
 def _build_tools(chat: ChatRequest, own: bool, body: Json) -> None:
-    tools = [_build_tool(tool, own) for tool in chat.tools if tool.raw is None or own]
+    tools = [_build_tool(tool, chat.origin) for tool in chat.tools if tool.raw is None or own]
     if not tools:
         return
     body["tools"] = tools
@@ -266,13 +267,14 @@ def _build_tools(chat: ChatRequest, own: bool, body: Json) -> None:
         body["parallel_tool_calls"] = chat.parallel_tool_calls
 
 
-def _build_tool(tool: Tool, own: bool) -> Json:
+def _build_tool(tool: Tool, origin: str | None) -> Json:
+    own = origin in OWN
     if tool.raw is not None:
         return tool.raw
     function: Json = {"name": tool.name if own else wire_name(tool.name)}
     if tool.description is not None:
         function["description"] = tool.description
-    schema = tool.schema
+    schema, strict = openai_schema(tool.schema, tool.strict, origin)
     if not own:
         # OpenAI refuses a schema without a type or, for objects, without properties.
         schema = {"type": "object", **(schema or {})}
@@ -280,8 +282,8 @@ def _build_tool(tool: Tool, own: bool) -> Json:
             schema.setdefault("properties", {})
     if schema is not None:
         function["parameters"] = schema
-    if tool.strict is not None:
-        function["strict"] = tool.strict
+    if strict is not None:
+        function["strict"] = strict
     built: Json = {"type": "function", "function": function}
     if own and tool.cache is not None:
         built["cache_control"] = tool.cache
@@ -298,12 +300,13 @@ def _build_format(chat: ChatRequest, own: bool, body: Json) -> None:
     elif wanted.kind == "json" or (wanted.schema is None and not own):
         body["response_format"] = {"type": "json_object"}
     else:
-        schema: Json = {"name": wanted.name or "response"}
-        if wanted.schema is not None:
-            schema["schema"] = wanted.schema
-        if wanted.strict is not None:
-            schema["strict"] = wanted.strict
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        schema, strict = openai_schema(wanted.schema, wanted.strict, chat.origin)
+        form: Json = {"name": wanted.name or "response"}
+        if schema is not None:
+            form["schema"] = schema
+        if strict is not None:
+            form["strict"] = strict
+        body["response_format"] = {"type": "json_schema", "json_schema": form}
 
 
 def _build_reasoning(chat: ChatRequest, own: bool, body: Json) -> None:

@@ -23,6 +23,7 @@ from chittycan.dialects.openai_responses.tools import (
     parse_tools,
 )
 from chittycan.dialects.reasoning import effort_of, thinks
+from chittycan.dialects.schemas import openai_schema
 from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
@@ -242,8 +243,9 @@ def _build_text_and_reasoning(chat: ChatRequest) -> Json:
     if form is not None and form.kind == "json":
         built["text"] = {"format": {"type": "json_object"}}
     elif form is not None and form.kind == "schema":
-        schema = {"type": "json_schema", "name": form.name or "answer", "schema": form.schema or {}}
-        built["text"] = {"format": schema | {"strict": bool(form.strict)}}
+        schema, strict = openai_schema(form.schema, form.strict, chat.origin)
+        named = {"type": "json_schema", "name": form.name or "answer", "schema": schema or {}}
+        built["text"] = {"format": named | {"strict": bool(strict)}}
     if reasoning is not None and not reasoning.off and thinks(chat.model):
         effort = reasoning.effort or (None if reasoning.budget is None else effort_of(reasoning.budget))
         fields = {"effort": effort, "summary": reasoning.summary}

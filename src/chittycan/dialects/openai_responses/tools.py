@@ -15,6 +15,7 @@ from chittycan.chat import ChatRequest, Json, Message, Opaque, Tool, ToolCall, T
 from chittycan.dialects.extras import extra_content, keep, kept, read_extra_content
 from chittycan.dialects.names import wire_name
 from chittycan.dialects.openai_responses.signatures import NAME
+from chittycan.dialects.schemas import openai_schema
 from chittycan.dialects.wire import convert
 from chittycan.errors import InvalidRequest
 
@@ -118,15 +119,16 @@ def build_tools(chat: ChatRequest) -> list[Json]:
     if chat.origin == NAME:
         tools: list[Json] = chat.extra.get("tools", [])
         return tools
-    return [_build_function(tool) for tool in chat.tools if tool.raw is None]
+    return [_build_function(tool, chat.origin) for tool in chat.tools if tool.raw is None]
 
 
-def _build_function(tool: Tool) -> Json:
+def _build_function(tool: Tool, origin: str | None) -> Json:
+    schema, strict = openai_schema(tool.schema, tool.strict, origin)
     built: Json = {"type": "function", "name": wire_name(tool.name)}
     if tool.description is not None:
         built["description"] = tool.description
-    built["parameters"] = tool.schema or {"type": "object", "properties": {}}
-    built["strict"] = bool(tool.strict)
+    built["parameters"] = schema or {"type": "object", "properties": {}}
+    built["strict"] = bool(strict)
     return built
 
 
