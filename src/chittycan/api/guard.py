@@ -18,7 +18,8 @@ def host_name(host: str) -> str:
     if not host or any(mark in host for mark in "/#?@\\ ,\t"):
         return ""
     if host.startswith("["):
-        return host.partition("]")[0] + "]"
+        address, _, rest = host.partition("]")
+        return "" if rest and not rest.startswith(":") else address + "]"
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 

@@ -19,6 +19,7 @@ BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
 PIPELINED = 16  # requests waiting on one connection before it is not read any further
 REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte
 IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load balancers
+LINGER_SECONDS = 10.0  # how long a refused client may go on sending before it has to read the answer
 STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
 SWEEP_SECONDS = 1.0
 NEVER = float("inf")
@@ -121,7 +122,7 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
+        "_asleep", "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
         "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
@@ -134,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._drain: asyncio.Future[None] | None = None
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._asleep: asyncio.Future[None] | None = None  # the task, while there is nothing to answer
         self.busy = False
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request(None)
@@ -192,7 +194,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
-        if self._task is not None and self.busy:
+        if self._task is not None:
             self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -264,19 +266,30 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
+        self._waiting.append(request)
         if self.busy:
-            self._waiting.append(request)
             if len(self._waiting) >= PIPELINED:
                 self.transport.pause_reading()
             return
-        self._serve(request)
+        self.busy = True
+        self.deadline = NEVER
+        if self._task is None:
+            self._task = self._server.loop.create_task(self._answer())
+        elif self._asleep is not None and not self._asleep.done():
+            self._asleep.set_result(None)
 
     # answering
 
-    def _serve(self, request: Request) -> None:
-        self.busy = True
-        self.deadline = NEVER
-        self._task = self._server.loop.create_task(self._server.answer(request, Responder(self, request)))
+    async def _answer(self) -> None:
+        """One task answers all requests of a connection; it ends with the connection."""
+        while True:
+            while self._waiting:
+                request = self._waiting.popleft()
+                await self._server.answer(request, Responder(self, request))
+            if self.transport is None:
+                return
+            self._asleep = self._server.loop.create_future()
+            await self._asleep
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
@@ -284,18 +297,19 @@ class Connection(asyncio.Protocol):
 
     def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
-        self.busy = False
+        self.busy = bool(self._waiting) and keep_alive
         transport = self.transport
         if transport is None:
             return
         if not keep_alive or self._server.closing or (self._deaf and not self._waiting):
+            if self._deaf:
+                self._linger()
+                return
             self.deadline = self._server.loop.time() + STALL_SECONDS
             self._deaf = True
             transport.close()
         elif self._waiting:
-            request = self._waiting.popleft()
             transport.resume_reading()
-            self._serve(request)
         elif not self.paused:
             self.deadline = self._server.loop.time() + IDLE_SECONDS
 
@@ -309,7 +323,14 @@ class Connection(asyncio.Protocol):
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
-        self.transport.close()
+        self._linger()
+
+    def _linger(self) -> None:
+        """Says no more, and passes over what still comes: closing at once would reset the connection, and take the
+        answer away from a client that is still sending (RFC 9112 §9.6)."""
+        if self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.deadline = self._server.loop.time() + LINGER_SECONDS
 
     def abort(self) -> None:
         """A handler failed after it had begun to answer: the client must see a cut, not an end."""
@@ -339,8 +360,6 @@ class HttpServer:
             if connection.paused:  # a client that asks on and on and reads nothing must not fill the memory
                 await connection.drained()
             await self._handler(request, responder)
-        except asyncio.CancelledError:
-            pass  # the client left, or the server ends
         finally:
             if not responder.finished:
                 connection.abort()
