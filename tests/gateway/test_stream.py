@@ -68,7 +68,7 @@ async def test_a_whole_answer(forwarded: bool) -> None:
     stream, response = await begun(WHOLE, forwarded=forwarded)
     assert await read(stream) == (WHOLE, None)
     seen = stream.seen
-    assert ("".join(seen.text), seen.plain, seen.done, seen.malformed) == ("Hello", True, True, 0)
+    assert ("".join(seen.text), seen.done, seen.malformed) == ("Hello", True, 0)
     assert seen.finished == Finished("stop")
     assert seen.usage == Usage(input=7, output=3)
     assert seen.started is not None
@@ -262,36 +262,6 @@ async def test_a_stall_that_the_callers_own_limit_ends_is_the_callers(monkeypatc
     _, failed = await read(stream)
     assert failed is not None
     assert failed.by_caller
-
-
-# What another model could continue
-
-
-async def test_plain_text_is_plain() -> None:
-    stream, _ = await begun(WHOLE)
-    await read(stream)
-    assert stream.seen.plain
-
-
-@pytest.mark.parametrize(
-    "delta",
-    [
-        {"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "f", "arguments": "{}"}}]},
-        {"reasoning_content": "First"},
-        {"refusal": "No."},
-    ],
-)
-async def test_anything_but_text_is_not_plain(delta: Any) -> None:
-    stream, _ = await begun(chunk("a"), event({"id": "x", "choices": [{"index": 0, "delta": delta}]}), FINISH, DONE)
-    await read(stream)
-    assert not stream.seen.plain
-
-
-async def test_a_second_alternative_is_not_plain() -> None:
-    second = event({"id": "x", "choices": [{"index": 1, "delta": {"content": "b"}}]})
-    stream, _ = await begun(chunk("a") + second, FINISH, DONE)
-    await read(stream)
-    assert not stream.seen.plain
 
 
 # Anthropic

@@ -10,7 +10,20 @@ from typing import Any
 
 import msgspec
 
-from chittycan.chat import ChatEvent, ChatRequest, Finished, Message, Started, Text, TextDelta, Usage, UsageReported
+from chittycan.chat import (
+    CONTENT_EVENTS,
+    ChatEvent,
+    ChatRequest,
+    Finished,
+    Message,
+    Started,
+    Text,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    Usage,
+    UsageReported,
+)
 from chittycan.dialects import load
 from chittycan.errors import InvalidRequest, StreamBroken
 from chittycan.gateway.attempt import AttemptFailed
@@ -58,8 +71,11 @@ class Continuation:
                 event.text = self._beyond(event.text)
                 if not event.text:
                     continue
-            elif isinstance(event, Finished) and self._already and not self._optional:
-                raise self._differs()
+            elif self._already and not self._optional:
+                if isinstance(event, ThinkingDelta | ThinkingSigned):
+                    continue  # of the beginning of the answer, which the client has
+                if isinstance(event, (Finished, *CONTENT_EVENTS)):
+                    raise self._differs()
             fresh.append(event)
         return fresh
 
@@ -93,6 +109,7 @@ class Relay:
         self.first = live
         self.sent: list[str] = []
         self.mended = False
+        self.plain = True  # it has nothing but text: the only kind of answer that another model can continue
         self.finished = False
         self._recover = recover
 
@@ -103,7 +120,7 @@ class Relay:
     @property
     def recoverable(self) -> bool:
         """Only plain text can be continued by another model."""
-        if not self.live.seen.plain or self.live.seen.finished is not None or self.finished:
+        if not self.plain or self.finished:
             return False
         chat = self.call.chat
         return (
@@ -125,6 +142,10 @@ class Relay:
                 for event in events:
                     if type(event) is TextDelta:
                         self.sent.append(event.text)
+                        if event.choice:
+                            self.plain = False
+                    elif isinstance(event, CONTENT_EVENTS):
+                        self.plain = False
                     elif type(event) is Finished:
                         self.finished = True
             yield batch

@@ -42,7 +42,6 @@ class Seen(Struct):
     started: Started | None = None
     content: bool = False
     text: list[str] = []
-    plain: bool = True  # nothing but text: the only kind of answer that another model can continue
     finished: Finished | None = None
     done: bool = False
     usage: Usage | None = None
@@ -199,8 +198,6 @@ class Live:
             if type(event) is TextDelta:
                 seen.content = True
                 seen.text.append(event.text)
-                if event.choice:
-                    seen.plain = False
             elif isinstance(event, Malformed):
                 seen.malformed += 1
                 return False
@@ -217,7 +214,6 @@ class Live:
                 seen.done = True
             elif isinstance(event, CONTENT_EVENTS):
                 seen.content = True
-                seen.plain = False
         return True
 
     def _raise(self, failed: Failed) -> None:
