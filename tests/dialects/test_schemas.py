@@ -75,6 +75,10 @@ def test_limits_that_anthropic_refuses_are_said_in_the_description() -> None:
         ({"oneOf": [{"type": "string"}, {"type": "null"}]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}),
         ({"allOf": [{"$ref": "#/$defs/A"}], "title": "T"}, {"$ref": "#/$defs/A"}),
         ({"allOf": [{"type": "string"}], "title": "T"}, {"type": "string", "title": "T"}),
+        (
+            {"allOf": [{"$ref": "#/$defs/A"}], "required": ["b"]},
+            {"allOf": [{"$ref": "#/$defs/A"}], "required": ["b"]},
+        ),
         ({"type": ["object", "null"]}, {"type": ["object", "null"], "additionalProperties": False}),
         ({"type": "object", "$schema": "https://x"}, {"type": "object", "additionalProperties": False}),
         ({"not": {"const": 1}, "type": "integer"}, {"type": "integer", "description": '(not: {"const":1})'}),
@@ -148,10 +152,11 @@ class TestOpenAI:
         assert "minLength" not in sent[0]["parameters"]["$defs"]["Place"]
 
 
-KEYS = st.sampled_from(
-    "type properties required items anyOf oneOf allOf $ref $defs enum format pattern maxLength minItems maxItems "
-    "additionalProperties description not a".split()
+WORDS = (
+    *("type", "properties", "required", "items", "anyOf", "oneOf", "allOf", "$ref", "$defs", "enum", "format"),
+    *("pattern", "maxLength", "minItems", "maxItems", "additionalProperties", "description", "not", "a"),
 )
+KEYS = st.sampled_from(WORDS)
 VALUES = st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from(["object", "array", "a", "#/$defs/a"])
 SCHEMAS = st.recursive(
     VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20

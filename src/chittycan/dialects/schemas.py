@@ -53,9 +53,12 @@ def within(schema: Any, takes: Takes, close: bool = False) -> Any:
 
 
 def _merged(schema: Json) -> Json:
+    rest = {key: value for key, value in schema.items() if key != "allOf"}
     match schema.get("allOf"):
-        case [dict(only)] if not (only.keys() - _TEXT) & schema.keys():
-            return only | {key: value for key, value in schema.items() if key != "allOf"}
+        case [{"$ref": str()} as only] if all(key in _TEXT or key.startswith("$") for key in rest):
+            return {**only, **rest}
+        case [dict(only)] if "$ref" not in only and not (only.keys() - _TEXT) & rest.keys():
+            return only | rest
     return schema
 
 
