@@ -42,8 +42,10 @@ class App:
             content, kind = await self._found(request, surface, responder.port)
             responder.whole(200, [kind], content)
         except ChittyError as error:
-            status = 405 if isinstance(error, MethodNotAllowed) else status_of(error)
-            responder.whole(status, [JSON, *headers_of(error)], body_of(error, surface))
+            status, headers = status_of(error), [JSON, *headers_of(error)]
+            if isinstance(error, MethodNotAllowed):
+                status, headers = 405, [*headers, (b"allow", b"POST")]
+            responder.whole(status, headers, body_of(error, surface))
 
     def _health(self, query: bytes, port: int | None) -> dict[str, str]:
         """`?challenge=…` asks for the proof that this is the asking command's own server (`auth.admin`)."""
