@@ -7,7 +7,7 @@ import pytest
 from chittycan.chat import ChatEvent, ChatResponse, Finished, Started, Text, TextDelta, Usage, UsageReported
 from chittycan.dialects import openai_completions
 from chittycan.dialects.sse import Splitter
-from chittycan.errors import AllFailed, InvalidRequest
+from chittycan.errors import AllFailed
 
 
 def test_echo_puts_the_prompt_before_every_choice() -> None:
@@ -59,8 +59,3 @@ def test_a_failed_stream_has_no_end_marker() -> None:
     failed = openai_completions.stream_builder("r", "m", 1, False).fail(AllFailed("no"))
     assert b"[DONE]" not in failed
     assert b'"error"' in failed
-
-
-def test_no_provider_speaks_it() -> None:
-    with pytest.raises(InvalidRequest, match="served through chat"):
-        openai_completions.stream_parser()

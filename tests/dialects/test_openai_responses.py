@@ -523,4 +523,4 @@ class TestStoredState:
 
 def test_where_and_how_to_call() -> None:
     assert dialect.path("gpt-5", stream=True) == "/responses"
-    assert dialect.auth_headers("k") == {"Authorization": "Bearer k"}
+    assert dialect.auth_headers("k") == {"authorization": "Bearer k"}

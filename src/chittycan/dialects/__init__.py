@@ -1,14 +1,14 @@
-"""Wire formats. Each module of this package is one dialect and has the same names, those of `Dialect`.
+"""Wire formats. Each package in this one is a dialect, with the same files and the names of `Dialect` or a half of it.
 
 Pure: bytes and dicts in, `chittycan.chat` out, and back. No I/O, no clock, no configuration.
 A request that a dialect cannot express raises `errors.InvalidRequest` naming the field.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, Protocol
 
-from chittycan.chat import ChatEvent, ChatRequest, ChatResponse, Failed, Json
+from chittycan.chat import ChatEvent, ChatRequest, ChatResponse, Failed, Json, Tool, Usage
 from chittycan.errors import ChittyError
 
 
@@ -46,46 +46,58 @@ class StreamBuilder(Protocol):
         ...
 
 
-class Dialect(Protocol):
-    """What every module of this package offers (the module itself is the implementation)."""
+class ClientDialect(Protocol):
+    """What a module offers whose dialect our clients speak (the module itself is the implementation)."""
 
     name: str
 
     def parse_request(self, body: Json) -> ChatRequest: ...
 
-    def build_request(self, chat: ChatRequest) -> Json: ...
-
-    def parse_response(self, body: Json) -> ChatResponse: ...
-
     def build_response(self, response: ChatResponse, request: ChatRequest | None = None) -> Json:
         """`request`: the client's own, which some dialects repeat in their answer."""
         ...
-
-    def stream_parser(self) -> StreamParser: ...
 
     def stream_builder(
         self, request_id: str, model: str, created: int, include_usage: bool, request: ChatRequest | None = None
     ) -> StreamBuilder: ...
 
+    def build_error(self, error: ChittyError, status: int) -> Json: ...
+
+
+class ProviderDialect(Protocol):
+    """What a module offers whose dialect providers speak."""
+
+    name: str
+
+    def build_request(self, chat: ChatRequest) -> Json: ...
+
+    def parse_response(self, body: Json) -> ChatResponse: ...
+
+    def stream_parser(self) -> StreamParser: ...
+
     def parse_error(self, status: int, body: bytes) -> Failed:
         """What an upstream's error answer says, whatever its shape (HTML, empty, JSON); never raises."""
         ...
-
-    def build_error(self, error: ChittyError, status: int) -> Json: ...
 
     def path(self, upstream_model: str, stream: bool) -> str:
         """Where the call is posted, below the provider's endpoint."""
         ...
 
-    def auth_headers(self, secret: str) -> Mapping[str, str]: ...
+    def auth_headers(self, secret: str) -> Mapping[str, str]:
+        """Names in lower case."""
+        ...
+
+    def wire_names(self, tools: Iterable[Tool]) -> dict[str, str]:
+        """The stand-ins that `build_request` wrote for tool names, each with the client's own name."""
+        ...
 
 
-@cache
-def load(name: str) -> Any:
-    """The dialect module called `name` (`openai`, `openai_responses`, `anthropic`, `gemini`), imported on first use."""
-    import importlib
+class Dialect(ClientDialect, ProviderDialect, Protocol):
+    """A dialect on both sides: its bodies may pass from client to provider and back as they are."""
 
-    return importlib.import_module(f"chittycan.dialects.{MODULES[name]}")
+    def quick_usage(self, body: bytes) -> Usage | None:
+        """The usage of a plainly good answer that is passed on as it is; None where only `parse_response` can tell."""
+        ...
 
 
 MODULES = {
@@ -95,3 +107,11 @@ MODULES = {
     "anthropic": "anthropic_messages",
     "gemini": "gemini",
 }
+
+
+@cache
+def load(name: str) -> Any:
+    """The dialect module called `name` in `MODULES`, imported on first use."""
+    import importlib
+
+    return importlib.import_module(f"chittycan.dialects.{MODULES[name]}")

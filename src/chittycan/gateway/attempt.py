@@ -218,7 +218,9 @@ def read_json(body: bytes, dialect: Any) -> Json:
     return fields
 
 
-QUICK = frozenset({"openai", "anthropic"})  # dialects that can tell a plainly good answer at a glance
+QUICK = frozenset(
+    {"openai", "openai_responses", "anthropic"}
+)  # dialects that can tell a plainly good answer at a glance
 
 
 def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:

@@ -1,6 +1,7 @@
 """The Anthropic Messages API, for clients that speak it (Claude Code, Anthropic's SDKs) and providers that do.
 
-Source: the API reference at platform.claude.com (Messages, streaming, errors), as of November 2026.
+Beyond the names of `Dialect`: `holds_foreign_reasoning` (before passing a body through). Source: the API reference at
+platform.claude.com (Messages, streaming, errors), as of November 2026.
 """
 
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ name = "anthropic"
 
 
 def path(upstream_model: str, stream: bool) -> str:
-    """Where the call is posted, below the provider's endpoint."""
     return "/v1/messages"
 
 

@@ -1,7 +1,7 @@
 """The Gemini API (`generateContent`), for providers that speak it.
 
-No client of ours does, so `parse_request`, `build_response`, `stream_builder` and `build_error` are not there; the
-rest is as in `dialects.Dialect`. Source: ai.google.dev/api and the published protocol buffers, v1beta.
+No client of ours does, so the names are those of `ProviderDialect`. Source: ai.google.dev/api and the published
+protocol buffers, v1beta.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ name = "gemini"
 
 
 def path(upstream_model: str, stream: bool) -> str:
-    """Where the call is posted, below the provider's endpoint. Tuned models have a path of their own."""
+    """Tuned models have a path of their own."""
     model = quote(upstream_model, safe="/" if upstream_model.startswith(("models/", "tunedModels/")) else "")
     collection = "" if "/" in model else "models/"
     return f"/v1beta/{collection}{model}:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")

@@ -1,9 +1,7 @@
 """OpenAI Responses (`POST /v1/responses`), for clients that speak it and for providers that do.
 
 Beyond the names of `Dialect`: `require_no_stored_state` (before building for another dialect),
-`holds_foreign_reasoning` (before passing a body through), `stored_items` (what `previous_response_id` stands for), and
-an optional `request` for `build_response` and
-`stream_builder`.
+`holds_foreign_reasoning` (before passing a body through) and `stored_items` (what `previous_response_id` stands for).
 """
 
 from collections.abc import Mapping
@@ -12,10 +10,21 @@ from chittycan.dialects.names import wire_names
 from chittycan.dialects.openai_responses.errors import build_error, parse_error
 from chittycan.dialects.openai_responses.items import stored_items
 from chittycan.dialects.openai_responses.request import build_request, parse_request, require_no_stored_state
-from chittycan.dialects.openai_responses.response import build_response, parse_response
+from chittycan.dialects.openai_responses.response import build_response, parse_response, quick_usage
 from chittycan.dialects.openai_responses.signatures import NAME, holds_foreign_reasoning
 from chittycan.dialects.openai_responses.stream import stream_parser
 from chittycan.dialects.openai_responses.stream_builder import stream_builder
+
+name = NAME
+
+
+def path(upstream_model: str, stream: bool) -> str:
+    return "/responses"
+
+
+def auth_headers(secret: str) -> Mapping[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
 
 __all__ = [
     "auth_headers",
@@ -28,21 +37,10 @@ __all__ = [
     "parse_request",
     "parse_response",
     "path",
+    "quick_usage",
     "require_no_stored_state",
     "stored_items",
     "stream_builder",
     "stream_parser",
     "wire_names",
 ]
-
-
-name = NAME
-
-
-def path(upstream_model: str, stream: bool) -> str:
-    """Where the call is posted, below the provider's endpoint."""
-    return "/responses"
-
-
-def auth_headers(secret: str) -> Mapping[str, str]:
-    return {"Authorization": f"Bearer {secret}"}

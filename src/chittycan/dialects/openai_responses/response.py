@@ -4,7 +4,7 @@ Source: the Responses API reference (the response object, its output items and u
 and other vendors lack fields. Written in full: clients with generated types want every field.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -88,6 +88,23 @@ def parse_response(body: Json) -> ChatResponse:
         created=None if read.created_at is None else int(read.created_at),
         extra=keep(NAME, own),
     )
+
+
+class _Quick(Struct, gc=False):
+    status: Literal["completed", "incomplete"]
+    usage: UsageBody
+    error: None = None
+
+
+_QUICK = msgspec.json.Decoder(_Quick)
+
+
+def quick_usage(body: bytes) -> Usage | None:
+    """The usage of a plainly good answer that is passed on as it is; None where only `parse_response` can tell."""
+    try:
+        return parse_usage(_QUICK.decode(body).usage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def parse_output(output: list[Any]) -> list[Part]:
