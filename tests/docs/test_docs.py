@@ -120,7 +120,8 @@ def commands() -> Iterator[tuple[str, str]]:
     for page in PAGES:
         text = TEXT[page]
         lines = [line for each in FENCE.finditer(text) for line in each["body"].replace("\\\n", " ").splitlines()]
-        spans = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+        prose = re.sub(r"(?<!\n)\n(?!\n)", " ", FENCE.sub("", text))  # a span may go on in the next line
+        spans = re.findall(r"`([^`\n]+)`", prose)
         for line in [*lines, *spans]:
             words = re.sub(r"^(\$ |[A-Z_]+=\S+ )+", "", line.strip())
             if words.startswith("can "):
