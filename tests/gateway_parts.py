@@ -84,6 +84,12 @@ class ScriptedResponse:
             raise piece
         return piece
 
+    async def body(self, deadline: float | None = None, limit: int = 0, **more: float | None) -> bytes:
+        pieces = []
+        while piece := await self.read(deadline):
+            pieces.append(piece)
+        return b"".join(pieces)
+
     def close(self) -> None:
         self.closed += 1
 

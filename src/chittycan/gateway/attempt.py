@@ -29,6 +29,7 @@ TOKENS_PER_SECOND = 20.0  # the slowest pace at which a non-streamed answer is s
 DEFAULT_TOKENS = 1024  # taken for an answer whose request sets no limit
 TIMER_SLACK = 0.002  # uvloop counts in whole milliseconds: its timers may fire a little early
 ERROR_BODY_SECONDS = 5.0  # for the body of a refusal; its status has come already
+NO_STATUS = 0
 USER_AGENT = "chittycan"
 
 
@@ -209,18 +210,21 @@ def read_json(body: bytes, dialect: Any) -> Json:
     if not isinstance(fields, dict):
         raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider's answer is not a JSON object")
     if fields.get("error"):
-        status = 500
-        code = fields["error"].get("code") if isinstance(fields["error"], dict) else None
-        if isinstance(code, int) and 400 <= code < 600:
-            status = code
-        failed = dialect.parse_error(status, body)
-        raise AttemptFailed(classify(failed), failed)
+        raise _in_disguise(fields["error"], body, dialect)
     return fields
 
 
-QUICK = frozenset(
-    {"openai", "openai_responses", "anthropic"}
-)  # dialects that can tell a plainly good answer at a glance
+def _in_disguise(error: Any, body: bytes, dialect: Any) -> AttemptFailed:
+    """An error under a good status: its own code counts, else its words alone."""
+    code = error.get("code") if isinstance(error, dict) else None
+    failed: Failed = dialect.parse_error(code if isinstance(code, int) and 400 <= code < 600 else NO_STATUS, body)
+    failure = classify(failed)
+    failed.status = failed.status or 502
+    return AttemptFailed(failure, failed)
+
+
+# Dialects that can tell a plainly good answer at a glance.
+QUICK = frozenset({"openai", "openai_responses", "anthropic"})
 
 
 def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
@@ -232,10 +236,7 @@ def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
             return Whole(body, candidate, usage)
     fields = read_json(body, dialect)
     if call.operation == "embeddings":
-        given = fields.get("usage")
-        return Whole(
-            body, candidate, Usage(input=int(given.get("prompt_tokens") or 0)) if isinstance(given, dict) else None
-        )
+        return Whole(body, candidate, _embedding_usage(fields.get("usage")))
     try:
         response: ChatResponse = dialect.parse_response(fields)
     except UpstreamRefused as error:
@@ -243,8 +244,15 @@ def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
         raise AttemptFailed(classify(failed), failed) from error
     except (ChittyError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider's answer cannot be read") from error
+    if not response.parts and response.stop_reason is None:
+        raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider's answer says nothing at all")
     names = own_tool_names(call, candidate)
     return Whole(body, candidate, response.usage, restore_response(response, names) if names else response)
+
+
+def _embedding_usage(given: Any) -> Usage | None:
+    tokens = given.get("prompt_tokens") if isinstance(given, dict) else None
+    return Usage(input=tokens) if isinstance(tokens, int) else None
 
 
 async def explain_json(response: Response, dialect: Any, limits: Deadlines) -> None:

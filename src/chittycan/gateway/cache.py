@@ -5,11 +5,13 @@ Only whole, good answers are kept. A hit bills nothing.
 
 import hashlib
 from collections.abc import Collection
+from contextlib import suppress
 
 import msgspec
 
 from chittycan.chat import Usage
 from chittycan.clock import Clock
+from chittycan.errors import Unavailable
 from chittycan.gateway.call import Call, Reply, Trace
 from chittycan.store import cache as rows
 from chittycan.store.database import Database
@@ -36,7 +38,11 @@ class ResponseCache:
         return (call.key is not None and call.key.cache) or call.model in self.models
 
     async def find(self, call: Call) -> Reply | None:
-        hit = await self._database.read(rows.get, _place(call), self._clock.now())
+        """None also while the database is away: a cache must not be what a call fails for."""
+        try:
+            hit = await self._database.read(rows.get, _place(call), self._clock.now())
+        except Unavailable:
+            return None
         if hit is None:
             return None
         trace = Trace(
@@ -54,7 +60,8 @@ class ResponseCache:
             key=_place(call), body=body, content_type="text/event-stream" if call.stream else "application/json",
             stream=call.stream, model=trace.model, created=now, expires=now + self.ttl,
         )  # fmt: skip
-        await self._database.run(rows.put, entry, TOTAL)
+        with suppress(Unavailable):
+            await self._database.run(rows.put, entry, TOTAL)
 
 
 def _place(call: Call) -> str:
