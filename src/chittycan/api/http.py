@@ -122,7 +122,7 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_asleep", "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
+        "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
         "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
@@ -135,7 +135,6 @@ class Connection(asyncio.Protocol):
         self._drain: asyncio.Future[None] | None = None
         self._waiting: deque[Request] = deque()
         self._task: asyncio.Task[None] | None = None
-        self._asleep: asyncio.Future[None] | None = None  # the task, while there is nothing to answer
         self.busy = False
         self._parser = httptools.HttpRequestParser(self)
         self._request = Request(None)
@@ -194,7 +193,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         if self._drain is not None and not self._drain.done():
             self._drain.set_result(None)
-        if self._task is not None:
+        if self._task is not None and self.busy:
             self._task.cancel()
 
     def pause_writing(self) -> None:
@@ -266,30 +265,19 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
-        self._waiting.append(request)
         if self.busy:
+            self._waiting.append(request)
             if len(self._waiting) >= PIPELINED:
                 self.transport.pause_reading()
             return
-        self.busy = True
-        self.deadline = NEVER
-        if self._task is None:
-            self._task = self._server.loop.create_task(self._answer())
-        elif self._asleep is not None and not self._asleep.done():
-            self._asleep.set_result(None)
+        self._serve(request)
 
     # answering
 
-    async def _answer(self) -> None:
-        """One task answers all requests of a connection; it ends with the connection."""
-        while True:
-            while self._waiting:
-                request = self._waiting.popleft()
-                await self._server.answer(request, Responder(self, request))
-            if self.transport is None:
-                return
-            self._asleep = self._server.loop.create_future()
-            await self._asleep
+    def _serve(self, request: Request) -> None:
+        self.busy = True
+        self.deadline = NEVER
+        self._task = self._server.loop.create_task(self._server.answer(request, Responder(self, request)))
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
@@ -297,7 +285,7 @@ class Connection(asyncio.Protocol):
 
     def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
-        self.busy = bool(self._waiting) and keep_alive
+        self.busy = False
         transport = self.transport
         if transport is None:
             return
@@ -309,7 +297,9 @@ class Connection(asyncio.Protocol):
             self._deaf = True
             transport.close()
         elif self._waiting:
+            request = self._waiting.popleft()
             transport.resume_reading()
+            self._serve(request)
         elif not self.paused:
             self.deadline = self._server.loop.time() + IDLE_SECONDS
 
@@ -360,6 +350,8 @@ class HttpServer:
             if connection.paused:  # a client that asks on and on and reads nothing must not fill the memory
                 await connection.drained()
             await self._handler(request, responder)
+        except asyncio.CancelledError:
+            pass  # the client left, or the server ends
         finally:
             if not responder.finished:
                 connection.abort()
