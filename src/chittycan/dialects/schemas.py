@@ -33,16 +33,21 @@ def within(schema: Any, takes: Takes, close: bool = False) -> Any:
     """
     if not isinstance(schema, dict):
         return schema
-    schema = _merged(schema)
+    if "allOf" in schema:
+        schema = _merged(schema)
     built: Json = {}
     said = []
     alone = isinstance(schema.get("$ref"), str)
+
+    def change(inner: Any) -> Any:
+        return within(inner, takes, close)
+
     for key, value in schema.items():
         if alone and not key.startswith("$") and key != "definitions":
             continue
         name = "anyOf" if key == "oneOf" and "anyOf" not in schema and not takes(key, value) else key
         if takes(name, value):
-            built[name] = _inside(name, value, lambda inner: within(inner, takes, close))
+            built[name] = _inside(name, value, change) if isinstance(value, dict | list) else value
         elif name not in _SILENT:
             said.append(f"{name}: {msgspec.json.encode(value).decode()}")
     if said and not alone:

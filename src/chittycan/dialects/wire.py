@@ -270,6 +270,13 @@ def parse_error(status: int, body: bytes, failed_from: Callable[[Any], Failed]) 
     return failed
 
 
+def error_fields(error: Any) -> Json:
+    """An error as an object; words alone are its message."""
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else {}
+
+
 _SECRETS = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|key|hf|r8|nvapi|csk)[-_][A-Za-z0-9_\-*.]{8,}|\bAIza[\w-]{10,}|\bAKIA\w{12,}"
     r"|(?i:\bbearer\s+)[\w.~+/=-]{8,}"

@@ -7,7 +7,7 @@ from typing import Any
 
 from chittycan.chat import Failed, Json
 from chittycan.dialects import wire
-from chittycan.dialects.wire import redact
+from chittycan.dialects.wire import error_fields, redact
 from chittycan.errors import (
     AccessError,
     AllCooling,
@@ -60,13 +60,9 @@ def parse_error(status: int, body: bytes) -> Failed:
 
 def failed_from(error: Any) -> Failed:
     """An error object inside a stream: `type` and `message`, each possibly absent."""
-    if isinstance(error, str):
-        return Failed(500, None, None, redact(error))
-    if not isinstance(error, dict):
-        return Failed(500, None, None, "")
-    kind, message = error.get("type"), error.get("message")
-    details = error.get("details")
-    code = details.get("error_code") if isinstance(details, dict) else error.get("code")
+    fields = error_fields(error)
+    kind, message, details = fields.get("type"), fields.get("message"), fields.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else fields.get("code")
     return Failed(
         STATUS.get(kind, 500) if isinstance(kind, str) else 500,
         kind if isinstance(kind, str) else None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from chittycan.chat import Failed, Json
 from chittycan.dialects import wire
-from chittycan.dialects.wire import redact
+from chittycan.dialects.wire import error_fields, redact
 
 STATUS = {
     "INVALID_ARGUMENT": 400,
@@ -37,15 +37,12 @@ def parse_error(status: int, body: bytes) -> Failed:
 
 def failed_from(error: Any) -> Failed:
     """An error object; `status` is its `code`, else what its status word means, else 500."""
-    if isinstance(error, str):
-        return Failed(500, None, None, redact(error))
-    if not isinstance(error, dict):
-        return Failed(500, None, None, "")
-    code, word, message = error.get("code"), error.get("status"), error.get("message")
+    fields = error_fields(error)
+    code, word, message = fields.get("code"), fields.get("status"), fields.get("message")
     word = word if isinstance(word, str) else None
     status = code if type(code) is int and 400 <= code <= 599 else STATUS.get(word or "", 500)
     text = redact(message) if isinstance(message, str) else ""
-    given = error.get("details")
+    given = fields.get("details")
     details = [detail for detail in given if isinstance(detail, dict)] if isinstance(given, list) else []
     return Failed(status, word, _reason(details), text, _retry_after(details))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from chittycan.chat import Failed, Json
 from chittycan.dialects import wire
-from chittycan.dialects.wire import redact
+from chittycan.dialects.wire import error_fields, redact
 from chittycan.errors import (
     AccessError,
     AllRateLimited,
@@ -65,12 +65,9 @@ def parse_error(status: int, body: bytes) -> Failed:
 
 def failed_from(error: Any) -> Failed:
     """An error inside a stream or a failed response: an object of `code`, `type`, `message`, each possibly absent."""
-    if isinstance(error, str):
-        return Failed(500, None, None, redact(error))
-    if not isinstance(error, dict):
-        return Failed(500, None, None, "")
-    kind, code = _word(error.get("type")), _word(error.get("code"))
-    message = error.get("message") or error.get("detail")
+    fields = error_fields(error)
+    kind, code = _word(fields.get("type")), _word(fields.get("code"))
+    message = fields.get("message") or fields.get("detail")
     if kind == "error":  # the flat form of the event has its own name in `type`
         kind = None
     return Failed(_status(code, kind), kind, code, redact(message) if isinstance(message, str) else "")
