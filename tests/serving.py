@@ -8,7 +8,7 @@ import inspect
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -383,12 +383,12 @@ class Served:
 
     async def recorded(self, count: int) -> list[Json]:
         """The rows of the ledger, once there are so many."""
-        await _until(lambda: self.network.ledger.written + self.network.ledger.pending >= count)
+        await until(lambda: self.network.ledger.written + self.network.ledger.pending >= count)
         return await self.ledger()
 
     async def pushes_back(self) -> None:
         """Until a client reads more slowly than its answer comes."""
-        await _until(lambda: self._server is not None and any(each.paused for each in self._server.connections))
+        await until(lambda: self._server is not None and any(each.paused for each in self._server.connections))
 
     async def ledger(self) -> list[Json]:
         """Every row so far, in order."""
@@ -396,10 +396,18 @@ class Served:
         return await ledger_rows(self.network.database)
 
 
-async def _until(holds: Callable[[], bool]) -> None:
+async def until(holds: Callable[[], bool]) -> None:
+    """For what happens inside a server, which announces nothing. Fails after `PATIENCE`."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110 (what is waited for happens inside the server, which announces nothing)
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+async def finished(calls: Collection[asyncio.Task[Got]], count: int) -> None:
+    """Until so many of the calls have their answer."""
+    async with asyncio.timeout(PATIENCE):
+        while sum(call.done() for call in calls) < count:
+            await asyncio.wait([call for call in calls if not call.done()], return_when=asyncio.FIRST_COMPLETED)
 
 
 async def ledger_rows(database: Database) -> list[Json]:

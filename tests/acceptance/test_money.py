@@ -8,7 +8,7 @@ import pytest
 
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Got, Json, Serve, Served, proxy
+from serving import SURFACES, Got, Json, Serve, Served, finished, proxy
 
 PRICE = {"input": 1000, "output": 2000}  # a thousandth and two thousandths of a dollar per token
 COST = 17 * 1_000_000 + 40 * 2_000_000  # nano-dollars of one plain answer
@@ -79,14 +79,6 @@ async def test_an_expired_key_is_none(served: Served) -> None:
 # Limits
 
 
-async def _done(calls: list[asyncio.Task[Got]], count: int) -> None:
-    """Until so many have their answer; the rest wait for the provider."""
-    for place, call in enumerate(asyncio.as_completed(calls, timeout=10), start=1):
-        await call
-        if place == count:
-            return
-
-
 async def test_requests_per_minute(up: ScriptedUpstream, served: Served) -> None:
     secret = await served.key(rpm=3)
     gots = await asyncio.gather(*(chat(served, secret) for _ in range(10)))
@@ -104,7 +96,7 @@ async def test_tokens_per_minute(up: ScriptedUpstream, served: Served) -> None:
     assert (await chat(served, secret, max_tokens=2000)).status == 429
     gate = up.gate("ok")
     calls = [asyncio.create_task(chat(served, secret, max_tokens=300)) for _ in range(6)]
-    await _done(calls, 3)
+    await finished(calls, 3)
     await gate.open()
     assert sorted([(await call).status for call in calls]) == [200] * 3 + [429] * 3
 
@@ -113,7 +105,7 @@ async def test_a_budget_is_never_passed(up: ScriptedUpstream, served: Served) ->
     gate = up.gate("ok")
     secret = await served.key(budget="1/day")  # each answer may cost 0.1
     calls = [asyncio.create_task(chat(served, secret)) for _ in range(50)]
-    await _done(calls, 40)
+    await finished(calls, 40)
     await gate.open()
     gots = await asyncio.gather(*calls)
     admitted = sum(got.status == 200 for got in gots)

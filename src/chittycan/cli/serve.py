@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -119,18 +120,28 @@ def _supervise(host: str, port: int, role: str, workers: int, log: str) -> int:
     command = [sys.executable, "-m", "chittycan.cli.main", "serve", "--host", host, "--port", str(port)]
     command += ["--role", role, "--log", log]
     environment = os.environ | {SHARED: "1"}
-    children = [subprocess.Popen(command, env=environment) for _ in range(workers)]  # noqa: S603 (our own program)
+    # In sessions of their own: Ctrl-C would else reach them twice, from the terminal and from here, and a second
+    # signal means not to wait for streams.
+    children = [subprocess.Popen(command, env=environment, start_new_session=True) for _ in range(workers)]  # noqa: S603 (our own program)
+    left = {child.pid for child in children}
+    asked = False
 
     def stop(number: int, _frame: object) -> None:
-        for child in children:
-            if child.poll() is None:
-                child.send_signal(number)
+        nonlocal asked
+        asked = True
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    codes = []
-    for child in children:
-        codes.append(child.wait())
-        if codes[-1] > 0:
+    failed = False
+    while left:
+        pid, status = os.wait()
+        left.discard(pid)
+        code = os.waitstatus_to_exitcode(status)
+        # Whoever was stopped before it could listen to signals died of one, as it was asked to.
+        if code > 0 or (code < 0 and not asked):
+            failed = True
             stop(signal.SIGTERM, None)
-    return max(map(abs, codes), default=0) and 1
+    return int(failed)
