@@ -126,6 +126,14 @@ class Network:
         self.transport.close()
         self.database.close()
 
+    async def warm(self) -> None:
+        """Looks prices up before the first call needs them: what has a price is not on this machine."""
+        catalogue = self.gateway.catalogue
+        paid = [(model, catalogue.providers[model.provider]) for model in catalogue.models.values()]
+        paid = [(model, provider) for model, provider in paid if not (provider.local or provider.embedded)]
+        if paid:
+            await asyncio.to_thread(self.prices.prepare, paid)
+
     async def _watch(self) -> None:
         """Notices edited configuration and model servers that come and go."""
         since_discovery = 0.0

@@ -10,7 +10,7 @@ import time
 import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from msgspec import Struct, field
 
@@ -120,7 +120,7 @@ class Telemetry:
         from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collector(self))  # type: ignore[arg-type]
+        registry.register(cast(Any, _Collector(self)))
         return generate_latest(registry), CONTENT_TYPE_LATEST
 
 

@@ -63,6 +63,7 @@ async def serve(network: Network, listener: socket.socket, ready: Callable[[str,
         _settle_memory()
         if ready is not None:
             ready(*listener.getsockname()[:2])
+        await network.warm()
         await asked.wait()
         closing = loop.create_task(server.close(GRACE_SECONDS))
         impatient = loop.create_task(insisted.wait())

@@ -24,7 +24,7 @@ LogLevel = Annotated[str, typer.Option(help="warning, or info for a line per req
 def serve(
     host: Host = "127.0.0.1",
     port: Port = 8787,
-    role: Annotated[str, typer.Option(help="gateway: models only. all: everything.")] = "all",
+    role: Annotated[str, typer.Option(help="gateway or all; the same until there are workers and a console.")] = "all",
     workers: Workers = 1,
     log: LogLevel = "warning",
     json: Json = False,
@@ -36,7 +36,8 @@ def serve(
         raise typer.Exit(_supervise(host, port, role, workers, log))
     from chittycan.api.server import run_loop
 
-    run_loop(_serve(host, port, log, json, shared=bool(os.environ.get(SHARED))))
+    worker = os.environ.get(SHARED)  # its number, where this process is one of several
+    run_loop(_serve(host, port, log, json, shared=worker is not None, quiet=worker not in (None, "0")))
 
 
 def up(port: Port = 8787, log: LogLevel = "warning") -> None:
@@ -47,7 +48,7 @@ def up(port: Port = 8787, log: LogLevel = "warning") -> None:
 
 
 async def _serve(
-    host: str, port: int, log: str, as_json: bool, *, shared: bool = False, first_run: bool = False
+    host: str, port: int, log: str, as_json: bool, *, shared: bool = False, quiet: bool = False, first_run: bool = False
 ) -> None:
     from chittycan.api.server import check_bind, listen, serve
     from chittycan.app import Network
@@ -61,6 +62,8 @@ async def _serve(
             await _first_run(network)
 
         def ready(bound_host: str, bound_port: int) -> None:
+            if quiet:
+                return
             if as_json:
                 print_line({"url": f"http://{bound_host}:{bound_port}", "pid": os.getpid()})
             else:
@@ -119,10 +122,12 @@ def _supervise(host: str, port: int, role: str, workers: int, log: str) -> int:
         raise UsageError("--workers needs a fixed --port")
     command = [sys.executable, "-m", "chittycan.cli.main", "serve", "--host", host, "--port", str(port)]
     command += ["--role", role, "--log", log]
-    environment = os.environ | {SHARED: "1"}
     # In sessions of their own: Ctrl-C would else reach them twice, from the terminal and from here, and a second
     # signal means not to wait for streams.
-    children = [subprocess.Popen(command, env=environment, start_new_session=True) for _ in range(workers)]  # noqa: S603 (our own program)
+    children = [
+        subprocess.Popen(command, env=os.environ | {SHARED: str(number)}, start_new_session=True)  # noqa: S603 (ours)
+        for number in range(workers)
+    ]
     left = {child.pid for child in children}
     asked = False
 

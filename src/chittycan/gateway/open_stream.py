@@ -49,6 +49,7 @@ class OpenStream:
         self._replay = b""
         self._error: ChittyError | None = None
         self._settled = False
+        self._cut: Live | None = None  # broken off, and accounted for as such
         self.trace = trace
 
     @classmethod
@@ -106,7 +107,9 @@ class OpenStream:
             self.trace = self._endings.served(running, live.candidate, usage)
         else:
             live.close()
-            usage = estimated_usage(live.seen.usage, live.seen.text, input_tokens(running.call))
+            usage = Usage()
+            if live is not self._cut:
+                usage = estimated_usage(live.seen.usage, live.seen.text, input_tokens(running.call))
             self.trace = self._endings.left(running, live.candidate, usage)
 
     async def _recover(self, relay: Relay, failed: AttemptFailed) -> Continuation:
@@ -114,6 +117,7 @@ class OpenStream:
         assert self._running is not None
         assert self._endings is not None
         running, broken = self._running, relay.live
+        self._cut = broken
         usage = estimated_usage(broken.seen.usage, broken.seen.text, input_tokens(running.call))
         self._endings.cut(running, broken.candidate, failed, usage)
         asked = set(running.trail.models)

@@ -35,9 +35,7 @@ class Recorder:
         row.ms = (self._clock.monotonic() - trail.began) * 1e3
         row.cost_nano = self.cost(candidate, usage)
         self._ledger.note(_counted(row, usage))
-        if row.cost_nano is None:
-            return None
-        return row.cost_nano + sum(tried.cost_nano or 0 for tried in trail.tried)
+        return _with_parts(row.cost_nano, trail)
 
     def failed(self, call: Call, trail: Trail, decision: Decision, error: ChittyError) -> None:
         """No attempt is left: the last one carries the failure."""
@@ -51,14 +49,14 @@ class Recorder:
     def cancelled(
         self, call: Call, trail: Trail, decision: Decision, candidate: Candidate | None, usage: Usage
     ) -> int | None:
-        """The client left; `usage` is what had been produced by then, and is billed."""
+        """The client left; `usage` is what had been produced by then, and is billed. Returns as `served`."""
         self._tried(call, trail.tried, decision)
         row = self._row(call, len(trail.tried), "cancelled", candidate, decision)
         row.failure, row.status = "cancelled", 499
         row.ms = (self._clock.monotonic() - (trail.began or call.started)) * 1e3
         row.cost_nano = self.cost(candidate, usage) if candidate is not None else 0
         self._ledger.note(_counted(row, usage))
-        return row.cost_nano
+        return _with_parts(row.cost_nano, trail)
 
     def cached(self, call: Call, trace: Trace) -> None:
         """Answered from the cache."""
@@ -93,6 +91,11 @@ class Recorder:
             decision=decision.route if decision is not None else "cache",
             stream=call.stream,
         )
+
+
+def _with_parts(cost: int | None, trail: Trail) -> int | None:
+    """With the parts that broken-off answers contributed."""
+    return None if cost is None else cost + sum(tried.cost_nano or 0 for tried in trail.tried)
 
 
 def _counted(row: Attempt, usage: Usage | None) -> Attempt:

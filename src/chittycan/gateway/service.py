@@ -226,19 +226,24 @@ class Gateway:
         if not self._admission.covers(running.ticket, candidate):
             await self._admission.cover(running.ticket, candidate)
         provider, loop = candidate.provider, asyncio.get_running_loop()
-        endpoint = provider.endpoint
-        if provider.embedded and self._embedded is not None:
-            try:
-                endpoint = await self._embedded.endpoint()
-            except ChittyError as error:
-                raise AttemptFailed.here(Failure.TRANSIENT, 503, error.message) from error
         began = loop.time()
         running.key = key
-        limits = deadlines(call, provider.timeouts, began, alone, running.deadline - self.clock.monotonic())
         try:
+            endpoint = await self._own_endpoint() if provider.embedded else provider.endpoint
+            left = running.deadline - self.clock.monotonic()
+            limits = deadlines(call, provider.timeouts, loop.time(), alone, left)
             return limits, await self._line.post(call, candidate, key, endpoint, limits)
         finally:
             running.upstream += loop.time() - began
+
+    async def _own_endpoint(self) -> str:
+        """Of the local model, started where it sleeps. Raises AttemptFailed."""
+        if self._embedded is None:
+            raise AttemptFailed.here(Failure.TRANSIENT, 503, "the local model is not run here")
+        try:
+            return await self._embedded.endpoint()
+        except ChittyError as error:
+            raise AttemptFailed.here(Failure.TRANSIENT, 503, error.message) from error
 
     # recovery of a broken stream
 

@@ -72,7 +72,7 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
             reasons.append(Reason(name, False, _why_missing(name, catalogue)))
             continue
         provider, place = catalogue.providers[model.provider], (model.provider, model.upstream)
-        objection = _objection(facts, model, provider)
+        objection = _objection(facts, model, provider, catalogue)
         if objection is None and place in tried:
             objection = f"the same model as {tried[place]}"
         reasons.append(Reason(name, objection is None, objection or why))
@@ -143,9 +143,14 @@ def _private_models(facts: Facts, catalogue: Catalogue) -> list[tuple[str, str]]
     return names + [(model.name, "marked private") for model in others]
 
 
-def _objection(facts: Facts, model: Model, provider: Provider) -> str | None:
+def _allows_choice(facts: Facts, catalogue: Catalogue) -> bool:
+    """A key that may use a virtual model (`auto`) may use whatever that chooses."""
+    return facts.model in (facts.allowed or ()) and catalogue.resolve(facts.model) is None
+
+
+def _objection(facts: Facts, model: Model, provider: Provider, catalogue: Catalogue) -> str | None:
     """Why this model may not serve this request, or None."""
-    if facts.allowed is not None and model.name not in facts.allowed:
+    if facts.allowed is not None and model.name not in facts.allowed and not _allows_choice(facts, catalogue):
         return "not allowed for this key"
     if (facts.private or facts.model == PRIVATE) and not model.private:
         return "private work, and the model is not marked private"
