@@ -197,6 +197,13 @@ def test_a_key_may_not_name_another_models_upstream_either() -> None:
         decide(Facts(model="openai/gpt-4o", allowed=frozenset({"gpt-4"})), _catalogue())
 
 
+def test_a_key_that_may_use_auto_may_use_what_auto_chooses_and_nothing_by_name() -> None:
+    catalogue = _catalogue(assignments={"*": "gpt-4"})
+    assert _names(decide(Facts(model="auto", allowed=frozenset({"auto"})), catalogue))[0] == "gpt-4"
+    with pytest.raises(Forbidden):
+        decide(Facts(model="gpt-4", allowed=frozenset({"auto"})), catalogue)
+
+
 def test_private_work_goes_to_private_models_only_whatever_was_named() -> None:
     catalogue = _catalogue(fallbacks={"gpt-4": ("claude",)}, assignments={"private": "mistral"})
     decision = decide(Facts(model="gpt-4", private=True), catalogue)
