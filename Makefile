@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 BENCH ?=
+SOURCE ?=
+LIMIT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test bench setup setup-dev model clean
@@ -12,8 +14,8 @@ BENCH ?=
 help: ## what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-demo: setup model ## a real model on this machine answers, and reads a law office's morning mail
-	@$(PY) tools/demo.py
+demo: setup model ## a model on this machine answers, and reads a law office's mail; SOURCE=PATH [LIMIT=N] for other mail
+	@$(PY) tools/demo.py $(if $(SOURCE),--source $(SOURCE)) $(if $(LIMIT),--limit $(LIMIT))
 
 test: setup-dev model ## lint, types and tests
 	$(PY) -m ruff check .
