@@ -161,6 +161,10 @@ class Wire:
     def resume(self) -> None:
         self.writer.transport.resume_reading()  # type: ignore[attr-defined]
 
+    def close_one_side(self) -> None:
+        """Send nothing more, as some clients that leave do."""
+        self.writer.write_eof()
+
     def close(self) -> None:
         self.writer.close()
 

@@ -132,7 +132,7 @@ async def test_a_client_that_only_stops_sending_has_left_too(up: ScriptedUpstrea
     wire = await served.connect()
     wire.send("POST", "/v1/chat/completions", {"model": "asked", "messages": MESSAGES})
     request = await up.received(1)
-    wire.writer.write_eof()
+    wire.close_one_side()
     await asyncio.wait_for(request.ended(), 5)
     assert request.closed_at is not None
     wire.close()

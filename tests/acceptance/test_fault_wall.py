@@ -7,6 +7,7 @@ clients. The last test adds them up.
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -174,6 +175,7 @@ async def test_alone(
     served = await serve(
         {"first": proxy(up.url, dialect, timeouts=timeouts)}, {"asked": {"proxy": "first", "upstream": scenario}}
     )
+    up.script("s07-slow-first-token", [replace(WALL["s07-slow-first-token"], first_token=8.0)])
     seen = await served.clients().ask(surface, "asked", stream=stream)
     rows = await served.ledger()
     if scenario in ("s07-slow-first-token", "s11-no-done") or (scenario == "s10-malformed" and stream):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -273,3 +274,34 @@ async def test_no_word_of_anyone_reaches_a_log(up: ScriptedUpstream, processes: 
     for place in (log.encode(), metrics.body, *files):
         for secret_word in (said, secret, UPSTREAM_KEY, "CANARY", ANSWER[:30]):
             assert secret_word.encode() not in place
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+async def test_a_client_that_leaves_stops_the_provider_within_100_ms(
+    up: ScriptedUpstream, processes: Processes, stream: bool
+) -> None:
+    configure(processes, up)
+    server = await processes.serve()
+    up.gate("ok")
+    for leave in (Wire.close, Wire.close_one_side):
+        wire = await Wire.connect(server.port)
+        wire.send("POST", "/v1/chat/completions", {"model": "first/ok", "messages": HELLO, "stream": stream})
+        request = await up.received(len(up.requests) + 1)
+        left = time.monotonic()
+        leave(wire)
+        await asyncio.wait_for(request.ended(), PATIENCE)
+        assert request.closed_at is not None
+        assert request.closed_at - left < 0.1
+        wire.close()
+
+
+async def test_a_refused_client_can_read_why(up: ScriptedUpstream, processes: Processes) -> None:
+    configure(processes, up)
+    server = await processes.serve()
+    wire = await Wire.connect(server.port)
+    wire.writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000000\r\n\r\n")
+    wire.writer.write(b"x" * 20_000_000)
+    got = await wire.read()
+    assert got.status == 413
+    assert "100 MB" in got.json["error"]["message"]
+    wire.close()
