@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import pytest
 
 from chittycan.cli.main import run
+from chittycan.testing.scenarios import Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
 
 Json = dict[str, Any]
@@ -139,7 +140,7 @@ class Beside:
     def url(self) -> str:
         return self.upstream.url
 
-    def script(self, model: str, *steps: str) -> None:
+    def script(self, model: str, *steps: str | Scenario) -> None:
         self._loop.call_soon_threadsafe(self.upstream.script, model, steps)
 
     def asked(self) -> Sequence[str]:
@@ -225,3 +226,54 @@ def impostor() -> Iterator[Impostor]:
     found.http.shutdown()
     thread.join()
     found.http.server_close()
+
+
+# mail
+
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "inbox"
+LETTER = {
+    "about": "your message",
+    "body": "Thank you for your message. The lawyer in charge will read it and come back to you soon.",
+}
+
+
+@pytest.fixture
+def open_office(home: Home, upstream: Beside) -> Callable[..., Home]:
+    """A home whose models read mail (`reader`) and write letters (`writer`)."""
+
+    def opened(**remote: Any) -> Home:
+        upstream.script("letters", Scenario(does="a letter", reply=Reply(text=json.dumps(LETTER))))
+        models = {
+            "reader": {"proxy": "openai", "upstream": "json", "price": {"input": 100, "output": 100}},
+            "writer": {"proxy": "openai", "upstream": "letters", "price": {"input": 1000, "output": 1000}},
+        }
+        assignments = {"email.*": "reader", "email.response": "writer"}
+        written = {"models": models, "assignments": assignments, "fallbacks": {"*": ["reader"]}}
+        home.proxies(upstream.proxies(), written, **remote)
+        return home
+
+    return opened
+
+
+@pytest.fixture
+def office(open_office: Callable[..., Home]) -> Home:
+    """Such a home, without a server."""
+    return open_office()
+
+
+@dataclass
+class Inbox:
+    """What processing the sample inbox came to."""
+
+    report: Any
+
+    def id(self, start: str) -> str:
+        """The id of the mail whose file begins so."""
+        found: str = next(row["id"] for row in self.report["mails"] if row["key"].startswith(start))
+        return found
+
+
+@pytest.fixture
+def processed(can: Callable[..., Said], office: Home) -> Inbox:
+    """The sample inbox, processed."""
+    return Inbox(can("router", "inbox", "process", "--source", str(SAMPLE), "--json").json)

@@ -1,0 +1,79 @@
+"""Where mail comes from, as config.json says it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chittycan.config import settings_from
+from chittycan.control.mailbox import inbox_settings, open_mailbox, terms
+from chittycan.errors import ConfigError, NotFound, UsageError
+
+Json = dict[str, Any]
+
+
+def opened(folder: Path, config: Json, named: str | None = None) -> Path:
+    return open_mailbox(settings_from(config, {}, folder), named).path
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Path:
+    """A folder with two Maildirs."""
+    for name in ("in", "other"):
+        (tmp_path / name / "cur").mkdir(parents=True)
+    return tmp_path
+
+
+def mailbox(path: str, kind: str = "maildir") -> Json:
+    return {"type": kind, "path": path}
+
+
+def test_a_named_mailbox_goes_before_the_configured_one(office: Path) -> None:
+    assert opened(office, {"inbox": {"source": "in"}}, str(office / "other")) == office / "other"
+    assert opened(office, {"inbox": {"source": "in"}}) == office / "in"
+
+
+def test_an_integration_is_named_by_its_name(office: Path) -> None:
+    config = {"integrations": {"letters": mailbox(str(office / "in")), "second": mailbox(str(office / "other"))}}
+    assert opened(office, config, "second") == office / "other"
+    assert opened(office, config | {"inbox": {"source": "letters"}}) == office / "in"
+
+
+def test_the_only_integration_with_mail_needs_no_name(office: Path) -> None:
+    config = {"integrations": {"letters": mailbox("in"), "code": {"type": "github", "repo": "o/r"}}}
+    assert opened(office, config) == office / "in"
+
+
+def test_among_several_one_must_be_named(office: Path) -> None:
+    config = {"integrations": {"letters": mailbox("in"), "second": mailbox("other")}}
+    with pytest.raises(UsageError, match="Several mailboxes") as caught:
+        opened(office, config)
+    assert "letters, second" in (caught.value.fix or "")
+
+
+def test_an_integration_without_a_path_is_a_mistake_in_the_file(office: Path) -> None:
+    with pytest.raises(ConfigError, match=r"integrations\.letters\.path"):
+        opened(office, {"integrations": {"letters": {"type": "maildir"}}}, "letters")
+
+
+def test_a_wrong_type_is_a_mistake_in_the_file(office: Path) -> None:
+    with pytest.raises(ConfigError, match=r"inbox\.ownDomains"):
+        inbox_settings(settings_from({"inbox": {"ownDomains": "meyer.example"}}, {}, office))
+
+
+def test_the_owners_facts_reach_the_agents(office: Path) -> None:
+    written = {
+        "ownDomains": ["Meyer.example"], "criticalSenders": ["Clerk@court.example"], "authServer": "mx.meyer.example",
+        "criticalRecipients": ["urgent@meyer.example"], "envelopeHeader": "X-Original-To", "signature": "Meyer",
+    }  # fmt: skip
+    found = terms(settings_from({"inbox": written}, {}, office), model="mine", limit=3)
+    assert (found.model, found.limit, found.signature) == ("mine", 3, "Meyer")
+    assert found.own_domains == {"meyer.example"}
+    assert found.facts.critical_senders == {"clerk@court.example"}
+    assert found.facts.critical_recipients == {"urgent@meyer.example"}
+    assert (found.facts.envelope_header, found.facts.authserv) == ("X-Original-To", "mx.meyer.example")
+
+
+def test_an_unknown_template_is_refused_at_once(office: Path) -> None:
+    with pytest.raises(NotFound, match="solemn"):
+        terms(settings_from({"inbox": {"template": "solemn"}}, {}, office))
