@@ -154,13 +154,23 @@ def test_an_error_under_a_good_status_is_classified(error: Any, failure: Failure
 
 
 @pytest.mark.parametrize(
-    ("usage", "tokens"), [({"prompt_tokens": 7}, 7), ({"prompt_tokens": "many"}, None), (None, None), ([], None)]
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7}, 7),
+        ({"prompt_tokens": "many"}, None),
+        ({"prompt_tokens": -7}, None),
+        (None, None),
+        ([], None),
+    ],
 )
 def test_embeddings_are_not_translated_and_only_their_usage_is_read(usage: Any, tokens: int | None) -> None:
+    """Where the provider does not say, it is estimated from the request."""
     body = msgspec.json.encode({"object": "list", "data": [], "usage": usage})
-    whole = read_whole(body, candidate(), call(operation="embeddings"))
+    asked = call(operation="embeddings")
+    whole = read_whole(body, candidate(), asked)
     assert whole.body == body
-    assert (whole.usage.input if whole.usage else None) == tokens
+    assert whole.usage is not None
+    assert whole.usage.input == (tokens or input_tokens(asked))
 
 
 json_values = st.recursive(

@@ -124,6 +124,12 @@ def test_what_was_produced_before_the_client_left_is_billed(recorder: Recorder, 
     assert row(ledger.rows[0], "outcome", "failure", "status", "output") == ("cancelled", "cancelled", 499, 10)
 
 
+def test_a_client_that_left_during_a_recovery_pays_for_the_part_it_has(recorder: Recorder, ledger: Notes) -> None:
+    cut = Tried(A, failing(Failure.TRUNCATED), 7.0, Usage(input=1_000, output=10), 1_020_000)
+    assert recorder.cancelled(ASKED, trail(cut), DECISION, A, Usage()) == 1_020_000
+    assert [one.cost_nano for one in ledger.rows] == [1_020_000, 0]
+
+
 def test_a_client_that_left_before_any_answer_pays_nothing(recorder: Recorder, ledger: Notes, clock: FakeClock) -> None:
     clock.advance(3)
     tried = Tried(A, failing(Failure.TRANSIENT), 7.0)
