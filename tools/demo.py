@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
         with server() as url:
             ask_as_a_client(url)
             title("The same model from the command line")
-            can("connect", "proxy", "local", "What is a contract?")
+            can("connect", "proxy", "local", "What is a contract?", "--system", "Answer in one short sentence.")
             title("A law office's inbox: sorted, ranked, and answered with drafts" if given.source == INBOX else "Mail")
             more = ["--limit", str(given.limit)] if given.limit else []
             can("router", "inbox", "process", "--source", given.source, "--parallel", "2", *more)
