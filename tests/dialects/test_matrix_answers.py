@@ -215,9 +215,9 @@ def test_a_refusal_is_never_taken_for_an_answer(client: str, provider: str) -> N
 def test_signed_thinking_comes_back_to_the_vendor_that_signed_it(client: str, provider: str) -> None:
     """A turn with a tool: the client replays what it was given, and the provider's next request holds the signature."""
     if provider == "openai":
-        pytest.skip("chat completions sign nothing")
+        pytest.skip("does not apply: chat completions sign nothing")
     if (client, provider) == ("openai", "openai_responses"):
-        pytest.skip("chat clients have no form for OpenAI's own encrypted reasoning")
+        pytest.skip("does not apply: chat clients have no form for OpenAI's own encrypted reasoning")
     signed: list[Part] = [Thinking("hm", "c2ln", signer=provider), call("a", "Oslo")]
     if provider == "gemini":
         parts = [{"functionCall": {"id": "a", "name": "weather", "args": {"city": "Oslo"}}, "thoughtSignature": "c2ln"}]
