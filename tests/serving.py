@@ -552,10 +552,10 @@ async def processes(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Proces
 
 
 @asynccontextmanager
-async def speaking(*pieces: bytes | float, ends: bool = True) -> AsyncIterator[str]:
+async def speaking(*pieces: bytes | float | list[bytes], ends: bool = True) -> AsyncIterator[str]:
     """The root URL of a provider that answers every request with exactly these bytes, with pauses in between.
 
-    It then closes the connection, unless `ends` is false.
+    What a list holds may change from request to request. It then closes the connection, unless `ends` is false.
     """
     open_connections: set[asyncio.Task[None]] = set()
 
@@ -568,8 +568,8 @@ async def speaking(*pieces: bytes | float, ends: bool = True) -> AsyncIterator[s
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             await reader.readexactly(int(length.partition(b":")[2]))
             for piece in pieces:
-                if isinstance(piece, bytes):
-                    writer.write(piece)
+                if not isinstance(piece, float):
+                    writer.write(piece if isinstance(piece, bytes) else b"".join(piece))
                     await writer.drain()
                 else:
                     await asyncio.sleep(piece)

@@ -156,6 +156,9 @@ class ChatRequest(Struct):
     extra: Json = field(default_factory=dict)
 
 
+MOST_TOKENS = 10**9  # that one answer can take: more than any window
+
+
 class Usage(Struct):
     """Tokens of one answer. `input` includes `cached` and both cache writes; `output` includes `reasoning`."""
 
@@ -165,6 +168,12 @@ class Usage(Struct):
     cache_write: int = 0  # written with the 5-minute lifetime
     cache_write_1h: int = 0
     reasoning: int = 0
+
+    @property
+    def believable(self) -> bool:
+        """Whether anybody could mean these numbers; others would give money back, or burst a database's columns."""
+        counts = (self.input, self.output, self.cached, self.cache_write, self.cache_write_1h, self.reasoning)
+        return min(counts) >= 0 and max(counts) <= MOST_TOKENS
 
 
 # `stop` natural end · `length` token limit · `tool_calls` · `content_filter` refused or filtered ·

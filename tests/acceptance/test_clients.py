@@ -267,6 +267,8 @@ async def test_legacy_completions(served: Served) -> None:
     several = await completions.create(model="first/ok", prompt=["Hello", "Good day"], echo=True)
     assert [choice.text for choice in several.choices] == ["Hello" + ANSWER, "Good day" + ANSWER]
     assert [choice.index for choice in several.choices] == [0, 1]
+    with pytest.raises(openai.InternalServerError):
+        await completions.create(model="first/s03-500", prompt=["Hello", "Good day"])
     stream = await completions.create(model="first/ok", prompt="Hello", stream=True)
     assert "".join([chunk.choices[0].text async for chunk in stream]) == ANSWER
 

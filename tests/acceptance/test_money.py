@@ -1,6 +1,7 @@
 """Keys, limits, prices and the cache, as callers and owners see them."""
 
 import asyncio
+import json
 from typing import Any
 
 import openai
@@ -183,6 +184,20 @@ async def test_case_36_each_kind_of_token_at_its_own_price(up: ScriptedUpstream,
     for stream in (False, True):
         assert (await served.chat("m", stream=stream)).status == 200
     assert [row["cost_nano"] for row in await served.ledger()] == [54_399_000] * 2
+
+
+@pytest.mark.parametrize(
+    "usage", [None, {"prompt_tokens": -5, "completion_tokens": -900}, {"completion_tokens": 2**70}]
+)
+async def test_usage_that_is_missing_or_absurd_is_estimated(up: ScriptedUpstream, served: Served, usage: Any) -> None:
+    choices = [{"index": 0, "message": {"role": "assistant", "content": "word " * 400}, "finish_reason": "stop"}]
+    body = {"id": "c", "object": "chat.completion", "model": "m", "choices": choices, "usage": usage}
+    up.script("ok", [Scenario(does="", raw=(200, "application/json", json.dumps(body).encode()))])
+    secret = await served.key(budget="5/day")
+    assert (await chat(served, secret)).status == 200
+    (row,) = await served.ledger()
+    assert 400 <= row["output"] <= 600
+    assert row["cost_nano"] == row["input"] * 1_000_000 + row["output"] * 2_000_000
 
 
 async def test_a_price_that_nobody_knows_is_not_guessed(up: ScriptedUpstream, serve: Serve) -> None:

@@ -21,6 +21,7 @@ from chittycan.gateway.attempt import (
     read_whole,
     translate,
 )
+from chittycan.gateway.facts import input_tokens
 from chittycan.providers.connection import ConnectFailed, TimedOut
 from chittycan.routing.failure import Failure
 from gateway_parts import CUT, SILENCE, ScriptedResponse, call, candidate

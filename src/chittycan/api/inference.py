@@ -115,8 +115,11 @@ class Inference:
         calls = [msgspec.structs.replace(call, fields=fields, body=msgspec.json.encode(fields)) for fields in prompts]
         for number, each in enumerate(calls[1:], start=1):
             each.request_id = f"{call.request_id}_{number}"
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._gateway.complete(each)) for each in calls]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._gateway.complete(each)) for each in calls]
+        except ExceptionGroup as several:  # one prompt that fails ends them all
+            raise next((each for each in several.exceptions if isinstance(each, ChittyError)), several) from None
         replies = [task.result() for task in tasks]
         body = msgspec.json.encode(join([msgspec.json.decode(reply.body) for reply in replies]))
         return Reply(body=body, trace=_together([reply.trace for reply in replies]))

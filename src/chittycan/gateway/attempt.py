@@ -18,6 +18,7 @@ from chittycan.dialects import load
 from chittycan.dialects.names import restore_response
 from chittycan.errors import ChittyError, UpstreamRefused
 from chittycan.gateway.call import Call
+from chittycan.gateway.facts import input_tokens
 from chittycan.gateway.translate import own_tool_names, passes_through, request_body
 from chittycan.providers.connection import ConnectFailed, ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
@@ -232,11 +233,11 @@ def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
     dialect = load(candidate.provider.dialect)
     if call.surface in QUICK and passes_through(call, candidate):
         usage = dialect.quick_usage(body)
-        if usage is not None:
+        if usage is not None and usage.believable:
             return Whole(body, candidate, usage)
     fields = read_json(body, dialect)
     if call.operation == "embeddings":
-        return Whole(body, candidate, _embedding_usage(fields.get("usage")))
+        return Whole(body, candidate, _embedding_usage(fields.get("usage")) or Usage(input=input_tokens(call)))
     try:
         response: ChatResponse = dialect.parse_response(fields)
     except UpstreamRefused as error:
@@ -247,12 +248,16 @@ def read_whole(body: bytes, candidate: Candidate, call: Call) -> Whole:
     if not response.parts and response.stop_reason is None:
         raise AttemptFailed.here(Failure.TRANSIENT, 502, "the provider's answer says nothing at all")
     names = own_tool_names(call, candidate)
-    return Whole(body, candidate, response.usage, restore_response(response, names) if names else response)
+    usage = response.usage
+    if usage is None or not usage.believable or (response.text and not usage.output):
+        usage = Usage(input=input_tokens(call), output=max(1, len(response.text) // 4))
+    return Whole(body, candidate, usage, restore_response(response, names) if names else response)
 
 
 def _embedding_usage(given: Any) -> Usage | None:
     tokens = given.get("prompt_tokens") if isinstance(given, dict) else None
-    return Usage(input=tokens) if isinstance(tokens, int) else None
+    usage = Usage(input=tokens) if type(tokens) is int else None
+    return usage if usage is not None and usage.believable else None
 
 
 async def explain_json(response: Response, dialect: Any, limits: Deadlines) -> None:

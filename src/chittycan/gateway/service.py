@@ -184,6 +184,9 @@ class Gateway:
             self._recorder.failed(running.call, running.trail, running.decision, error)
             self._admission.settle(running.ticket, 0, 0)
             raise
+        except Exception:  # a fault of ours must not keep the caller's money
+            self._admission.settle(running.ticket, 0, 0)
+            raise
 
     async def _whole(self, running: Running) -> Whole:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:

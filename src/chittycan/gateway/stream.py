@@ -206,10 +206,12 @@ class Live:
             elif isinstance(event, Finished):
                 seen.finished = event
             elif isinstance(event, UsageReported):
-                seen.usage = event.usage
+                if event.usage.believable:
+                    seen.usage = event.usage
             elif isinstance(event, Started):
                 seen.started = seen.started or event
-                seen.usage = event.usage or seen.usage
+                if event.usage is not None and event.usage.believable:
+                    seen.usage = event.usage
             elif isinstance(event, Done):
                 seen.done = True
             elif isinstance(event, CONTENT_EVENTS):
