@@ -80,6 +80,16 @@ def database(database_url: str) -> Iterator[Database]:
     database.close()
 
 
+@pytest.fixture
+def sqlite(migrated_file: Path, tmp_path: Path) -> Iterator[Database]:
+    """A migrated SQLite database, for tests of what is above the store: that both kinds work alike is tested there."""
+    file = tmp_path / "chitty.db"
+    shutil.copy(migrated_file, file)
+    database = Database(f"sqlite:///{file}")
+    yield database
+    database.close()
+
+
 def _migrated(url: str) -> Database:
     database = Database(url)
     migrate(database)

@@ -18,8 +18,8 @@ def host_name(host: str) -> str:
     if not host or any(mark in host for mark in "/#?@\\ ,\t"):
         return ""
     if host.startswith("["):
-        address, _, rest = host.partition("]")
-        return "" if rest and not rest.startswith(":") else address + "]"
+        address, closed, rest = host.partition("]")
+        return "" if not closed or (rest and not rest.startswith(":")) else address + closed
     return host.rpartition(":")[0].lower() if host.count(":") == 1 else host.lower()
 
 
@@ -67,9 +67,11 @@ class Guard:
         return None
 
     def admit_scrape(self, headers: dict[bytes, bytes], client: tuple[str, int] | None) -> None:
-        """Metrics: for this machine, and for whoever has a key."""
-        if client is None or not is_loopback(client[0]) or not self._own_host(headers):
-            self._keys.authenticate(bearer_of(headers))
+        """Metrics: for this machine, and for whoever has a key. Raises Unauthenticated or Forbidden."""
+        if client is not None and is_loopback(client[0]) and self._own_host(headers):
+            return
+        if self._keys.authenticate(bearer_of(headers)) is None:
+            raise Forbidden("Metrics are for this machine, and for whoever has a key.")
 
     @staticmethod
     def _own_host(headers: dict[bytes, bytes]) -> bool:
@@ -89,4 +91,7 @@ def bearer_of(headers: dict[bytes, bytes]) -> str | None:
 
 def _own_origin(origin: str) -> bool:
     """Pages served from this machine are its owner's; `null` (sandboxed frames, files) is not."""
-    return is_loopback(urlsplit(origin).hostname or "")
+    try:
+        return is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:  # no address at all
+        return False
