@@ -18,6 +18,8 @@ from chittycan.gateway.call import Call, Trace
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
 LOGGER = "chittycan"
+LARGEST_SERIES = 5_000  # callers may make up names of models; what goes beyond is counted under OTHER
+OTHER = "(other)"
 
 
 class JsonLines(logging.Formatter):
@@ -71,7 +73,7 @@ class Telemetry:
         place = (call.surface or "", model, status)
         series = self.series.get(place)
         if series is None:
-            series = self.series[place] = Series()
+            series = self._new_series(place)
         series.requests += 1
         series.seconds += seconds
         series.buckets[bisect_left(BUCKETS, seconds)] += 1
@@ -84,6 +86,11 @@ class Telemetry:
                 series.output += trace.usage.output
         if self._verbose or status >= 500:
             self._line(call, trace, status, seconds)
+
+    def _new_series(self, place: tuple[str, str, int]) -> Series:
+        if len(self.series) >= LARGEST_SERIES:
+            place = (place[0], OTHER, place[2])
+        return self.series.setdefault(place, Series())
 
     def _line(self, call: Call, trace: Trace | None, status: int, seconds: float) -> None:
         fields: dict[str, Any] = {
