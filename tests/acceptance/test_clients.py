@@ -93,7 +93,7 @@ async def test_case_23_calls_that_cannot_be_told_apart_are_told_apart(
     served: Served, scenario: str, dialect: str
 ) -> None:
     if scenario == "tools-same-id" and dialect in ("anthropic", "openai_responses"):
-        pytest.skip("these vendors number their calls themselves")
+        pytest.skip("does not apply: these vendors number their calls themselves")
     async with served.clients().claude.messages.stream(
         model=f"first/{scenario}", messages=HELLO, max_tokens=100, tools=MESSAGES_TOOLS
     ) as stream:
