@@ -146,7 +146,10 @@ async def test_many_at_once_over_a_failing_provider_leave_nothing_behind(up: Scr
     broken = ["s03-500", "s05-dead-host", "s06-cut-before", "s08-cut-middle", "s12-200-error", "s10-malformed", "529"]
     names = [f"first/{name}" for name in broken]
     served = await serve(
-        {"first": proxy(up.url, "openai"), "second": proxy(up.url, "anthropic", "sk-second")},
+        {
+            "first": proxy(up.url, "openai", timeouts={}),
+            "second": proxy(up.url, "anthropic", "sk-second", timeouts={}),
+        },
         {"spare": {"proxy": "second", "upstream": "ok", "prefill": True, "price": {"input": 1, "output": 1}}},
         {name: ["spare"] for name in names},
     )

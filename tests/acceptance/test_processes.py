@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from chittycan.auth.keys import Keys, NewKey
+from chittycan.clock import SystemClock
+from chittycan.store.database import Database
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
 from serving import (
@@ -75,10 +78,19 @@ async def run(processes: Processes, *arguments: str) -> tuple[int, str]:
 
 
 async def make_key(processes: Processes, *arguments: str) -> str:
+    """A key as a person makes it."""
     code, output = await run(processes, "keys", "create", "--json", *arguments)
     assert code == 0
     found: str = next(value for value in json.loads(output).values() if str(value).startswith("sk-chitty-"))
     return found
+
+
+async def put_key(processes: Processes, budget: str | None = None) -> str:
+    """A key that is there before any server starts."""
+    database = Database(f"sqlite:///{processes.database}")
+    _, secret = await Keys(database, SystemClock()).create(NewKey(name="x", budget=budget))
+    database.close()
+    return secret
 
 
 async def test_a_stream_in_flight_is_finished_before_the_end(up: ScriptedUpstream, processes: Processes) -> None:
@@ -141,7 +153,7 @@ async def test_what_it_refuses_to_start_with(up: ScriptedUpstream, processes: Pr
 
 async def test_with_a_key_it_listens_to_others(up: ScriptedUpstream, processes: Processes) -> None:
     configure(processes, up)
-    secret = await make_key(processes, "--name", "phone")
+    secret = await put_key(processes)
     server = await processes.serve("--host", "0.0.0.0")
     assert (await chat(server)).status == 401
     assert (await chat(server, key=secret)).status == 200
@@ -190,7 +202,7 @@ async def test_case_37_two_processes_share_one_budget(up: ScriptedUpstream, proc
     configure(processes, up, TENTH)
     up.script("m", [Scenario(does="", reply=Reply(" ".join(["word"] * 1000)))])
     gate = up.gate("m")
-    secret = await make_key(processes, "--name", "x", "--budget", "1/day")
+    secret = await put_key(processes, "1/day")
     servers = await asyncio.gather(processes.serve(), processes.serve())
     calls = [asyncio.create_task(chat(servers[number % 2], "dear", secret, max_tokens=1000)) for number in range(50)]
     await finished(calls, 40)
@@ -214,7 +226,7 @@ async def test_case_37_what_a_killed_process_held_is_never_spent_twice(
     configure(processes, up, TENTH)
     up.script("m", [Scenario(does="", reply=Reply(" ".join(["word"] * 1000)))])
     gate = up.gate("m")
-    secret = await make_key(processes, "--name", "x", "--budget", "1/day")
+    secret = await put_key(processes, "1/day")
     dying, living = await asyncio.gather(processes.serve(), processes.serve())
     calls = [asyncio.create_task(chat(dying, "dear", secret, max_tokens=1000)) for _ in range(4)]
     await up.received(4)
@@ -253,7 +265,7 @@ async def test_several_workers_share_a_port(up: ScriptedUpstream, processes: Pro
 async def test_no_word_of_anyone_reaches_a_log(up: ScriptedUpstream, processes: Processes) -> None:
     """Prompts, answers and credentials are looked for wherever the server writes."""
     configure(processes, up)
-    secret = await make_key(processes, "--name", "x")
+    secret = await put_key(processes)
     server = await processes.serve("--log", "info")
     said = "CANARY-prompt-7c1f"
     messages = [{"role": "user", "content": said}]
