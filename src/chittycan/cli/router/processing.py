@@ -112,7 +112,8 @@ def _mails(report: "Report") -> None:
     ]  # fmt: skip
     mail.mails(("priority", "category", "from", "subject", "draft"), rows, empty="")
     if len(fresh) > SHOWN:
-        console.print(f"[dim]… and {len(fresh) - SHOWN} more: can router inbox list --limit {len(fresh)}[/]")
+        where = "" if report.dry_run else f": can router inbox list --limit {len(fresh)}"
+        console.print(f"[dim]… and {len(fresh) - SHOWN} more{where}[/]")
     console.print()
 
 
@@ -124,8 +125,9 @@ def _counts(report: "Report") -> None:
     """One line on each group of mails that needed no agent, or could not be read as a whole."""
     if report.settled:
         kinds = ", ".join(f"{count} {mail.words(kind)}" for kind, count in sorted(report.settled.items()))
-        time = report.prefilter_median_ms
-        console.print(f"[dim]– {sum(report.settled.values())} settled without a model in {time:.1f}ms each: {kinds}[/]")
+        ms = report.prefilter_median_ms or 0
+        time = f"in {ms:.1f}ms" if ms >= 0.1 else "in less than 0.1ms"
+        console.print(f"[dim]– {sum(report.settled.values())} settled without a model {time} each: {kinds}[/]")
     known = report.count("known") + report.count("duplicate")
     if known:
         console.print(f"[dim]– {known} known already; each mail is processed once[/]")
