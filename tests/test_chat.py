@@ -40,7 +40,13 @@ def test_pieces_of_a_kind_become_one_part_and_parts_keep_their_order() -> None:
         Finished("stop_sequence", "END"),
         UsageReported(Usage(1, 2)),
     ]
-    parts: list[Part] = [Thinking("hm"), Text("Hello"), Opaque("anthropic", {"type": "x"}), Text("again"), Refusal("no")]
+    parts: list[Part] = [
+        Thinking("hm"),
+        Text("Hello"),
+        Opaque("anthropic", {"type": "x"}),
+        Text("again"),
+        Refusal("no"),
+    ]
     assert collect(events) == ChatResponse("r1", "m1", parts, "stop_sequence", Usage(1, 2), "END", 7)
 
 

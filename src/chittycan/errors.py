@@ -1,30 +1,30 @@
 """Every error that ChittyCan raises on purpose: one class per thing that a caller would do differently.
 
-    ChittyError                      anything we say on purpose; has a code and a fix
-    ├── ConfigError                  edit the file at this line
-    ├── UsageError                   correct the command line
-    ├── RequestError                 correct the request (the caller's fault)
-    │   ├── InvalidRequest           a field is wrong: `param` names it
-    │   ├── RequestTooLarge          send less
-    │   ├── UnknownModel             name another model
-    │   └── NotFound                 name another thing
-    ├── AccessError                  change who asks
-    │   ├── Unauthenticated          send a valid key
-    │   ├── Forbidden                this key or page may not do that
-    │   └── NoPrivateModel           private work, and no private model to do it
-    ├── LimitError                   wait, or raise the limit
-    │   ├── BudgetExceeded           money
-    │   └── RateLimited              requests or tokens per minute; has `retry_after`
-    ├── ProviderError                no model could answer; has `attempts`
-    │   ├── UpstreamRefused          the one candidate's own status and message
-    │   ├── CredentialsExhausted     every key of every candidate was refused
-    │   ├── AllRateLimited           every candidate is rate-limited; has `retry_after`
-    │   ├── AllCooling               every candidate is cooling down; has `retry_after`
-    │   ├── UpstreamTimeout          the last candidate was too slow
-    │   ├── AllFailed                none of the above
-    │   └── StreamBroken             the answer broke off after it had begun
-    ├── Unavailable                  a part of ours is missing or not up (extra not installed, server down)
-    └── Cancelled                    the client left
+ChittyError                      anything we say on purpose; has a code and a fix
+├── ConfigError                  edit the file at this line
+├── UsageError                   correct the command line
+├── RequestError                 correct the request (the caller's fault)
+│   ├── InvalidRequest           a field is wrong: `param` names it
+│   ├── RequestTooLarge          send less
+│   ├── UnknownModel             name another model
+│   └── NotFound                 name another thing
+├── AccessError                  change who asks
+│   ├── Unauthenticated          send a valid key
+│   ├── Forbidden                this key or page may not do that
+│   └── NoPrivateModel           private work, and no private model to do it
+├── LimitError                   wait, or raise the limit
+│   ├── BudgetExceeded           money
+│   └── RateLimited              requests or tokens per minute; has `retry_after`
+├── ProviderError                no model could answer; has `attempts`
+│   ├── UpstreamRefused          the one candidate's own status and message
+│   ├── CredentialsExhausted     every key of every candidate was refused
+│   ├── AllRateLimited           every candidate is rate-limited; has `retry_after`
+│   ├── AllCooling               every candidate is cooling down; has `retry_after`
+│   ├── UpstreamTimeout          the last candidate was too slow
+│   ├── AllFailed                none of the above
+│   └── StreamBroken             the answer broke off after it had begun
+├── Unavailable                  a part of ours is missing or not up (extra not installed, server down)
+└── Cancelled                    the client left
 """
 
 from typing import Any

@@ -209,16 +209,24 @@ def test_forgetting_a_model_wakes_it(health: Health) -> None:
 cooling = st.sampled_from([row for row, treatment in TABLE.items() if treatment.cool is not Cool.NO])
 
 
-@given(st.lists(st.tuples(cooling, st.none() | st.floats(0.1, 1e5), st.floats(0, 3)), max_size=30))
-def test_no_failure_ever_shortens_a_rest(steps: list[tuple[Failure, float | None, float]]) -> None:
+@given(
+    st.lists(
+        st.tuples(cooling, st.sampled_from([None, KEYS[0]]), st.none() | st.floats(0.1, 1e5), st.floats(0, 3)),
+        max_size=30,
+    )
+)
+def test_no_failure_ever_shortens_a_rest(steps: list[tuple[Failure, Secret | None, float | None, float]]) -> None:
     clock = FakeClock()
     health = Health(clock)
-    for failure, retry_after, pause in steps:
+
+    def rests() -> list[float | None]:
+        return [health.rests_for(model, home) for model in (MODEL, OTHER) for home in (ONE_KEY, KEYLESS)]
+
+    for failure, key, retry_after, pause in steps:
         clock.advance(pause)
-        before = [health.rests_for(model, ONE_KEY) for model in (MODEL, OTHER)]
-        health.failed(MODEL, KEYS[0], failure, retry_after)
-        after = [health.rests_for(model, ONE_KEY) for model in (MODEL, OTHER)]
-        for old, new in zip(before, after, strict=True):
+        before = rests()
+        health.failed(MODEL, key, failure, retry_after)
+        for old, new in zip(before, rests(), strict=True):
             assert new is None or (old is not None and new >= old)
 
 
