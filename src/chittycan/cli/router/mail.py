@@ -63,11 +63,11 @@ def values(output: Mapping[str, Any], indent: str = "  ") -> None:
 
 
 def _value(value: Any) -> str:
-    if value is None or value in ("", [], {}):
+    if value is None or value in ("", [], (), {}):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(_value(each) for each in value)
     if isinstance(value, dict):
         if "quote" in value:

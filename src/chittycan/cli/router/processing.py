@@ -81,7 +81,8 @@ def summary(report: "Report") -> dict[str, Any]:
 def show(report: "Report", mailbox: "Source") -> None:
     """The report for people: the mails, the steps, and what to do next."""
     if not report.outcomes:
-        console.print(f"[dim]no mail in {plain(str(mailbox.path))}[/]")
+        names = " (in a plain folder, files must end in .eml)" if mailbox.kind == "folder" else ""
+        console.print(f"[dim]no mail in {plain(str(mailbox.path))}{names}[/]")
         return
     _mails(report)
     _counts(report)
