@@ -13,7 +13,8 @@ import pytest
 
 from chittycan.testing import ANSWER, WALL
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import PACE, UPSTREAM_KEY, Seen, Serve, proxy
+from official_clients import Seen
+from serving import PACE, UPSTREAM_KEY, Serve, proxy
 
 # surface, dialect of the model asked, dialect of the model that is there for it
 PATHS = [
@@ -32,6 +33,10 @@ ALONE = [
     ("openai", "anthropic"),
 ]
 # These wait for deadlines, and so are tried on fewer paths.
+PATIENT = {
+    "firstToken": 20,
+    "idle": 20,
+}  # of whoever is not at fault: a busy machine must not be taken for a silent model
 SLOW = ("s04-hang", "s07-slow-first-token", "s09-stall")
 
 
@@ -124,7 +129,7 @@ async def test_with_another_model(
     scenario: str, surface: str, dialect: str, spare: str, stream: bool,
 ) -> None:  # fmt: skip
     served = await serve(
-        {"first": proxy(up.url, dialect), "second": proxy(up.url, spare, "sk-second")},
+        {"first": proxy(up.url, dialect), "second": proxy(up.url, spare, "sk-second", timeouts=PATIENT)},
         {
             "asked": {"proxy": "first", "upstream": scenario},
             "spare": {"proxy": "second", "upstream": "ok", "prefill": True},
@@ -214,7 +219,10 @@ async def test_an_outage_is_over_for_clients_within_30_seconds_of_its_end(
     up: ScriptedUpstream, serve: Serve, dialect: str
 ) -> None:
     served = await serve(
-        {"first": proxy(up.url, dialect), "second": proxy(up.url, "openai", "sk-second")},
+        {
+            "first": proxy(up.url, dialect, timeouts=PATIENT),
+            "second": proxy(up.url, "openai", "sk-second", timeouts=PATIENT),
+        },
         {"asked": {"proxy": "first", "upstream": "s13-outage"}, "spare": {"proxy": "second", "upstream": "ok"}},
         {"asked": ["spare"]},
     )
