@@ -21,7 +21,7 @@ test: setup-dev model ## lint, types and tests
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(PY) -m pytest
+	$(PY) -m pytest -rs
 
 bench: setup-dev ## the race against other gateways; BENCH=--quick for a short one
 	$(PY) -m bench.install $(BENCH)

@@ -32,11 +32,9 @@ ALONE = [
     ("openai_responses", "openai"),
     ("openai", "anthropic"),
 ]
+# Deadlines of whoever is not at fault: a busy machine must not pass for a silent model.
+PATIENT = {"firstToken": 20, "idle": 20}
 # These wait for deadlines, and so are tried on fewer paths.
-PATIENT = {
-    "firstToken": 20,
-    "idle": 20,
-}  # of whoever is not at fault: a busy machine must not be taken for a silent model
 SLOW = ("s04-hang", "s07-slow-first-token", "s09-stall")
 
 
