@@ -8,10 +8,11 @@ import openai
 import pytest
 from pydantic import BaseModel
 
+from bare_http import Json
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.lookups import vector_of
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Json, Serve, Served, proxy
+from serving import SURFACES, Serve, Served, proxy
 
 DIALECTS = ["openai", "anthropic", "openai_responses", "gemini"]
 HELLO: Any = [{"role": "user", "content": "Hello"}]

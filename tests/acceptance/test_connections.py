@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from bare_http import speaking
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Serve, Served, proxy, speaking, until
+from serving import SURFACES, Serve, Served, proxy, until
 
 GOOD = {
     "id": "c", "object": "chat.completion", "created": 1, "model": "m",

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from bare_http import Wire
 from chittycan.testing import Scenario
 from chittycan.testing.upstream import Recorded, ScriptedUpstream
-from serving import Serve, Served, Wire, proxy
+from serving import Serve, Served, proxy
 
 SECONDS = 0.1  # a contract: a client's leaving reaches the provider within these
 MESSAGES = [{"role": "user", "content": "Hello"}]

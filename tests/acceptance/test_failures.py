@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from bare_http import Json
 from chittycan.clock import SystemClock
 from chittycan.testing import ANSWER, FakeClock, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import PACE, SURFACES, UPSTREAM_KEY, Json, Serve, Served, proxy
+from serving import PACE, SURFACES, UPSTREAM_KEY, Serve, Served, proxy
 
 SPARE: Json = {"spare": {"proxy": "second", "upstream": "ok"}}
 CHAIN = {"asked": ["spare"]}

@@ -14,7 +14,7 @@ import pytest
 from chittycan.testing import ANSWER, WALL
 from chittycan.testing.upstream import ScriptedUpstream
 from official_clients import Seen
-from serving import PACE, UPSTREAM_KEY, Serve, proxy
+from serving import PACE, QUICK, UPSTREAM_KEY, Serve, proxy
 
 # surface, dialect of the model asked, dialect of the model that is there for it
 PATHS = [
@@ -32,8 +32,6 @@ ALONE = [
     ("openai_responses", "openai"),
     ("openai", "anthropic"),
 ]
-# Deadlines of whoever is not at fault: a busy machine must not pass for a silent model.
-PATIENT = {"firstToken": 20, "idle": 20}
 # These wait for deadlines, and so are tried on fewer paths.
 SLOW = ("s04-hang", "s07-slow-first-token", "s09-stall")
 
@@ -127,7 +125,10 @@ async def test_with_another_model(
     scenario: str, surface: str, dialect: str, spare: str, stream: bool,
 ) -> None:  # fmt: skip
     served = await serve(
-        {"first": proxy(up.url, dialect), "second": proxy(up.url, spare, "sk-second", timeouts=PATIENT)},
+        {
+            "first": proxy(up.url, dialect, **(QUICK if scenario in SLOW else {})),
+            "second": proxy(up.url, spare, "sk-second"),
+        },
         {
             "asked": {"proxy": "first", "upstream": scenario},
             "spare": {"proxy": "second", "upstream": "ok", "prefill": True},
@@ -173,9 +174,9 @@ async def test_with_another_model(
 async def test_alone(
     up: ScriptedUpstream, serve: Serve, score: None, scenario: str, surface: str, dialect: str, stream: bool
 ) -> None:
-    timeouts = {"idle": 0.25} if scenario == "s07-slow-first-token" else {"firstToken": 0.25, "idle": 0.25}
+    deadlines = QUICK if scenario in ("s04-hang", "s09-stall") else {"timeouts": {}}
     served = await serve(
-        {"first": proxy(up.url, dialect, timeouts=timeouts)}, {"asked": {"proxy": "first", "upstream": scenario}}
+        {"first": proxy(up.url, dialect, **deadlines)}, {"asked": {"proxy": "first", "upstream": scenario}}
     )
     up.script("s07-slow-first-token", [replace(WALL["s07-slow-first-token"], first_token=8.0)])
     seen = await served.clients().ask(surface, "asked", stream=stream)
@@ -218,8 +219,8 @@ async def test_an_outage_is_over_for_clients_within_30_seconds_of_its_end(
 ) -> None:
     served = await serve(
         {
-            "first": proxy(up.url, dialect, timeouts=PATIENT),
-            "second": proxy(up.url, "openai", "sk-second", timeouts=PATIENT),
+            "first": proxy(up.url, dialect),
+            "second": proxy(up.url, "openai", "sk-second"),
         },
         {"asked": {"proxy": "first", "upstream": "s13-outage"}, "spare": {"proxy": "second", "upstream": "ok"}},
         {"asked": ["spare"]},

@@ -7,9 +7,10 @@ import anthropic
 import openai
 import pytest
 
+from bare_http import Json
 from chittycan.testing import ANSWER
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Json, Serve, Served, proxy
+from serving import SURFACES, Serve, Served, proxy
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
 

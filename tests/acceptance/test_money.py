@@ -7,9 +7,10 @@ from typing import Any
 import openai
 import pytest
 
+from bare_http import Got, Json
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Got, Json, Serve, Served, finished, proxy
+from serving import SURFACES, Serve, Served, finished, proxy
 
 PRICE = {"input": 1000, "output": 2000}  # a thousandth and two thousandths of a dollar per token
 COST = 17 * 1_000_000 + 40 * 2_000_000  # nano-dollars of one plain answer

@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from bare_http import SSE_HEAD, Got, Json, speaking
 from chittycan.gateway import chain
 from chittycan.testing import Reply, Scenario, ToolUse
 from chittycan.testing.scenarios import Ask
 from chittycan.testing.upstream import ScriptedUpstream
 from chittycan.testing.voices import Event, anthropic, gemini, openai, responses
-from serving import SSE_HEAD, Got, Json, Serve, Served, proxy, speaking
+from serving import Serve, Served, proxy
 
 ODD: list[Any] = [
     None,

@@ -11,26 +11,13 @@ from typing import Any
 
 import pytest
 
+from bare_http import Got, Json, Wire, fetch
 from chittycan.auth.keys import Keys, NewKey
 from chittycan.clock import SystemClock
 from chittycan.store.database import Database
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import (
-    PATIENCE,
-    UPSTREAM_KEY,
-    Got,
-    Json,
-    Process,
-    Processes,
-    Wire,
-    config,
-    fetch,
-    finished,
-    proxy,
-    until,
-    write_config,
-)
+from serving import PATIENCE, UPSTREAM_KEY, Process, Processes, config, finished, proxy, until, write_config
 
 HELLO = [{"role": "user", "content": "Hello"}]
 TENTH = {"dear": {"proxy": "first", "upstream": "m", "price": {"input": 0, "output": 100}}}  # 1,000 tokens: $0.10

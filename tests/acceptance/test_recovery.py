@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from bare_http import Got, Json
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.scenarios import OTHER_ANSWER, tokens
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import Got, Json, Serve, Served, proxy
+from serving import QUICK, Serve, Served, proxy
 
 PATHS = [
     ("openai", "openai"),
@@ -263,7 +264,7 @@ async def test_a_continuation_gets_what_is_left_of_the_token_limit(up: ScriptedU
 
 @pytest.mark.parametrize("surface", ["openai", "anthropic"])
 async def test_silence_after_the_finish_reason_is_an_end(up: ScriptedUpstream, serve: Serve, surface: str) -> None:
-    served = await two(serve, up, surface, "openai")
+    served = await serve({"first": proxy(up.url, surface, **QUICK)}, {"asked": {"proxy": "first"}})
     up.script("asked", [Scenario(does="", done=False, stay_open=True)])
     got = await ask(served, surface)
     assert text_of(got) == ANSWER

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
+from bare_http import Json
 from chittycan.api import http
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SURFACES, Json, Serve, Served, proxy
+from serving import SURFACES, Serve, Served, proxy
 
 HELLO = [{"role": "user", "content": "Hello"}]
 BODY: Json = {"model": "first/ok", "messages": HELLO}

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from bare_http import SSE_HEAD, Json, speaking, spoken_chunk
 from chittycan.api import inference
 from chittycan.testing import ANSWER, Reply, Scenario
 from chittycan.testing.scenarios import MULTILINGUAL
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import SSE_HEAD, SURFACES, Json, Serve, Served, proxy, speaking, spoken_chunk
+from serving import QUICK, SURFACES, Serve, Served, proxy
 
 DIALECTS = ["openai", "anthropic", "openai_responses", "gemini"]
 # Each surface over its own dialect, where bytes pass through, and over another.
@@ -62,17 +63,17 @@ async def test_case_02_03_17_every_way_to_write_a_stream(
 async def test_case_03_comments_do_not_count_as_a_first_token(up: ScriptedUpstream, serve: Serve) -> None:
     comments = [piece for _ in range(40) for piece in (b": OPENROUTER PROCESSING\n\n", 0.05)]
     async with speaking(SSE_HEAD, *comments) as url:
-        served = await pair(serve, url, up)
+        served = await pair(serve, url, up, **QUICK)
         got = await served.chat("asked", stream=True)
     assert got.headers["x-chitty-served-by"] == "spare"
     assert (await served.ledger())[0]["failure"] == "silent"
 
 
 async def test_case_03_comments_show_that_a_stream_is_alive(up: ScriptedUpstream, serve: Serve) -> None:
-    comments = [piece for _ in range(8) for piece in (b": keepalive\n\n", 0.1)]
+    comments = [piece for _ in range(12) for piece in (b": keepalive\n\n", 0.05)]
     begin, end = spoken_chunk({"content": "Hello"}), spoken_chunk({"content": " you"}) + spoken_chunk({}, "stop")
     async with speaking(SSE_HEAD, begin, *comments, end, b"data: [DONE]\n\n") as url:
-        served = await pair(serve, url, up)
+        served = await pair(serve, url, up, **QUICK)
         got = await served.chat("asked", stream=True)
     assert [event["choices"][0]["delta"].get("content") for event in got.events] == ["Hello", " you", None]
     assert not up.requests
@@ -194,7 +195,7 @@ async def test_case_11_when_the_fallback_fails_too_it_is_a_real_status(
 
 
 async def test_case_12_healthy_after_a_stall(up: ScriptedUpstream, serve: Serve) -> None:
-    served = await one(serve, up)
+    served = await one(serve, up, **QUICK)
     assert "upstream_stream_incomplete" in (await served.chat("first/s09-stall", stream=True)).data[-1]
     (request,) = up.requests
     await request.ended()
