@@ -32,7 +32,7 @@ PATIENCE = 10.0  # seconds after which what should have happened has not
 UPSTREAM_KEY = "sk-upstream-CANARY0123456789abcdef"
 DIALECTS = ("openai", "openai_responses", "anthropic", "gemini")
 # For tests of these deadlines. Others have none that a busy machine could miss.
-QUICK = {"timeouts": {"firstToken": 0.3, "idle": 0.3}}
+QUICK: Json = {"timeouts": {"firstToken": 0.3, "idle": 0.3}}
 SURFACES = ("openai", "openai_responses", "anthropic")
 for _dialect in DIALECTS:
     load(_dialect)  # which takes longer than a quick deadline
