@@ -191,14 +191,14 @@ class Gateway:
     async def _whole(self, running: Running) -> Whole:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:
             limits, response = await self._post(running, running.call, candidate, key, alone)
-            began = asyncio.get_running_loop().time()
+            began = self.clock.monotonic()
             try:
                 body = await response.body(limits.total, first=limits.first, idle=limits.idle)
             except (ConnectionCut, TimedOut) as error:
                 raise translate(error, limits) from error
             finally:
                 response.close()
-                running.upstream += asyncio.get_running_loop().time() - began
+                running.upstream += self.clock.monotonic() - began
             return read_whole(body, candidate, running.call)
 
         return await self._walked(running, running.decision.chain, attempt)
@@ -211,11 +211,11 @@ class Gateway:
                 await explain_json(response, dialect, limits)
             names, forwarded = own_tool_names(call, candidate), call.surface == candidate.provider.dialect
             live = Live(candidate, response, dialect, limits, names, forwarded)
-            began = asyncio.get_running_loop().time()
+            began = self.clock.monotonic()
             try:
                 await live.begin()
             finally:
-                running.upstream += asyncio.get_running_loop().time() - began
+                running.upstream += self.clock.monotonic() - began
             if running.trail.first_token_ms is None:
                 running.trail.first_token_ms = (self.clock.monotonic() - running.call.started) * 1e3
             return live
@@ -229,7 +229,7 @@ class Gateway:
         if not self._admission.covers(running.ticket, candidate):
             await self._admission.cover(running.ticket, candidate)
         provider, loop = candidate.provider, asyncio.get_running_loop()
-        began = loop.time()
+        began = self.clock.monotonic()  # the loop's own time has a grain of a millisecond
         running.key = key
         try:
             endpoint = await self._own_endpoint() if provider.embedded else provider.endpoint
@@ -237,7 +237,7 @@ class Gateway:
             limits = deadlines(call, provider.timeouts, loop.time(), alone, left)
             return limits, await self._line.post(call, candidate, key, endpoint, limits)
         finally:
-            running.upstream += loop.time() - began
+            running.upstream += self.clock.monotonic() - began
 
     async def _own_endpoint(self) -> str:
         """Of the local model, started where it sleeps. Raises AttemptFailed."""
