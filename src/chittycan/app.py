@@ -19,6 +19,7 @@ from chittycan.auth.keys import Keys
 from chittycan.catalogue import Catalogue
 from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
+from chittycan.dialects import load as load_dialect
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.admission import Admission, total_caps
 from chittycan.gateway.cache import ResponseCache
@@ -110,6 +111,8 @@ class Network:
     async def __aenter__(self) -> "Network":
         await asyncio.to_thread(migrate, self.database)
         await self.keys.refresh()
+        for provider in self.gateway.catalogue.providers.values():
+            load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
             await self.rediscover()
         for work in (self.ledger.run, self.meters.run, self.keys.run, self._watch):

@@ -4,6 +4,7 @@
 into the configuration.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -431,7 +432,10 @@ def _address(url: str) -> tuple[str, int] | None:
 
 def _is_loopback(url: str) -> bool:
     address = _address(url)
-    return address is not None and address[0].startswith("127.")
+    try:
+        return address is not None and ipaddress.ip_address(address[0]).is_loopback
+    except ValueError:  # a name, such as 127.example.com
+        return False
 
 
 def _is_header(name: str, value: str) -> bool:
