@@ -33,6 +33,19 @@ def catalogue(
 # --- providers ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "local"),
+    [
+        ("http://127.0.0.1:9/v1", True),
+        ("http://localhost:9/v1", True),
+        ("http://127.example.com/v1", False),
+        ("https://api.example.com/v1", False),
+    ],
+)
+def test_only_an_address_of_this_machine_is_local_and_so_free(endpoint: str, local: bool) -> None:
+    assert catalogue({"mine": {"endpoint": endpoint}}).providers["mine"].local is local
+
+
 def test_with_nothing_at_all_the_embedded_model_answers() -> None:
     found = catalogue()
     assert list(found.providers) == ["embedded", "local"]
