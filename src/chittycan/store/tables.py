@@ -7,8 +7,10 @@ tables of their own on the same `metadata`.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Double,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -136,4 +138,40 @@ responses = Table(
     Column("expires", Double, nullable=False),
     Column("size", Integer, nullable=False),
     Index(None, "created"),
+)
+
+# The shared document of each session, as JSON. `key_id` is the virtual key whose session it is, NULL the owner's.
+contexts = Table(
+    "contexts",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("key_id", Text),
+    Column("version", Integer, nullable=False),  # counts the writes, from 1
+    Column("size", Integer, nullable=False),  # bytes of `document`
+    Column("created", Double, nullable=False),
+    Column("updated", Double, nullable=False),
+    Column("ttl", Double),  # seconds after a write; NULL keeps it for good
+    Column("expires", Double),
+    Column("labels", Text, nullable=False),  # JSON: top-level key → {privacy, trust}
+    Column("written", Text, nullable=False),  # JSON: top-level key → the version that last wrote it
+    Column("document", Text, nullable=False),
+    Index(None, "expires"),
+    Index(None, "key_id", "updated"),
+    Index(None, "updated"),
+)
+
+# One row per write of a context: who, when, what. The oldest go when there are too many.
+context_changes = Table(
+    "context_changes",
+    metadata,
+    Column("session", Text, ForeignKey("contexts.session", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, CheckConstraint("kind IN ('model', 'task', 'person')", name="kind"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("task", Text),
+    Column("replaced", Boolean, nullable=False),  # the patch is a whole new document
+    Column("size", Integer, nullable=False),  # bytes of `patch`
+    Column("labels", Text),  # JSON: the labels that were given along
+    Column("patch", Text, nullable=False),  # JSON merge patch
 )
