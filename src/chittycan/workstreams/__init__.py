@@ -1,0 +1,1 @@
+"""Work that waits, hands over and never gets lost: tasks, and recipes of many steps."""
