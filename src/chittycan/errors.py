@@ -7,7 +7,8 @@ ChittyError                      anything we say on purpose; has a code and a fi
 │   ├── InvalidRequest           a field is wrong: `param` names it
 │   ├── RequestTooLarge          send less
 │   ├── UnknownModel             name another model
-│   └── NotFound                 name another thing
+│   ├── NotFound                 name another thing
+│   └── VersionConflict          read the newest version and try again; has `current`
 ├── AccessError                  change who asks
 │   ├── Unauthenticated          send a valid key
 │   ├── Forbidden                this key or page may not do that
@@ -96,6 +97,18 @@ class UnknownModel(RequestError):
 
 class NotFound(RequestError):
     code = "not_found"
+
+
+class VersionConflict(RequestError):
+    """Somebody else wrote in between. `current` is the version that is there now, 0 where there is nothing."""
+
+    code = "version_conflict"
+
+    def __init__(
+        self, message: str, *, current: int | None = None, param: str | None = None, fix: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, fix=fix)
+        self.current = current
 
 
 class AccessError(ChittyError):

@@ -13,6 +13,7 @@ STATUS: dict[type[errors.ChittyError], int] = {
     errors.RequestTooLarge: 413,
     errors.UnknownModel: 404,
     errors.NotFound: 404,
+    errors.VersionConflict: 412,
     errors.RequestError: 400,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,

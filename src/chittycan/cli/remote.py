@@ -35,7 +35,7 @@ CLASSES: dict[str, type[errors.ChittyError]] = {
         errors.InvalidRequest, errors.RequestTooLarge, errors.UnknownModel, errors.NotFound, errors.Unauthenticated,
         errors.Forbidden, errors.NoPrivateModel, errors.BudgetExceeded, errors.RateLimited, errors.UsageError,
         errors.CredentialsExhausted, errors.AllCooling, errors.UpstreamTimeout, errors.AllFailed, errors.StreamBroken,
-        errors.Unavailable,
+        errors.Unavailable, errors.VersionConflict,
     )
 }  # fmt: skip
 
