@@ -130,7 +130,7 @@ def control_routes() -> str:
             (
                 code(f"{operation.method} {PREFIX}{operation.path}"),
                 described["description"].partition("\n")[0],
-                ", ".join(code(name) for name in operation.parameters if not operation.in_path(name)),
+                ", ".join(code(name) for name in operation.at("query", "header", "field", "body")),
                 "owner" if operation.owner else "any key",
             )
         )
@@ -157,6 +157,7 @@ OBJECTS = {
     "models": "`models.json`",
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",
+    "ensemble": "`ensembles.NAME`",
 }
 
 

@@ -4,10 +4,11 @@ Pure data, made by `providers.registry` from `catalog.toml`, the configuration a
 machine; read by `routing` (to decide) and `gateway` (to call).
 """
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -88,6 +89,107 @@ class Model(Struct, frozen=True, kw_only=True):
     embeddings: bool = False  # makes vectors, does not chat
 
 
+ENSEMBLE = "ensemble:"  # and a name: the virtual model that asks several models
+Mode = Literal["vote", "weighted", "median", "mean", "judge", "fuse", "cascade"]
+NUMERIC: tuple[Mode, ...] = ("median", "mean")
+JUDGED: tuple[Mode, ...] = ("judge", "fuse")
+EXTRACTS = ("text", "choice", "number", "json")  # `choice:low,high` and `json:PATH` say more
+MOST_MEMBERS = 16
+
+
+class Ensemble(Struct, frozen=True, kw_only=True):
+    """Several models, one answer. Names are models, or providers, which stand for their default models.
+
+    In a cascade the models stand from the cheapest to the strongest. `extract` None: `number` for median and mean,
+    else `text`. `quorum` None: 2, or 1 for a cascade. `tolerance`: how far apart two numbers may be and still agree.
+    `timeout`: seconds for the members, and again for the judge or the strong model.
+    """
+
+    models: tuple[str, ...]
+    mode: Mode = "cascade"
+    extract: str | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    tolerance: float = 0.0
+    quorum: int | None = None
+    judge: str | None = None
+    strong: str | None = None
+    budget_nano: int | None = None
+    timeout: float = 60.0
+
+    @property
+    def reads(self) -> str:
+        """What is taken from each answer to be compared."""
+        return self.extract or ("number" if self.mode in NUMERIC else "text")
+
+    @property
+    def last_word(self) -> str | None:
+        """The strong model, which a cascade asks only where the others differ."""
+        if self.mode != "cascade":
+            return None
+        return self.strong or (self.models[-1] if len(self.models) > 2 else None)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Those that are asked at once."""
+        return tuple(name for name in self.models if name != self.last_word)
+
+    @property
+    def needed(self) -> int:
+        """How many have to give an answer that can be read."""
+        return self.quorum or min(len(self.models), 1 if self.mode == "cascade" else 2)
+
+    def fault(self) -> tuple[str, str] | None:
+        """The first field that makes no sense, and why; None where it can be asked."""
+        found = [*self._wrong_words(), *self._wrong_names(), *self._wrong_numbers()]
+        return found[0] if found else None
+
+    def _wrong_words(self) -> Iterator[tuple[str, str]]:
+        kind, colon, detail = self.reads.partition(":")
+        if self.mode not in get_args(Mode):
+            yield "mode", f"no such mode; {_near(self.mode, get_args(Mode))}"
+        if kind not in EXTRACTS or (colon and (kind not in ("choice", "json") or not detail.strip(" ,."))):
+            yield "extract", f"cannot be read; {_near(kind, (*EXTRACTS, 'choice:low,high', 'json:PATH'))}"
+        if self.mode in NUMERIC and kind in ("text", "choice"):
+            yield "extract", f"the {self.mode} needs numbers: use number or json:PATH"
+        if self.strong is not None and self.mode != "cascade":
+            yield "strong", "counts in the mode cascade only"
+        if self.judge is not None and self.mode not in JUDGED:
+            yield "judge", "counts in the modes judge and fuse only"
+
+    def _wrong_names(self) -> Iterator[tuple[str, str]]:
+        least = 2 if self.mode == "cascade" else 1
+        if len(self.members) < least:
+            yield "models", f"the mode {self.mode} asks at least {least} at once"
+        if len(self.models) > MOST_MEMBERS:
+            yield "models", f"at most {MOST_MEMBERS}"
+        if len(set(self.models)) < len(self.models):
+            yield "models", "the same model is named twice"
+        for name in (*self.models, *filter(None, (self.judge, self.strong))):
+            if name.startswith(ENSEMBLE):
+                yield "models", f"{name} is an ensemble itself; name models"
+
+    def _wrong_numbers(self) -> Iterator[tuple[str, str]]:
+        for name, weight in self.weights.items():
+            if name not in self.models:
+                yield f"weights.{name}", f"is no member; {_near(name, self.models)}"
+            elif not 0 < weight < math.inf:
+                yield f"weights.{name}", "must be greater than 0"
+        asked = {*self.members, *filter(None, (self.last_word,))}
+        if self.quorum is not None and not 0 < self.quorum <= len(asked):
+            yield "quorum", f"must be 1 to {len(asked)}, the number of models"
+        if not 0 <= self.tolerance < math.inf:
+            yield "tolerance", "must be at least 0"
+        if not 0 < self.timeout < math.inf:
+            yield "timeout", "must be greater than 0"
+        if self.budget_nano is not None and self.budget_nano < 0:
+            yield "budget", "must be at least 0"
+
+
+def _near(name: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+
+
 # "claude-sonnet-4-5-20250929", "gpt-4o-2024-08-06", "mistral-large-latest": a dated name of a known model.
 DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
 
@@ -97,7 +199,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 
     `patterns` gives new models of a known vendor to its provider (`claude-*` → anthropic). `unavailable` says
     why a known model cannot be called now (`gpt-4` → "needs OPENAI_API_KEY"); its keys are names or patterns.
-    A pattern is a whole name, or the beginning of one and a `*`.
+    A pattern is a whole name, or the beginning of one and a `*`. The keys of `ensembles` begin with `ensemble:`.
     """
 
     providers: Mapping[str, Provider]
@@ -108,6 +210,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     patterns: tuple[tuple[str, str], ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    ensembles: Mapping[str, Ensemble] = field(default_factory=dict)
 
     def resolve(self, name: str) -> Model | None:
         """The model called `name`: a known one, `provider/upstream-name`, or a new one of a known vendor."""
@@ -151,7 +254,7 @@ class Catalogue(Struct, frozen=True, kw_only=True):
 
     def suggest(self, name: str) -> str | None:
         """The nearest known name, for an error message."""
-        known = [*self.models, *(each for each in self.unavailable if not each.endswith("*"))]
+        known = [*self.models, *self.ensembles, *(each for each in self.unavailable if not each.endswith("*"))]
         close = get_close_matches(name, known, n=1, cutoff=0.6)
         return close[0] if close else None
 

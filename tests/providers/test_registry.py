@@ -350,12 +350,52 @@ def test_an_undefined_name_is_a_warning_with_a_suggestion() -> None:
     models = {
         "assignments": {"email.triage": "llama-scot", "code": "auto:cheap", "docs": "ensemble:risk"},
         "fallbacks": {"gpt-4": ["claude-sonnet-4-5", "local-mistral"], "*": ["smollm2"]},
+        "ensembles": {"risk": {"models": ["gpt-4", "claude-sonnet-4-5"]}},
     }
     warnings = catalogue(models=models).warnings
     assert len(warnings) == 2
     assert warnings[0].startswith("assignments.email.triage: no model is called llama-scot")
     assert warnings[0].endswith("did you mean llama-scout?")
     assert warnings[1].startswith("fallbacks.gpt-4: no model is called local-mistral")
+
+
+def test_ensembles_are_there_under_their_whole_name() -> None:
+    written = {"models": ["openai", "claude-sonnet-4-5"], "mode": "median", "extract": "json:risk", "budget": 0.01}
+    found = catalogue(models={"ensembles": {"risk": written}})
+    assert found.ensembles["ensemble:risk"].budget_nano == 10_000_000
+    assert found.ensembles["ensemble:risk"].mode == "median"
+    assert found.suggest("ensemble:rsk") == "ensemble:risk"
+    assert not found.warnings
+
+
+@pytest.mark.parametrize(
+    ("written", "warning"),
+    [
+        ({"models": ["gpt-4", "llama-scot"]}, "ensembles.risk: no model is called llama-scot"),
+        ({"models": ["gpt-4", "ensemble:other"]}, "ensembles.risk.models: ensemble:other is an ensemble itself"),
+        ({"models": ["gpt-4", "o3"], "extract": "numbr"}, "ensembles.risk.extract: cannot be read; did you"),
+        ({"models": ["gpt-4", "o3"], "mode": "mean", "extract": "choice"}, "ensembles.risk.extract: the mean needs"),
+        ({"models": ["gpt-4"], "mode": "cascade"}, "ensembles.risk.models: the mode cascade asks at least 2"),
+    ],
+)
+def test_a_wrong_ensemble_is_a_warning_that_names_the_field(written: Any, warning: str) -> None:
+    found = catalogue(models={"ensembles": {"risk": written}})
+    assert [each[: len(warning)] for each in found.warnings] == [warning]
+    callable_ = "is called" in warning  # a member that is not there abstains
+    assert ("ensemble:risk" in found.ensembles) is callable_
+    assert (found.why_unavailable("ensemble:risk") is None) is callable_
+
+
+def test_an_ensemble_stands_in_for_nobody_and_has_to_exist_where_it_is_assigned() -> None:
+    models = {
+        "assignments": {"a": "ensemble:risk", "b": "ensemble:rsk"},
+        "fallbacks": {"gpt-4": ["ensemble:risk"]},
+        "ensembles": {"risk": {"models": ["gpt-4", "o3"]}},
+    }
+    warnings = catalogue(models=models).warnings
+    assert [warning.partition(":")[0] for warning in warnings] == ["assignments.b", "fallbacks.gpt-4"]
+    assert warnings[0].endswith("did you mean ensemble:risk?")
+    assert warnings[1].endswith("an ensemble stands in for no model")
 
 
 def test_warnings_of_the_files_are_passed_on() -> None:

@@ -76,6 +76,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         assignments=assignments,
         fallbacks={name: listed(chain) for name, chain in others.fallbacks.items()},
         models=others.models,
+        ensembles=others.ensembles,
         budgets=own.budgets,
         privacy=own.privacy,
         embedded=own.embedded,

@@ -10,10 +10,11 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from chittycan.catalogue import DialectName
+from chittycan.catalogue import DialectName, Mode
 
 Seconds = Annotated[float, Meta(gt=0)]
 Dollars = Annotated[float, Meta(ge=0)]  # USD
+Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(gt=0)]
 Names = str | tuple[str, ...]  # one, or a list
 
@@ -108,6 +109,21 @@ class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     embeddings: bool | None = None
 
 
+class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Several models, one answer; what is absent keeps the default of `catalogue.Ensemble`."""
+
+    models: tuple[str, ...]
+    mode: Mode = "cascade"
+    extract: str | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    tolerance: Amount | None = None
+    quorum: Count | None = None
+    judge: str | None = None
+    strong: str | None = None
+    budget: Dollars | None = None
+    timeout: Seconds | None = None
+
+
 class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
     """Caps over all keys, USD per UTC day and calendar month; None: no cap."""
 
@@ -163,6 +179,7 @@ class ModelsFile(Struct, frozen=True, kw_only=True, rename="camel"):
     assignments: Mapping[str, str] = field(default_factory=dict)
     fallbacks: Mapping[str, Names] = field(default_factory=dict)
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    ensembles: Mapping[str, EnsembleSettings] = field(default_factory=dict)
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -185,6 +202,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     assignments: Mapping[str, str] = field(default_factory=dict)
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
+    ensembles: Mapping[str, EnsembleSettings] = field(default_factory=dict)
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()

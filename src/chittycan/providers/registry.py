@@ -13,16 +13,16 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from chittycan.catalogue import Catalogue, Model, PriceRow, Provider, Secret, Timeouts, fits
+from chittycan.catalogue import ENSEMBLE, Catalogue, Ensemble, Model, PriceRow, Provider, Secret, Timeouts, fits
 from chittycan.config.editing import set_proxy
 from chittycan.config.references import Missing, is_reference, resolve_secret
-from chittycan.config.settings import ModelSettings, ProxySettings, Settings, TimeoutSettings
+from chittycan.config.settings import EnsembleSettings, ModelSettings, ProxySettings, Settings, TimeoutSettings
 from chittycan.errors import UsageError
 from chittycan.providers.discovery import PORTS, Endpoint, environment_keys
 from chittycan.providers.vendors import ModelRow, Vendor, vendor, vendors
 
 EMBEDDED, LOCAL, SMOLLM2 = "embedded", "local", "smollm2"
-VIRTUAL = re.compile(r"(auto|private)(:.*)?|ensemble:.+")  # names that are policies, not models
+VIRTUAL = re.compile(r"(auto|private)(:.*)?")  # names that are policies, not models
 PLACE = re.compile(r"\{([A-Z0-9_|]+)\}")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - names to compare with, nothing binds here
@@ -50,6 +50,7 @@ def build(
     draft.add_default_models()
     draft.add_discovered_models()
     draft.add_patterns()
+    draft.add_ensembles()
     catalogue = Catalogue(
         providers=draft.providers,
         models=draft.models,
@@ -58,6 +59,7 @@ def build(
         skipped=draft.skipped,
         patterns=tuple(draft.patterns),
         unavailable={name: why for name, why in draft.unavailable.items() if name not in draft.models},
+        ensembles=draft.ensembles,
     )
     warnings = [*map(str, settings.warnings), *draft.warnings, *_undefined_names(catalogue, settings)]
     return replace(catalogue, warnings=tuple(warnings))
@@ -100,6 +102,7 @@ class _Draft:
         self.skipped: dict[str, str] = {}
         self.unavailable: dict[str, str] = {}
         self.patterns: list[tuple[str, str]] = []
+        self.ensembles: dict[str, Ensemble] = {}
         self.warnings: list[str] = []
         self._serving: dict[str, str] = {}  # vendor id → the provider that reaches it
 
@@ -292,6 +295,17 @@ class _Draft:
             if provider is None and not known.local:
                 self.unavailable.setdefault(f"{known.id}/*", self._why(known.id))
 
+    def add_ensembles(self) -> None:
+        for name, written in self.settings.ensembles.items():
+            found = ensemble_of(written)
+            fault = found.fault()
+            if fault is None:
+                self.ensembles[f"{ENSEMBLE}{name}"] = found
+            else:
+                key, why = fault
+                self.unavailable[f"{ENSEMBLE}{name}"] = f"models.json: ensembles.{name}.{key}: {why}"
+                self.warnings.append(f"ensembles.{name}.{key}: {why}; the ensemble cannot be called")
+
     def _described(self, name: str, provider: str) -> Model:
         """The model `name` at this provider, with what the catalogue knows of a model of that name anywhere."""
         if self.providers[provider].embedded:
@@ -333,18 +347,49 @@ class _Draft:
 
 
 def _undefined_names(catalogue: Catalogue, settings: Settings) -> list[str]:
-    """A warning for every assignment and fallback that names no known model. (Known but unavailable is no mistake.)"""
+    """A warning for every assignment, fallback and member of an ensemble that names nothing known.
+
+    (Known but unavailable is no mistake.)
+    """
     places = [(f"assignments.{kind}", name) for kind, name in settings.assignments.items()]
     places += [(f"fallbacks.{name}", name) for name in settings.fallbacks if name != "*"]
     places += [(f"fallbacks.{head}", name) for head, chain in settings.fallbacks.items() for name in chain]
+    undefined = [
+        (place, name)
+        for place, name in dict.fromkeys(places)
+        if not VIRTUAL.fullmatch(name) and not (place.startswith("assignments.") and name in catalogue.ensembles)
+    ]
+    for title, ensemble in catalogue.ensembles.items():
+        members = dict.fromkeys([*ensemble.models, *filter(None, (ensemble.strong, ensemble.judge))])
+        place = f"ensembles.{title.removeprefix(ENSEMBLE)}"
+        undefined += [(place, name) for name in members if not _is_provider(name, catalogue)]
     warnings = []
-    for place, name in dict.fromkeys(places):
-        if VIRTUAL.fullmatch(name) or catalogue.resolve(name) or catalogue.why_unavailable(name):
+    for place, name in undefined:
+        if catalogue.resolve(name) or catalogue.why_unavailable(name):
+            continue
+        if name in catalogue.ensembles:
+            warnings.append(f"{place}: {name} is passed over; an ensemble stands in for no model")
             continue
         near = catalogue.suggest(name)
         hint = f"did you mean {near}?" if near else 'define it in models.json with its "proxy" and "upstream"'
         warnings.append(f"{place}: no model is called {name}, so it is passed over; {hint}")
     return warnings
+
+
+def _is_provider(name: str, catalogue: Catalogue) -> bool:
+    """Whether this names a provider, one that cannot be called now included."""
+    return name in catalogue.providers or catalogue.why_unavailable(f"{name}/") is not None
+
+
+def ensemble_of(written: EnsembleSettings) -> Ensemble:
+    """An ensemble as models.json writes it; `Ensemble.fault` says whether it makes sense."""
+    optional = {"tolerance": written.tolerance, "timeout": written.timeout}
+    return Ensemble(
+        models=written.models, mode=written.mode, extract=written.extract, weights=written.weights,
+        quorum=written.quorum, judge=written.judge, strong=written.strong,
+        budget_nano=None if written.budget is None else round(written.budget * 1e9),
+        **{key: value for key, value in optional.items() if value is not None},
+    )  # fmt: skip
 
 
 def _keyless(name: str, endpoint: str, *, default_model: str | None, source: str) -> Provider:
