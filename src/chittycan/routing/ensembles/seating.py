@@ -1,0 +1,157 @@
+"""Who sits in an ensemble for one request: every named model with its seat, or with the reason why it has none.
+
+The same rules hold as for any decision: what the key allows, privacy, region, window, abilities.
+"""
+
+from typing import NoReturn
+
+from msgspec import Struct
+
+from chittycan.catalogue import JUDGED, Catalogue, Ensemble, Model
+from chittycan.errors import InvalidRequest, Unavailable
+from chittycan.routing.assignments import assigned
+from chittycan.routing.decide import (
+    AUTO,
+    DEFAULT_CHAIN,
+    NOT_ALLOWED,
+    Candidate,
+    Decision,
+    Facts,
+    Reason,
+    objection,
+    refuse,
+)
+from chittycan.routing.ensembles.counting import Role
+from chittycan.routing.ensembles.prompts import family
+
+
+class Seat(Struct, frozen=True):
+    """`candidate` None: it may not answer this request, and `why` says why."""
+
+    name: str
+    role: Role
+    candidate: Candidate | None
+    why: str
+
+    @property
+    def model(self) -> str:
+        return self.candidate.model.name if self.candidate is not None else self.name
+
+
+class Seating(Decision, frozen=True, kw_only=True):
+    """The decision to ask several. `chain` is everyone who has a seat."""
+
+    ensemble: Ensemble
+    seats: tuple[Seat, ...]
+
+
+def asked_for(facts: Facts, catalogue: Catalogue) -> str | None:
+    """The ensemble that these facts lead to, by its name or by an assignment; None where they lead to models."""
+    if facts.model in catalogue.ensembles:
+        return facts.model
+    if (
+        not catalogue.ensembles
+        or facts.models
+        or facts.private
+        or (facts.model != AUTO and catalogue.resolve(facts.model))
+    ):
+        return None
+    kind = facts.kind if facts.model == AUTO else facts.model
+    choice = assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
+    return choice if choice in catalogue.ensembles else None
+
+
+def member_of(name: str, catalogue: Catalogue) -> Model | None:
+    """The model that a member's name means; a provider's name means its default model."""
+    if name in catalogue.models:
+        return catalogue.models[name]
+    if name in catalogue.providers:
+        return catalogue.default_of(name)
+    return catalogue.resolve(name)
+
+
+def seat(facts: Facts, name: str, ensemble: Ensemble, catalogue: Catalogue) -> Seating:
+    """`name` is the ensemble's own, for the route. Raises InvalidRequest for what several models cannot do together;
+    Forbidden, NoPrivateModel or Unavailable where nobody has a seat."""
+    _check(facts)
+    roles: list[tuple[str, Role]] = [(each, "member") for each in ensemble.members]
+    if ensemble.last_word is not None:
+        roles.append((ensemble.last_word, "strong"))
+    answering = [_seat(each, role, facts, catalogue) for each, role in roles]
+    seats = _once(answering)
+    reasons = [Reason(each.model, each.candidate is not None, each.why) for each in seats]
+    if not any(each.candidate for each in seats):
+        _refuse(facts, name, reasons, catalogue)
+    if ensemble.mode in JUDGED:
+        judge = _judge(ensemble, seats, facts, catalogue)
+        seats.append(judge)
+        reasons.append(Reason(judge.model, judge.candidate is not None, judge.why))
+    chain = {each.candidate.model.name: each.candidate for each in seats if each.candidate is not None}
+    label = "private" if facts.private else "public"
+    return Seating(
+        chain=tuple(chain.values()), reasons=tuple(reasons), route=name, label=label, ensemble=ensemble,
+        seats=tuple(seats),
+    )  # fmt: skip
+
+
+def _check(facts: Facts) -> None:
+    if facts.models:
+        raise InvalidRequest("An ensemble has its own models; leave the list out.", param="models")
+    wrong = "embeddings" if facts.embeddings else "tools" if facts.tools else facts.same_dialect
+    if wrong is not None:
+        raise InvalidRequest(
+            f"An ensemble gives one answer in words; `{wrong}` cannot be asked of it.",
+            param="model" if facts.embeddings else wrong,
+            fix="Name one model instead.",
+        )
+
+
+def _seat(name: str, role: Role, facts: Facts, catalogue: Catalogue) -> Seat:
+    model = member_of(name, catalogue)
+    if model is None:
+        return Seat(name, role, None, _why_missing(name, catalogue))
+    provider = catalogue.providers[model.provider]
+    why = objection(facts, model, provider, catalogue)
+    return Seat(name, role, Candidate(model, provider) if why is None else None, why or role)
+
+
+def _why_missing(name: str, catalogue: Catalogue) -> str:
+    known = catalogue.why_unavailable(name) or catalogue.why_unavailable(f"{name}/")  # a model or a provider
+    if known:
+        return known
+    if name in catalogue.providers:
+        return "this provider has no default model"
+    near = catalogue.suggest(name)
+    return f"unknown model; did you mean {near}?" if near else "unknown model"
+
+
+def _once(seats: list[Seat]) -> list[Seat]:
+    """Two names of the same model have one voice."""
+    taken: dict[tuple[str, str], str] = {}
+    found = []
+    for each in seats:
+        model = each.candidate.model if each.candidate is not None else None
+        first = taken.setdefault((model.provider, model.upstream), each.name) if model else each.name
+        found.append(each if first == each.name else Seat(each.name, each.role, None, f"the same model as {first}"))
+    return found
+
+
+def _judge(ensemble: Ensemble, seats: list[Seat], facts: Facts, catalogue: Catalogue) -> Seat:
+    """The named one; else the first of the default chain that is of no member's family; else the first member."""
+    if ensemble.judge is not None:
+        return _seat(ensemble.judge, "judge", facts, catalogue)
+    members = [each.candidate for each in seats if each.candidate is not None]
+    families = {family(each.model.upstream) for each in members}
+    names = catalogue.fallbacks.get(DEFAULT_CHAIN) or tuple(catalogue.providers)
+    for name in names:
+        found = _seat(name, "judge", facts, catalogue)
+        if found.candidate is not None and family(found.candidate.model.upstream) not in families:
+            return found
+    return Seat(members[0].model.name, "judge", members[0], "judge")
+
+
+def _refuse(facts: Facts, name: str, reasons: list[Reason], catalogue: Catalogue) -> NoReturn:
+    if facts.private or all(reason.why == NOT_ALLOWED for reason in reasons):
+        refuse(facts, reasons, catalogue)
+    said = "; ".join(f"{reason.model}: {reason.why}" for reason in reasons)
+    raise Unavailable(f"No member of {name} can be asked: {said}.", fix="`can doctor` says more.")
