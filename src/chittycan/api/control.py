@@ -5,11 +5,11 @@ admits (a virtual key sees its own work only); what changes or spends something 
 """
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Body, FastAPI, Path, Query, Request, Response
+from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, create_model
 from starlette.exceptions import HTTPException
@@ -101,16 +101,17 @@ def described(network: Network | None) -> FastAPI:
 
 def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..., Awaitable[Response]]:
     """A function whose signature FastAPI reads, made from the operation's own."""
-    body = _body(operation) if operation.has_body and operation.parameters else None
+    fields = operation.at("field")
+    body = _fields(operation, fields) if fields else None
 
     async def endpoint(request: Request, **given: Any) -> Response:
         assert network is not None
         caller: Key | None = request.scope[CALLER]
         if operation.owner and not (caller is not None and caller.admin):
             raise _owner_only(caller)
-        fields: BaseModel | None = given.pop("body", None)
-        if fields is not None:
-            given |= {name: getattr(fields, name) for name in fields.model_fields_set}
+        sent: BaseModel | None = given.pop("fields", None)
+        if sent is not None:
+            given |= {name: getattr(sent, name) for name in sent.model_fields_set}
         try:
             result = await operation(network, caller, **given)
         except ChittyError:
@@ -118,38 +119,49 @@ def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..
         except Exception as error:
             network.telemetry.bug(error, operation.name)
             raise ChittyError("Something broke inside ChittyCan; its log says where.", code="internal_error") from error
-        if result is None:
-            return Response(status_code=204)
-        return Response(msgspec.json.encode(result), media_type="application/json")
+        return _answer(request, result)
 
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
-    parameters += [_parameter(operation, each) for each in operation.parameters.values() if body is None or
-                   operation.in_path(each.name)]  # fmt: skip
+    parameters += [_parameter(operation, each) for each in operation.parameters.values() if each.name not in fields]
     if body is not None:
         needed = any(field.is_required() for field in body.model_fields.values())
         kind, default = (body, inspect.Parameter.empty) if needed else (body | None, None)
-        parameters.append(_keyword("body", Annotated[kind, Body()], default))
+        parameters.append(_keyword("fields", Annotated[kind, Body()], default))
     endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     endpoint.__doc__ = None
     return endpoint
 
 
+def _answer(request: Request, result: Any) -> Response:
+    """A result with an `etag` is not sent again to a reader who knows it."""
+    if result is None:
+        return Response(status_code=204)
+    headers = {}
+    if (tag := getattr(result, "etag", None)) is not None:
+        headers["etag"] = tag
+        known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+        if request.method == "GET" and (tag in known or "*" in known):
+            return Response(status_code=304, headers=headers)
+    return Response(msgspec.json.encode(result), headers=headers, media_type="application/json")
+
+
 def _parameter(operation: Operation[Any], given: inspect.Parameter) -> inspect.Parameter:
-    if operation.in_path(given.name):
-        return _keyword(given.name, Annotated[given.annotation, Path()], inspect.Parameter.empty)
-    return _keyword(given.name, Annotated[given.annotation, Query()], given.default)
+    kinds: dict[str, Any] = {"path": Path(), "query": Query(), "body": Body()}
+    place = operation.place_of(given.name)
+    kind = Header(alias=operation.headers[given.name]) if place == "header" else kinds[place]
+    return _keyword(given.name, Annotated[given.annotation, kind], given.default)
 
 
 def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
 
 
-def _body(operation: Operation[Any]) -> type[BaseModel]:
+def _fields(operation: Operation[Any], names: Iterable[str]) -> type[BaseModel]:
     """The JSON object that carries an operation's parameters; an unknown key is an error, not a typo ignored."""
+    given = {name: operation.parameters[name] for name in names}
     fields: dict[str, Any] = {
         name: (each.annotation, ... if each.default is inspect.Parameter.empty else each.default)
-        for name, each in operation.parameters.items()
-        if not operation.in_path(name)
+        for name, each in given.items()
     }
     name = "".join(word.capitalize() for word in operation.name.split("_"))
     return create_model(name, __config__=ConfigDict(extra="forbid"), **fields)

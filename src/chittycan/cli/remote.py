@@ -76,8 +76,10 @@ class RemoteSession:
         return RemoteStream(self, response)
 
     async def call(self, operation: Operation[T], **given: Any) -> T:
-        target, body = operation.target(given)
-        response = await self._send(operation.method, f"/api/v1{target}", body, CONTROL_SECONDS)
+        target = operation.target(given)
+        response = await self._send(
+            operation.method, f"/api/v1{target.path}", target.body, CONTROL_SECONDS, target.headers
+        )
         content = await _whole(response)
         result: Any = msgspec.json.decode(content, type=operation.returns) if content else None
         return result  # type: ignore[no-any-return]

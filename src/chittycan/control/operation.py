@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, TypeVar
 from urllib.parse import quote, urlencode
 
+from msgspec import Struct
+
 from chittycan.chat import Json
 
 if TYPE_CHECKING:
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from chittycan.auth.keys import Key
 
 T = TypeVar("T")
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Place = Literal["path", "query", "header", "field", "body"]  # `field`: of the JSON body; `body`: all of it
 # (network, caller, *, its own parameters) → a result that msgspec can encode
 Function = Callable[Concatenate["Network", "Key | None", ...], Awaitable[T]]
 
@@ -23,11 +26,23 @@ Function = Callable[Concatenate["Network", "Key | None", ...], Awaitable[T]]
 class Operation(Generic[T]):
     """`path` stands below /api/v1. `owner`: only for the owner's credential, because it changes or spends something.
 
-    Parameters that `path` names go there; the others into the query, or into the JSON body of POST and PUT.
+    Parameters that `path` names go there, those of `headers` (parameter → header) into the headers. The others go
+    into the query, or into the JSON body of POST, PUT and PATCH; where one parameter is the whole `body`, the others
+    stay in the query. A result's property `etag` becomes its ETag.
     """
 
-    def __init__(self, method: Method, path: str, function: "Function[T]", *, owner: bool) -> None:
-        self.method, self.path, self.owner = method, path, owner
+    def __init__(
+        self,
+        method: Method,
+        path: str,
+        function: "Function[T]",
+        *,
+        owner: bool,
+        body: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.method, self.path, self.owner, self.body = method, path, owner, body
+        self.headers: Mapping[str, str] = headers or {}
         self._function = function
         signature = inspect.signature(function)
         self.parameters = dict(list(signature.parameters.items())[2:])
@@ -39,26 +54,52 @@ class Operation(Generic[T]):
         """`caller`: the virtual key that asks, None for the owner. Raises ChittyError."""
         return await self._function(network, caller, **given)
 
-    @property
-    def has_body(self) -> bool:
-        return self.method in ("POST", "PUT")
+    def place_of(self, parameter: str) -> Place:
+        """Where a parameter stands in a request."""
+        if f"{{{parameter}}}" in self.path:
+            return "path"
+        if parameter in self.headers:
+            return "header"
+        if self.method not in ("POST", "PUT", "PATCH"):
+            return "query"
+        if self.body is None:
+            return "field"
+        return "body" if parameter == self.body else "query"
 
-    def in_path(self, parameter: str) -> bool:
-        return f"{{{parameter}}}" in self.path
+    def at(self, *places: Place) -> list[str]:
+        """The parameters that stand in one of these places."""
+        return [name for name in self.parameters if self.place_of(name) in places]
 
-    def target(self, given: Mapping[str, Any]) -> tuple[str, Json | None]:
-        """The path with its query, and the body, of a request with these parameters."""
-        path = self.path.format(**{name: quote(str(value), safe="") for name, value in given.items()})
-        rest = {name: value for name, value in given.items() if not self.in_path(name) and value is not None}
-        if self.has_body:
-            return path, rest
-        words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in rest.items()}
-        return (f"{path}?{urlencode(words, doseq=True)}" if words else path), None
+    def target(self, given: Mapping[str, Any]) -> "Target":
+        """A request with these parameters; those that are None are left out."""
+        path = self.path.format(**{name: quote(str(given[name]), safe="") for name in self.at("path")})
+        given = {name: value for name, value in given.items() if value is not None}
+        query = {name: given[name] for name in self.at("query") if name in given}
+        words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+        headers = {self.headers[name]: str(given[name]) for name in self.at("header") if name in given}
+        fields = {name: given[name] for name in self.at("field") if name in given}
+        body = given[self.body] if self.body is not None else fields if self.at("field") else None
+        return Target(f"{path}?{urlencode(words, doseq=True)}" if words else path, headers, body)
 
 
-def operation(method: Method, path: str, *, owner: bool = False) -> Callable[["Function[T]"], Operation[T]]:
+class Target(Struct, frozen=True):
+    """A request below /api/v1: its path with the query, its own headers, its JSON body."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: Json | None
+
+
+def operation(
+    method: Method,
+    path: str,
+    *,
+    owner: bool = False,
+    body: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Callable[["Function[T]"], Operation[T]]:
     """Makes a function an operation."""
-    return lambda function: Operation(method, path, function, owner=owner)
+    return lambda function: Operation(method, path, function, owner=owner, body=body, headers=headers)
 
 
 def owns(caller: "Key | None") -> bool:
