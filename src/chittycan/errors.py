@@ -24,6 +24,9 @@ ChittyError                      anything we say on purpose; has a code and a fi
 │   ├── UpstreamTimeout          the last candidate was too slow
 │   ├── AllFailed                none of the above
 │   └── StreamBroken             the answer broke off after it had begun
+├── DeliveryError                a server outside did not do what a task asked of it
+│   ├── NotDelivered             it certainly did not: try again where `temporary`
+│   └── DeliveryUnknown          it may have: look before anyone tries again
 ├── Unavailable                  a part of ours is missing or not up (extra not installed, server down)
 └── Cancelled                    the client left
 """
@@ -204,6 +207,26 @@ class AllFailed(ProviderError):
 
 class StreamBroken(ProviderError):
     code = "upstream_stream_incomplete"
+
+
+class DeliveryError(ChittyError):
+    code = "delivery_error"
+
+
+class NotDelivered(DeliveryError):
+    """Nothing happened outside. `temporary`: the same may go well later."""
+
+    code = "not_delivered"
+
+    def __init__(self, message: str, *, temporary: bool = True, fix: str | None = None) -> None:
+        super().__init__(message, fix=fix)
+        self.temporary = temporary
+
+
+class DeliveryUnknown(DeliveryError):
+    """It was handed over, and no answer says what became of it."""
+
+    code = "delivery_unknown"
 
 
 class Unavailable(ChittyError):
