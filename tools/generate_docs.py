@@ -154,6 +154,7 @@ OBJECTS = {
     "budgets": "`budgets`",
     "privacy": "`privacy`",
     "embedded": "`embedded`",
+    "context": "`context`",
     "models": "`models.json`",
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",

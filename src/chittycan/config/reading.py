@@ -80,6 +80,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         budgets=own.budgets,
         privacy=own.privacy,
         embedded=own.embedded,
+        context=own.context,
         remotes=own.remotes,
         inbox=own.inbox,
         integrations=own.integrations,

@@ -153,6 +153,18 @@ class Embedded(Struct, frozen=True, kw_only=True, rename="camel"):
     threads: Count | None = None
 
 
+class ContextSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The shared document of a session. `recall` and `record` are what calls with a session do unasked."""
+
+    recall: bool = False
+    record: bool = False
+    tokens: Count = 1024  # of a recalled document
+    answers: Count = 20  # that are kept under `answers`
+    max_bytes: Count = 1 << 20  # of one document
+    history: Count = 200  # changes that are kept
+    ttl: Seconds | None = None  # from the last write; None: for good
+
+
 class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     """Every key of config.json. The last ones are kept as they are, for the parts that own them."""
 
@@ -162,6 +174,7 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
+    context: ContextSettings = ContextSettings()
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
     nudges: Mapping[str, Any] = field(default_factory=dict)
@@ -206,6 +219,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
+    context: ContextSettings = ContextSettings()
     remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
