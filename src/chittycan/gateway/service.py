@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from chittycan.auth.keys import Key
-from chittycan.catalogue import Catalogue, Secret
+from chittycan.catalogue import Catalogue, Ensemble, Secret
 from chittycan.chat import ChatRequest, Usage
 from chittycan.clock import Clock
 from chittycan.dialects import load
@@ -33,6 +33,8 @@ from chittycan.gateway.attempt import (
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
 from chittycan.gateway.chain import Attempt, Chain, T, Tried
+from chittycan.gateway.ensemble import EnsembleAnswer, assemble
+from chittycan.gateway.ensemble_stream import ToldStream
 from chittycan.gateway.facts import facts_of, input_tokens, plain_facts
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
@@ -44,10 +46,12 @@ from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.connection import ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
 from chittycan.routing.decide import Candidate, Decision, decide
+from chittycan.routing.ensembles.seating import Seating, asked_for, seat
 from chittycan.routing.failure import Failure
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
 DECISIONS = 1024  # remembered
+UNNAMED = "ensemble"  # what an ensemble is called that the configuration does not know
 
 
 class Embedded(Protocol):
@@ -96,7 +100,11 @@ class Gateway:
         facts = facts_of(call)
         decision = self._decisions.get(facts)
         if decision is None:
-            decision = decide(facts, self._catalogue)
+            name = asked_for(facts, self._catalogue)
+            if name is None:
+                decision = decide(facts, self._catalogue)
+            else:
+                decision = seat(facts, name, self._catalogue.ensembles[name], self._catalogue)
             if len(self._decisions) >= DECISIONS:
                 self._decisions.clear()
             self._decisions[facts] = decision
@@ -113,21 +121,31 @@ class Gateway:
         if cached is not None:
             return cached
         running = self._admit(call)
-        whole = await self._whole(running)
-        body = whole.body
-        if call.surface != whole.candidate.provider.dialect and whole.response is not None:
-            body = client_body(call, whole.response)
-        trace = self.served(running, whole.candidate, whole.usage)
+        if isinstance(running.decision, Seating):
+            answer = await assemble(self, call, running.decision)
+            body, trace = client_body(call, answer.response), answer.trace
+        else:
+            whole = await self._whole(running)
+            body = whole.body
+            if call.surface != whole.candidate.provider.dialect and whole.response is not None:
+                body = client_body(call, whole.response)
+            trace = self.served(running, whole.candidate, whole.usage)
         if keep:
             await self._cache.keep(call, body, trace)
         return Reply(body=body, trace=trace)
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
-        cached = await self._recall(call) if self._cache.wanted(call) else None
+        keep = self._cache.wanted(call)
+        cached = await self._recall(call) if keep else None
         if cached is not None:
             return OpenStream.replay(cached)
         running = self._admit(call)
+        if isinstance(running.decision, Seating):
+            told = ToldStream(call, await assemble(self, call, running.decision))
+            if keep:
+                await self._cache.keep(call, told.body, told.trace)
+            return told
         live = await self._walked(running, running.decision.chain, self._streaming(running, call))
         return OpenStream.begin(self, running, live, self._cache, self.clock.monotonic())
 
@@ -136,6 +154,11 @@ class Gateway:
     async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
         """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
         running = self._admit(self._own_call(chat, options, key))
+        if isinstance(running.decision, Seating):
+            return await assemble(self, running.call, running.decision)
+        return await self._answer(running)
+
+    async def _answer(self, running: Running) -> Answer:
         whole = await self._whole(running)
         trace = self.served(running, whole.candidate, whole.usage)
         assert whole.response is not None
@@ -144,6 +167,28 @@ class Gateway:
     async def stream(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> OpenStream:
         """A stream for a caller in this process; iterate its `events`."""
         return await self.open(self._own_call(msgspec.structs.replace(chat, stream=True), options, key))
+
+    async def ensemble(
+        self, chat: ChatRequest, ensemble: Ensemble, options: Options = NO_OPTIONS, key: Key | None = None
+    ) -> EnsembleAnswer:
+        """One answer of several models, whether or not the configuration knows this ensemble. Raises ChittyError."""
+        call = self._own_call(msgspec.structs.replace(chat, model=UNNAMED), options, key)
+        return await assemble(self, call, seat(facts_of(call), UNNAMED, ensemble, self._catalogue))
+
+    async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer:
+        """One member of an ensemble: this model or nobody. Raises ChittyError."""
+        ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
+        alone = Decision((candidate,), (), decision.route, decision.label)
+        return await self._answer(Running(call, alone, ticket, call.started + CALL_SECONDS))
+
+    def worst_nano(self, call: Call, candidate: Candidate) -> int:
+        """Nano-dollars that this model may cost for this call at most; 0 where no price is known."""
+        return (
+            self._recorder.prices.worst_case_nano(
+                candidate.model, candidate.provider, input_tokens(call), output_limit(call)
+            )
+            or 0
+        )
 
     def explain(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Decision:
         """The decision without the call."""
