@@ -136,3 +136,20 @@ async def test_money_is_counted_per_key_and_calendar_window(database: Database, 
     assert await queries.spent("k1", "month") == 110
     assert await queries.spent(None, "day") == 11
     assert await queries.spent_by_key("month") == {"k1": 110, "k2": 1}
+
+
+async def test_a_request_in_parts_is_what_they_add_up_to(database: Database, clock: FakeClock) -> None:
+    first = {"request_id": "req_1_1", "at": 1_800_000_000.2, "ms": 200.0, "decision": "ensemble:risk"}
+    second = {"request_id": "req_1_2", "at": 1_800_000_000.3, "ms": 300.0, "decision": "ensemble:risk"}
+    queries = await noted(
+        database,
+        clock,
+        attempt(1, 0, **first, cost_nano=5, input=10),
+        attempt(1, 0, **second, cost_nano=7, input=10, outcome="failed"),
+        attempt(11),
+    )
+    usage = await queries.request("req_1")
+    assert usage is not None
+    assert (usage.request_id, usage.outcome, usage.model) == ("req_1", "ok", "ensemble:risk")
+    assert (usage.cost_nano, usage.input, len(usage.attempts)) == (12, 20, 2)
+    assert usage.ms == pytest.approx(300.0, abs=0.01)  # they ran at the same time

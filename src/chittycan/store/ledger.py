@@ -24,6 +24,8 @@ _POSTGRES_ONE = (
     f"INSERT INTO ledger ({','.join(_COLUMNS)}) VALUES ({','.join(['%s'] * len(_COLUMNS))}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
 
+MOST_PARTS = 64  # of a request, that `of_request` finds
+
 # What a summary may be grouped by. An agent is the kind of its work without the domain: `email.triage` → `triage`.
 GROUPS = ("provider", "model", "provider/model", "key", "kind", "agent", "session", "task", "decision", "all")
 
@@ -61,9 +63,10 @@ def _insert_postgres(connection: Connection, rows: list[tuple[Any, ...]]) -> Non
 
 
 def of_request(connection: Connection, request_id: str) -> Sequence[Row[Any]]:
-    """Every attempt of a request, in order."""
-    found = select(ledger).where(ledger.c.request_id == request_id).order_by(ledger.c.position)
-    return connection.execute(found).all()
+    """Every attempt of a request and of the parts that it was split into (`ID_1`, `ID_2` …), in order."""
+    ids = [request_id, *(f"{request_id}_{part}" for part in range(1, MOST_PARTS + 1))]
+    found = connection.execute(select(ledger).where(ledger.c.request_id.in_(ids))).all()
+    return sorted(found, key=lambda row: (ids.index(row.request_id), row.position))
 
 
 def recent(

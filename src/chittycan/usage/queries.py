@@ -18,7 +18,8 @@ By = Literal["provider", "model", "provider/model", "key", "kind", "agent", "ses
 class RequestUsage(Struct, kw_only=True):
     """One request: its attempts in order and what they add up to.
 
-    `outcome` is that of the last attempt. `cost_nano` is None where a part of the cost is unknown.
+    `outcome` is that of the last attempt. `cost_nano` is None where a part of the cost is unknown. A request that was
+    split (an ensemble, several prompts at once) is the sum of its parts; `ms` is then from the first to the last.
     """
 
     request_id: str
@@ -72,7 +73,7 @@ class Queries:
         await self._written()
         found = await self._database.read(rows.of_request, request_id)
         attempts = [Attempt(**row._mapping) for row in found]
-        return _add_up(attempts) if attempts else None
+        return _add_up(request_id, attempts) if attempts else None
 
     async def recent(
         self, limit: int = 50, kind: str | None = None, *, key_id: str | None = None, before: float | None = None
@@ -116,16 +117,20 @@ class Queries:
             await self._ledger.flush()
 
 
-def _add_up(attempts: list[Attempt]) -> RequestUsage:
+def _add_up(request_id: str, attempts: list[Attempt]) -> RequestUsage:
     last = attempts[-1]
+    split = last.request_id != request_id
+    together = split and (last.decision or "").startswith("ensemble")
+    good = split and any(attempt.outcome == "ok" for attempt in attempts)
+    first = min(attempt.at - attempt.ms / 1e3 for attempt in attempts)
     costs = [attempt.cost_nano for attempt in attempts]
     return RequestUsage(
-        request_id=last.request_id,
-        outcome=last.outcome,
-        model=last.model,
-        provider=last.provider,
-        ms=sum(attempt.ms for attempt in attempts),
-        first_token_ms=last.first_token_ms,
+        request_id=request_id,
+        outcome="ok" if good else last.outcome,
+        model=last.decision or last.model if together else last.model,
+        provider="" if together else last.provider,
+        ms=(max(attempt.at for attempt in attempts) - first) * 1e3 if split else sum(each.ms for each in attempts),
+        first_token_ms=None if split else last.first_token_ms,
         input=sum(attempt.input for attempt in attempts),
         output=sum(attempt.output for attempt in attempts),
         cost_nano=None if None in costs else sum(cost for cost in costs if cost is not None),
