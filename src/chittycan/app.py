@@ -9,7 +9,7 @@ import asyncio
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.admission import Admission, total_caps
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
+from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway
@@ -32,6 +33,7 @@ from chittycan.providers.local import EmbeddedModel, ServerSettings
 from chittycan.providers.registry import build
 from chittycan.providers.transport import Transport
 from chittycan.routing.decide import AUTO, Decision
+from chittycan.routing.ensembles.seating import SHAPE, chosen
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap
 from chittycan.store.migrations import migrate
@@ -210,6 +212,20 @@ class Network:
     ) -> OpenStream:
         """Like `ask`, as it is written: `async for event in stream.events()`."""
         return await self.gateway.stream(_request(prompt, model), Options(kind=kind, **options))
+
+    async def ensemble(
+        self, prompt: str | chat.ChatRequest, models: Sequence[str] = (), *, name: str | None = None, **given: Any
+    ) -> EnsembleAnswer:
+        """One answer of several models: those named, or those of the ensemble `name` of models.json.
+
+        `given`: the fields of `catalogue.Ensemble` (mode, extract, quorum, weights…; `budget_usd` for its budget)
+        change the ensemble; the rest are those of `gateway.call.Options`.
+        """
+        shape = {key: given.pop(key) for key in list(given) if key in SHAPE}
+        if (budget := given.pop("budget_usd", None)) is not None:
+            shape["budget_nano"] = round(budget * 1e9)
+        ensemble = chosen(self.gateway.catalogue, name, models, shape)
+        return await self.gateway.ensemble(_request(prompt, AUTO), ensemble, Options(**given), name=name)
 
     def explain(
         self, prompt: str | chat.ChatRequest, *, model: str = AUTO, kind: str | None = None, **options: Any

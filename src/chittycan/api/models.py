@@ -13,6 +13,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 def _names(catalogue: Catalogue, key: Key | None) -> list[tuple[str, str]]:
     """Callable names with who owns them; the virtual models first."""
     names = [(AUTO, "chittycan"), (PRIVATE, "chittycan")]
+    names += [(name, "chittycan") for name in catalogue.ensembles]
     names += [(kind, "chittycan") for kind in catalogue.assignments if "*" not in kind and kind != PRIVATE]
     names += [(model.name, model.provider) for model in catalogue.models.values()]
     if key is not None and key.models is not None:

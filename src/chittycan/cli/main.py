@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("serve", "up", "First run: find providers, start the local model and the server."),
     "serve": ("serve", "serve", "Serve the OpenAI- and Anthropic-compatible HTTP API."),
     "ask": ("ask", "ask", "Ask any model; files named in the prompt are attached."),
+    "ensemble": ("ensemble", "app", "Several models, one answer, and who said what."),
     "explain": ("ask", "explain", "Say who would answer, and why, without asking anyone."),
     "config": ("config", "app", "Set up remotes and providers, step by step."),
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),
 }
-SPELLINGS = {"key": "keys"}
+SPELLINGS = {"key": "keys", "ensembles": "ensemble"}
 
 
 class LazyGroup(TyperGroup):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chittycan.auth.keys import Key
 
 T = TypeVar("T")
+CLIENT_SECONDS = 120.0  # a test of every provider takes its time
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Place = Literal["path", "query", "header", "field", "body"]  # `field`: of the JSON body; `body`: all of it
 # (network, caller, *, its own parameters) → a result that msgspec can encode
@@ -28,7 +29,7 @@ class Operation(Generic[T]):
 
     Parameters that `path` names go there, those of `headers` (parameter → header) into the headers. The others go
     into the query, or into the JSON body of POST, PUT and PATCH; where one parameter is the whole `body`, the others
-    stay in the query. A result's property `etag` becomes its ETag.
+    stay in the query. A result's property `etag` becomes its ETag. `seconds`: how long a client should be patient.
     """
 
     def __init__(
@@ -40,7 +41,9 @@ class Operation(Generic[T]):
         owner: bool,
         body: str | None = None,
         headers: Mapping[str, str] | None = None,
+        seconds: float = CLIENT_SECONDS,
     ) -> None:
+        self.seconds = seconds
         self.method, self.path, self.owner, self.body = method, path, owner, body
         self.headers: Mapping[str, str] = headers or {}
         self._function = function
@@ -97,9 +100,10 @@ def operation(
     owner: bool = False,
     body: str | None = None,
     headers: Mapping[str, str] | None = None,
+    seconds: float = CLIENT_SECONDS,
 ) -> Callable[["Function[T]"], Operation[T]]:
     """Makes a function an operation."""
-    return lambda function: Operation(method, path, function, owner=owner, body=body, headers=headers)
+    return lambda function: Operation(method, path, function, owner=owner, body=body, headers=headers, seconds=seconds)
 
 
 def owns(caller: "Key | None") -> bool:

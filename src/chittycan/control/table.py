@@ -2,13 +2,27 @@
 
 from typing import Any
 
-from chittycan.control import agents, decisions, drafts, inbox, integrations, keys, models, server, templates, usage
+from chittycan.control import (
+    agents,
+    decisions,
+    drafts,
+    ensembles,
+    inbox,
+    integrations,
+    keys,
+    models,
+    server,
+    templates,
+    usage,
+)
 from chittycan.control.operation import Operation
 
 OPERATIONS: tuple[Operation[Any], ...] = (
     server.status,
     server.circuits,
     decisions.explain,
+    ensembles.listed,
+    ensembles.ask,
     models.listed,
     models.default_of,
     models.probe,

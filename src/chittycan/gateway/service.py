@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from chittycan.auth.keys import Key
-from chittycan.catalogue import Catalogue, Ensemble, Secret
+from chittycan.catalogue import ENSEMBLE, Catalogue, Ensemble, Secret
 from chittycan.chat import ChatRequest, Usage
 from chittycan.clock import Clock
 from chittycan.dialects import load
@@ -169,11 +169,23 @@ class Gateway:
         return await self.open(self._own_call(msgspec.structs.replace(chat, stream=True), options, key))
 
     async def ensemble(
-        self, chat: ChatRequest, ensemble: Ensemble, options: Options = NO_OPTIONS, key: Key | None = None
+        self,
+        chat: ChatRequest,
+        ensemble: Ensemble,
+        options: Options = NO_OPTIONS,
+        key: Key | None = None,
+        *,
+        name: str | None = None,
     ) -> EnsembleAnswer:
-        """One answer of several models, whether or not the configuration knows this ensemble. Raises ChittyError."""
-        call = self._own_call(msgspec.structs.replace(chat, model=UNNAMED), options, key)
-        return await assemble(self, call, seat(facts_of(call), UNNAMED, ensemble, self._catalogue))
+        """One answer of several models; `name` is the ensemble's in the configuration, if it is there as it is here.
+
+        Raises ChittyError.
+        """
+        name = f"{ENSEMBLE}{name.removeprefix(ENSEMBLE)}" if name is not None else UNNAMED
+        if self._catalogue.ensembles.get(name) != ensemble:
+            name = UNNAMED  # a key that may call it by its name may not change who sits in it
+        call = self._own_call(msgspec.structs.replace(chat, model=name), options, key)
+        return await assemble(self, call, seat(facts_of(call), name, ensemble, self._catalogue))
 
     async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer:
         """One member of an ensemble: this model or nobody. Raises ChittyError."""

@@ -68,7 +68,7 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
     Ensembles are not models: `ensembles.seating` decides who sits in one.
     """
     if facts.model.startswith(ENSEMBLE):
-        raise _uncallable(facts.model, catalogue) or _unknown(facts.model, catalogue)
+        raise not_callable(facts.model, catalogue)
     names, route = _named(facts, catalogue)
     reasons: list[Reason] = []
     chain: list[Candidate] = []
@@ -196,11 +196,11 @@ def _unknown(name: str, catalogue: Catalogue) -> UnknownModel:
     return UnknownModel(f"The model '{name}' does not exist here.", param="model", fix=fix)
 
 
-def _uncallable(name: str, catalogue: Catalogue) -> UnknownModel | None:
-    """The error for a name that is known and cannot be called now."""
+def not_callable(name: str, catalogue: Catalogue) -> UnknownModel:
+    """The error for a name that does not resolve: because it is unknown, or known and not to be had now."""
     why = catalogue.why_unavailable(name)
-    if why is None or catalogue.resolve(name) is not None:
-        return None
+    if why is None:
+        return _unknown(name, catalogue)
     fix = "`can doctor` shows how to mend it."
     return UnknownModel(f"The model '{name}' cannot be called here: {why}.", param="model", fix=fix)
 
@@ -222,10 +222,8 @@ def refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> NoRetur
         )
     if first == NOT_ALLOWED:
         raise Forbidden(f"This key may not use the model '{facts.model}'.", code="model_not_allowed")
-    if uncallable := _uncallable(facts.model, catalogue):
-        raise uncallable
     if facts.model != AUTO and catalogue.resolve(facts.model) is None:
-        raise _unknown(facts.model, catalogue)
+        raise not_callable(facts.model, catalogue)
     param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")
     code = "context_length_exceeded" if "do not fit" in first else "unsupported"
     raise InvalidRequest(f"No model of the chain can serve this request: {said}.", param=param, code=code)

@@ -3,12 +3,15 @@
 The same rules hold as for any decision: what the key allows, privacy, region, window, abilities.
 """
 
-from typing import NoReturn
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NoReturn
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert, to_builtins
+from msgspec.structs import replace
 
-from chittycan.catalogue import JUDGED, Catalogue, Ensemble, Model
-from chittycan.errors import InvalidRequest, Unavailable
+from chittycan.catalogue import ENSEMBLE, JUDGED, Catalogue, Ensemble, Model
+from chittycan.errors import InvalidRequest, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
 from chittycan.routing.decide import (
     AUTO,
@@ -18,11 +21,15 @@ from chittycan.routing.decide import (
     Decision,
     Facts,
     Reason,
+    not_callable,
     objection,
     refuse,
 )
 from chittycan.routing.ensembles.counting import Role
 from chittycan.routing.ensembles.prompts import family
+
+UNKNOWN = "unknown model"
+SHAPE = frozenset(Ensemble.__struct_fields__) - {"models"}  # what one may say of an ensemble beside its models
 
 
 class Seat(Struct, frozen=True):
@@ -43,6 +50,44 @@ class Seating(Decision, frozen=True, kw_only=True):
 
     ensemble: Ensemble
     seats: tuple[Seat, ...]
+
+
+def chosen(catalogue: Catalogue, name: str | None, models: Sequence[str], shape: Mapping[str, Any]) -> Ensemble:
+    """The ensemble `name`, or one of these models, with the fields of `shape` instead of its own.
+
+    Raises UnknownModel for a name that does not exist, InvalidRequest for a field that makes no sense.
+    """
+    changes = {key: value for key, value in shape.items() if value is not None}
+    if models:
+        changes["models"] = list(models)
+    if name is not None:
+        whole = f"{ENSEMBLE}{name.removeprefix(ENSEMBLE)}"
+        if whole not in catalogue.ensembles:
+            raise not_callable(whole, catalogue)
+        changes = {**to_builtins(catalogue.ensembles[whole]), **changes}
+    if not changes.get("models"):
+        raise InvalidRequest("Name the models to ask, or an ensemble of models.json.", param="models")
+    ensemble = _checked(changes)
+    if name is None:
+        for each in dict.fromkeys([*ensemble.models, *filter(None, (ensemble.strong, ensemble.judge))]):
+            why = None if member_of(each, catalogue) else _why_missing(each, catalogue)
+            if why is not None and why.startswith(UNKNOWN):
+                raise UnknownModel(f"'{each[:80]}' is an {why}.", param="models")
+    return ensemble
+
+
+def _checked(fields: Mapping[str, Any]) -> Ensemble:
+    """Raises InvalidRequest naming the field."""
+    try:
+        ensemble = convert({**fields, "mode": "vote"}, Ensemble)
+    except ValidationError as error:
+        what, _, place = str(error).partition(" - at `$.")
+        raise InvalidRequest(f"`{place.rstrip('`') or 'ensemble'}`: {what}.", param=place.rstrip("`") or None) from None
+    ensemble = replace(ensemble, mode=fields.get("mode", "cascade"))
+    fault = ensemble.fault()
+    if fault is not None:
+        raise InvalidRequest(f"`{fault[0]}`: {fault[1]}.", param=fault[0])
+    return ensemble
 
 
 def asked_for(facts: Facts, catalogue: Catalogue) -> str | None:
@@ -121,8 +166,8 @@ def _why_missing(name: str, catalogue: Catalogue) -> str:
         return known
     if name in catalogue.providers:
         return "this provider has no default model"
-    near = catalogue.suggest(name)
-    return f"unknown model; did you mean {near}?" if near else "unknown model"
+    near = get_close_matches(name, (*catalogue.models, *catalogue.providers), n=1)
+    return f"{UNKNOWN}; did you mean {near[0]}?" if near else UNKNOWN
 
 
 def _once(seats: list[Seat]) -> list[Seat]:
