@@ -4,7 +4,7 @@ A step is a `Step` with an `id` and exactly one kind of work. Texts may hold `${
 starts (`values`). Durations are text, "90s", "15m", "24h", "2d" (`durations`). Money is in US dollars.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
@@ -17,6 +17,22 @@ BLOCKS = ("steps", "parallel", "for_each", "when")
 LEAVES = ("task", "ensemble", "agent", "approval", "wait", "call", "send")
 KINDS = (*LEAVES, *BLOCKS)
 ASKS_MODELS = ("task", "ensemble", "agent")
+
+# What `${id.…}` can name of a step, besides what is true of all.
+OF_ALL = ("status", "error", "model", "cost_usd")
+RESULTS: Mapping[str, tuple[str, ...]] = {
+    "task": ("text", "json"),
+    "ensemble": ("text", "value", "json", "agreement", "dissent", "members"),
+    "agent": ("json", "fallback"),
+    "approval": ("decision", "by", "comment", "values"),
+    "wait": ("json", "at"),
+    "call": ("code", "text", "json"),
+    "send": ("state",),
+    "steps": (),
+    "parallel": (),
+    "for_each": ("results", "failed"),
+    "when": ("chosen",),
+}
 
 # Where a bare text stands for an object: the field that it fills.
 SHORTHANDS = {
@@ -112,7 +128,7 @@ class Wait(_Part, frozen=True, kw_only=True):
 
 
 class Call(_Part, frozen=True, kw_only=True):
-    """An HTTP request to an allowed host. Gives `status`, `text` and `json`."""
+    """An HTTP request to an allowed host. Gives `code` (the HTTP status), `text` and `json`."""
 
     url: str
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
@@ -131,7 +147,8 @@ class Send(_Part, frozen=True, kw_only=True):
 
 
 class ForEach(_Part, frozen=True, kw_only=True):
-    """Steps for each of a list. Gives `results`: for each item what `collect` says, else its last step's result."""
+    """Steps for each of a list. Gives `results`: for each item what `collect` says, else its last step's
+    result; and `failed`, how many of them did. A failed item is `{"error": …}`."""
 
     in_: Annotated[Any, said("a list, mostly ${…}")] = field(name="in")
     steps: "Annotated[list[Step], Meta(min_length=1)]"
