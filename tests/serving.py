@@ -196,6 +196,7 @@ async def serve(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Serve]:
             assignments: Json | None = None,
             *,
             clock: Clock | None = None,
+            ensembles: Json | None = None,
             **sections: Any,
         ) -> Served:
             nonlocal count
@@ -203,6 +204,7 @@ async def serve(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Serve]:
             home = tmp_path / f"home{count}"
             folder = home / "config"
             written = {"models": models or {}, "fallbacks": fallbacks or {}, "assignments": assignments or {}}
+            written |= {"ensembles": ensembles} if ensembles else {}
             write_config(folder, config(proxies, **sections), written)
             file = home / "chitty.db"
             shutil.copy(migrated_file, file)
