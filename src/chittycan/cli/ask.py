@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from chittycan.catalogue import ENSEMBLE
 from chittycan.cli.output import Json, console, plain, print_json, table
 
 ask = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -99,7 +100,10 @@ def _explain(
         print_json(found)
         return
     first = next((each.model for each in found.considered if each.kept and not each.resting), found.chain[0])
-    console.print(f"[bold]{plain(first)}[/] would answer [dim](route {plain(found.route)}, {found.label} work)[/]\n")
+    who = f"[bold]{plain(first)}[/] would answer"
+    if found.route.startswith(ENSEMBLE):
+        who = f"[bold]{plain(', '.join(found.chain))}[/] would be asked"
+    console.print(f"{who} [dim](route {plain(found.route)}, {found.label} work)[/]\n")
     rows = []
     for each in found.considered:
         place = f"{found.chain.index(each.model) + 1}." if each.kept else "–"
