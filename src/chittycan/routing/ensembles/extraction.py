@@ -41,7 +41,7 @@ LETTER = re.compile(
     r"(?:\((?P<bracket>[A-Za-z])\)|(?P<plain>[A-Za-z])(?=[\s*_\"'`]*(?:[.,:;)\]*]|$))"
     r"|(?P<capital>[A-Z])(?=\s+(?:because|since|as|which|for|is)\b)|(?P<other>[B-HJ-Z])\b)"
 )
-OPENING = re.compile(r"\W*(?P<letter>[A-Z])(?:[.):\],]+\s|$)")
+OPENING = re.compile(r"\W*(?P<letter>[A-Z])(?:[.):\],]+\s+(?!(?:or|and)\b)|$)")
 BRACKETED = re.compile(r"\(([A-Z])\)")
 
 
