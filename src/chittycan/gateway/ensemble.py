@@ -34,7 +34,8 @@ class EnsembleAnswer(Answer, kw_only=True):
 class Models(Protocol):
     """What an ensemble needs of the gateway."""
 
-    clock: Clock
+    @property
+    def clock(self) -> Clock: ...
 
     async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer: ...
 
