@@ -4,7 +4,9 @@ Python's own parser makes the tree; only the nodes listed here are let through. 
 """
 
 import ast
+import keyword
 import operator
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
@@ -26,6 +28,10 @@ _SIGNS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">"
 _ALLOWED = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.Compare, ast.Name,
             ast.Attribute, ast.Subscript, ast.Constant, ast.List, ast.Tuple, ast.Call, ast.Load, *_SIGNS)  # fmt: skip
 FUNCTIONS = ("len", "lower")
+
+# Python's keywords are good keys (`mail.from`): marked on their way through its parser by a letter nobody writes.
+_MARK = "ǀ"
+_KEYWORD_KEY = re.compile(rf"""('[^']*'|"[^"]*")|\.(?=(?:{"|".join(keyword.kwlist)})\b)""")
 
 
 class ExpressionError(ValueError):
@@ -74,7 +80,7 @@ def parse(text: str) -> Expression:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            tree = ast.parse(text, mode="eval").body
+            tree = ast.parse(_KEYWORD_KEY.sub(lambda found: found[1] or f".{_MARK}", text), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError, Warning):
         hint = "; compare with ==" if "=" in text.replace("==", "").replace("!=", "").replace("<=", "") else ""
         raise ExpressionError(f"cannot be read: {_short(text)}{hint}") from None
@@ -103,7 +109,7 @@ def _references(node: ast.AST) -> Iterator[tuple[str, tuple[Any, ...]]]:
     inner = node
     while isinstance(inner, ast.Attribute | ast.Subscript):
         if isinstance(inner, ast.Attribute):
-            keys.append(inner.attr)
+            keys.append(inner.attr.removeprefix(_MARK))
         else:
             keys.append(inner.slice.value if isinstance(inner.slice, ast.Constant) else None)
             yield from _references(inner.slice)
@@ -125,7 +131,7 @@ def _value(node: ast.AST, scope: Mapping[str, Any]) -> Any:
         case ast.Name():
             return CONSTANTS[node.id] if node.id in CONSTANTS else _named(node.id, scope)
         case ast.Attribute():
-            return _item(_value(node.value, scope), node.attr, node.value)
+            return _item(_value(node.value, scope), node.attr.removeprefix(_MARK), node.value)
         case ast.Subscript():
             return _item(_value(node.value, scope), _value(node.slice, scope), node.value)
         case ast.List() | ast.Tuple():
@@ -264,4 +270,5 @@ def nearest(name: Any, known: Mapping[str, Any] | Sequence[str]) -> str:
 
 
 def _short(text: str) -> str:
+    text = text.replace(_MARK, "")
     return text if len(text) <= 60 else text[:57] + "…"

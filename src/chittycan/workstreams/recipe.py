@@ -34,6 +34,13 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
     "when": ("chosen",),
 }
 
+# What a bound input (`inputs`) has inside; of other types anything. TRUSTED: what may say where something goes.
+MAIL_FIELDS = ("id", "path", "name", "from", "reply_to", "subject", "date", "message_id")
+FILE_FIELDS = ("name", "path", "id")
+INPUT_FIELDS: Mapping[str, tuple[str, ...]] = {"file": FILE_FIELDS, "mail": MAIL_FIELDS}
+TRUSTED_OF_MAIL = ("id", "from", "reply_to", "message_id")
+ITEMS = {"folder": "file", "inbox": "mail"}  # types that are lists of another
+
 # Where a bare text stands for an object: the field that it fills.
 SHORTHANDS = {
     "inputs": "type",

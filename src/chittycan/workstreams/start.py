@@ -77,6 +77,8 @@ def _spec(work: Struct, scope: Mapping[str, Any]) -> dict[str, Any]:
         if field.encode_name not in AS_WRITTEN:
             try:
                 value = _fit(field.type, values.render(value, scope))
+                if field.encode_name == "files":
+                    value = [each for entry in value for each in (entry if isinstance(entry, list) else [entry])]
             except ExpressionError as error:
                 raise ExpressionError(f"{field.encode_name}: {error}") from None
         spec[field.encode_name] = value
