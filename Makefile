@@ -24,6 +24,7 @@ test: setup-dev model ## lint, types and tests
 	$(PY) -m pytest -rs
 
 bench: setup-dev ## the race against other gateways; BENCH=--quick for a short one
+	$(PY) -m bench.ensembles $(BENCH)
 	$(PY) -m bench.install $(BENCH)
 	$(PY) -m bench.startup $(BENCH)
 	$(PY) -m bench.memory $(BENCH)

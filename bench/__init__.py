@@ -1,1 +1,2 @@
-"""Measurements against rivals: `python -m bench.run`, `.memory`, `.startup`, `.install`; each takes `--quick`."""
+"""Measurements against rivals: `python -m bench.run`, `.memory`, `.startup`, `.install`; on recorded answers:
+`.ensembles`. Each takes `--quick`."""
