@@ -54,7 +54,7 @@ class _Reader:
         for key, entry in value.items():
             if key in fields:
                 made[key] = self.value(entry, fields[key].type, (*at, key))
-            elif not key.startswith("_"):
+            elif not key.startswith("_") and key != "$schema":
                 self._unknown(key, list(fields), at, shape)
         for key, each in fields.items():
             if each.required and key not in value:

@@ -19,7 +19,7 @@ def schema() -> dict[str, Any]:
     made = msgspec.json.schema(Recipe)
     parts: dict[str, Any] = made["$defs"]
     for part in parts.values():
-        part["patternProperties"] = {"^_": {}}
+        part["patternProperties"] = {r"^(_|\$schema$)": {}}
         for name, value in part["properties"].items():
             part["properties"][name] = _without_null(value)
     step = parts["Step"]
