@@ -101,7 +101,8 @@ class Ensemble(Struct, frozen=True, kw_only=True):
     """Several models, one answer. Names are models, or providers, which stand for their default models.
 
     In a cascade the models stand from the cheapest to the strongest. `extract` None: `number` for median and mean,
-    else `text`. `quorum` None: 2, or 1 for a cascade. `tolerance`: how far apart two numbers may be and still agree.
+    else `text`. `quorum` None: 2, or 1 for a cascade. `tolerance`: how far apart two numbers may be and still agree;
+    None: not at all, and a tenth of it from a median or mean.
     `timeout`: seconds for the members, and again for the judge or the strong model.
     """
 
@@ -109,7 +110,7 @@ class Ensemble(Struct, frozen=True, kw_only=True):
     mode: Mode = "cascade"
     extract: str | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
-    tolerance: float = 0.0
+    tolerance: float | None = None
     quorum: int | None = None
     judge: str | None = None
     strong: str | None = None
@@ -177,7 +178,7 @@ class Ensemble(Struct, frozen=True, kw_only=True):
         asked = {*self.members, *filter(None, (self.last_word,))}
         if self.quorum is not None and not 0 < self.quorum <= len(asked):
             yield "quorum", f"must be 1 to {len(asked)}, the number of models"
-        if not 0 <= self.tolerance < math.inf:
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
             yield "tolerance", "must be at least 0"
         if not 0 < self.timeout < math.inf:
             yield "timeout", "must be greater than 0"

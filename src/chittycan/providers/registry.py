@@ -383,12 +383,12 @@ def _is_provider(name: str, catalogue: Catalogue) -> bool:
 
 def ensemble_of(written: EnsembleSettings) -> Ensemble:
     """An ensemble as models.json writes it; `Ensemble.fault` says whether it makes sense."""
-    optional = {"tolerance": written.tolerance, "timeout": written.timeout}
+    optional = {"timeout": written.timeout} if written.timeout is not None else {}
     return Ensemble(
         models=written.models, mode=written.mode, extract=written.extract, weights=written.weights,
-        quorum=written.quorum, judge=written.judge, strong=written.strong,
+        quorum=written.quorum, judge=written.judge, strong=written.strong, tolerance=written.tolerance,
         budget_nano=None if written.budget is None else round(written.budget * 1e9),
-        **{key: value for key, value in optional.items() if value is not None},
+        **optional,
     )  # fmt: skip
 
 

@@ -198,7 +198,7 @@ def _unknown(name: str, catalogue: Catalogue) -> UnknownModel:
 
 def not_callable(name: str, catalogue: Catalogue) -> UnknownModel:
     """The error for a name that does not resolve: because it is unknown, or known and not to be had now."""
-    why = catalogue.why_unavailable(name)
+    why = "it is an ensemble" if name in catalogue.ensembles else catalogue.why_unavailable(name)
     if why is None:
         return _unknown(name, catalogue)
     fix = "`can doctor` shows how to mend it."

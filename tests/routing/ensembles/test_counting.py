@@ -85,6 +85,12 @@ def test_who_is_off_the_average_dissents() -> None:
     assert (verdict.value, verdict.dissent, verdict.agreement) == (7, ("m3",), 0.6667)
 
 
+def test_without_a_tolerance_a_tenth_of_an_average_still_agrees() -> None:
+    assert counted("mean", "7", "8", reads="number").agreement == 1.0
+    assert counted("median", "7", "8", "9", reads="number").dissent == ("m1", "m3")
+    assert counted("median", "7", "7.1", "7", reads="number", tolerance=0).dissent == ("m2",)
+
+
 def test_a_value_inside_json_comes_in_the_nearest_object() -> None:
     verdict = counted("mean", '{"risk": 2, "why": "a"}', '{"risk": 8, "why": "b"}', reads="json:risk")
     assert json.loads(verdict.answer) == {"risk": 5, "why": "a"}

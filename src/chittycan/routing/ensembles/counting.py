@@ -15,6 +15,7 @@ from chittycan.catalogue import Ensemble, Mode
 from chittycan.routing.ensembles.extraction import Reading, json_in, shown, with_value
 
 Role = Literal["member", "strong", "judge"]
+NEAR = 0.1  # of a median or mean: who lies within agrees with it, where no tolerance is given
 
 
 class Ballot(Struct, frozen=True, kw_only=True):
@@ -69,11 +70,12 @@ def count(ballots: Sequence[Ballot], ensemble: Ensemble) -> Verdict:
     if ensemble.mode == "cascade":
         ballots = ballots[::-1]
     weigh = _weight if ensemble.mode == "weighted" else _one
-    support = [(_support(each, ballots, ensemble.tolerance, weigh), weigh(each)) for each in ballots]
+    tolerance = ensemble.tolerance or 0.0
+    support = [(_support(each, ballots, tolerance, weigh), weigh(each)) for each in ballots]
     best = max(support)
     winner = ballots[support.index(best)]
     rivals = [each for each, found in zip(ballots, support, strict=True) if found[0] == best[0]]
-    tie = not all(same(each, winner, ensemble.tolerance) for each in rivals)
+    tie = not all(same(each, winner, tolerance) for each in rivals)
     how = "tie" if tie else "weights" if ensemble.mode == "weighted" else "majority"
     return led_by(winner, ballots, ensemble, how)
 
@@ -81,8 +83,9 @@ def count(ballots: Sequence[Ballot], ensemble: Ensemble) -> Verdict:
 def led_by(winner: Ballot, ballots: Sequence[Ballot], ensemble: Ensemble, how: str) -> Verdict:
     """The verdict where this ballot decides."""
     weigh = _weight if ensemble.mode == "weighted" else _one
-    others = [each.model for each in ballots if not same(each, winner, ensemble.tolerance)]
-    share = _support(winner, ballots, ensemble.tolerance, weigh) / (sum(map(weigh, ballots)) or 1.0)
+    tolerance = ensemble.tolerance or 0.0
+    others = [each.model for each in ballots if not same(each, winner, tolerance)]
+    share = _support(winner, ballots, tolerance, weigh) / (sum(map(weigh, ballots)) or 1.0)
     answer, own = _answer(winner, winner.reading.value, ensemble.reads)
     if not others and len(ballots) > 1:
         how = "agreement"
@@ -139,7 +142,8 @@ def _averaged(ballots: Sequence[Ballot], ensemble: Ensemble) -> Verdict:
     numbers = [float(each.reading.value) for each in ballots]
     weights = [each.weight for each in ballots]
     average = AVERAGES[ensemble.mode](numbers, weights)
-    near = [_close(each, average, ensemble.tolerance) for each in numbers]
+    tolerance = ensemble.tolerance if ensemble.tolerance is not None else abs(average) * NEAR
+    near = [_close(each, average, tolerance) for each in numbers]
     nearest = min(range(len(ballots)), key=lambda place: abs(numbers[place] - average))
     value = int(average) if average.is_integer() and abs(average) < 1e15 else average
     answer, own = _answer(ballots[nearest], value, ensemble.reads)
