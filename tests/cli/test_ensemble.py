@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from chittycan.testing import Reply, Scenario
 
@@ -82,3 +83,12 @@ def test_through_a_server(can: Any, home: Any, upstream: Any, server: str) -> No
     said = can("ensemble", "Say it", "--models", "openai,anthropic", "--json")
     assert said.code == 0, said.err
     assert (said.json["decided_by"], said.json["agreement"]) == ("agreement", 1.0)
+
+
+def test_a_terminal_shows_who_said_what(can: Any, office: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chittycan.cli.ensemble.console", Console(force_terminal=True, width=100, color_system=None))
+    monkeypatch.setattr("chittycan.cli.output.console", Console(force_terminal=True, width=100, color_system=None))
+    lines = can("ensemble", "Rate it", "-m", "openai,anthropic,more", "--mode", "vote", "--extract", "number").lines
+    assert lines[0] == "7"
+    rows = [line.split() for line in lines if line.startswith(("✓", "✗"))]
+    assert [row[:3] for row in rows[1:]] == [["✓", "seven", "7"], ["✗", "eight", "8"], ["✓", "more", "7"]]
