@@ -121,7 +121,7 @@ class Gateway:
         if cached is not None:
             return cached
         running = self._admit(call)
-        if isinstance(running.decision, Seating):
+        if type(running.decision) is Seating:
             answer = await assemble(self, call, running.decision)
             body, trace = client_body(call, answer.response), answer.trace
         else:
@@ -141,7 +141,7 @@ class Gateway:
         if cached is not None:
             return OpenStream.replay(cached)
         running = self._admit(call)
-        if isinstance(running.decision, Seating):
+        if type(running.decision) is Seating:
             told = ToldStream(call, await assemble(self, call, running.decision))
             if keep:
                 await self._cache.keep(call, told.body, told.trace)
@@ -154,7 +154,7 @@ class Gateway:
     async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
         """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
         running = self._admit(self._own_call(chat, options, key))
-        if isinstance(running.decision, Seating):
+        if type(running.decision) is Seating:
             return await assemble(self, running.call, running.decision)
         return await self._answer(running)
 
