@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from chittycan.catalogue import Mode
+
 InputType = Literal["text", "number", "boolean", "list", "object", "file", "folder", "mail", "inbox"]
-Mode = Literal["vote", "weighted", "median", "mean", "judge", "fuse", "cascade"]
 OnFailure = Literal["fail", "continue"]
 
 BLOCKS = ("steps", "parallel", "for_each", "when")
@@ -22,7 +23,7 @@ ASKS_MODELS = ("task", "ensemble", "agent")
 OF_ALL = ("status", "error", "model", "cost_usd")
 RESULTS: Mapping[str, tuple[str, ...]] = {
     "task": ("text", "json"),
-    "ensemble": ("text", "value", "json", "agreement", "dissent", "members"),
+    "ensemble": ("text", "value", "json", "agreement", "decided_by", "dissent", "members"),
     "agent": ("json", "fallback"),
     "approval": ("decision", "by", "comment", "values"),
     "wait": ("json", "at"),
@@ -83,14 +84,18 @@ class Task(_Part, frozen=True, kw_only=True):
 
 
 class Ensemble(_Part, frozen=True, kw_only=True):
-    """One prompt to several models. Gives `text`, `value`, `json`, `agreement` (0..1), `dissent`, `members`."""
+    """One prompt to several models. Gives `text`, `value`, `json`, `agreement` (0..1), `dissent`, `members`.
+
+    The fields are those of `catalogue.Ensemble`; with `name`, what is given changes what models.json says.
+    """
 
     prompt: str
     name: Annotated[str | None, said("an ensemble of models.json, instead of `models`")] = None
     models: list[str] = []
-    mode: Mode = "cascade"
-    extract: Annotated[str, said("what is compared: text, choice, number, json or json:PATH")] = "text"
+    mode: Mode | None = None
+    extract: Annotated[str | None, said("what is compared: text, choice:a,b, number, json or json:PATH")] = None
     weights: dict[str, float] = {}
+    tolerance: Annotated[float, Meta(ge=0, description="how far two numbers may differ and agree")] | None = None
     quorum: Annotated[int, Meta(ge=1)] | None = None
     strong: Annotated[str | None, said("cascade: who decides where the others differ")] = None
     judge: Annotated[str | None, said("judge, fuse: who reads the answers")] = None

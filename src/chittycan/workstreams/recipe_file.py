@@ -123,7 +123,7 @@ def _document(text: str, path: str, problems: Problems) -> Any:
         problems.add((), "nested too deeply", "Take some levels out.")
         return None
     builder = _Builder(problems)
-    return builder.value(node, ()) if node is not None else {}
+    return {} if node is None else builder.value(node, ())
 
 
 class _Builder:
@@ -131,7 +131,7 @@ class _Builder:
 
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
-        self._lines: dict[Where, int] = {}
+        self._lines: dict[Where, int] = {(): 1}
         problems.lines = self._lines
         self._around: list[Any] = []
 

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from chittycan import catalogue
 from chittycan.workstreams import values
 from chittycan.workstreams.durations import moment, seconds
 from chittycan.workstreams.expressions import Expression, ExpressionError
@@ -242,13 +243,17 @@ class _Check:
         if (ensemble.name is None) == (not ensemble.models):
             fix = "Give `models:`, or the `name:` of an ensemble in models.json."
             self._problems.add(at, "who takes part is not said, or twice", fix)
-        if ensemble.models and len(ensemble.models) < 2:
-            self._problems.add((*at, "models"), "one model is no ensemble", "Name two or more, or use `task:`.")
-        if ensemble.quorum is not None and ensemble.models and ensemble.quorum > len(ensemble.models):
-            self._problems.add((*at, "quorum"), "more than there are models", f"At most {len(ensemble.models)}.")
-        for name in ensemble.weights:
-            if ensemble.models and name not in ensemble.models:
-                self._problems.add((*at, "weights", name), f"{name[:40]!r} is not among the models", "Correct it.")
+        if not ensemble.models or any("${" in name for name in ensemble.models):
+            return
+        given = {
+            name: getattr(ensemble, name)
+            for name in ("extract", "mode", "tolerance", "quorum", "strong", "judge")
+            if getattr(ensemble, name) is not None
+        }
+        fault = catalogue.Ensemble(models=tuple(ensemble.models), weights=ensemble.weights, **given).fault()
+        if fault is not None:
+            field, why = fault
+            self._problems.add((*at, *field.split(".")), why, "Correct the ensemble.")
 
     def _send(self, step: Step, at: Where, known: Known) -> None:
         assert step.send is not None
