@@ -54,7 +54,7 @@ WRONG = [
     ("task: '${a.txt}'", "a has no 'txt' / A step of the kind task gives text, json"),
     ("task: '${a.json.rsk}'", "the schema of a has no 'rsk' / Add it to the schema. Did you mean 'risk'?"),
     ("task: '${inputs.wrd}'", "there is no input 'wrd'"),
-    ("task: '${inputs.mail.text}'", "inputs.mail has no 'text' / A mail has id, path"),
+    ("task: '${inputs.mail.text}'", "inputs.mail has no 'text' / A mail has id, from"),
     ("task: '${inputs.doc.size}'", "inputs.doc has no 'size'"),
     ("task: '${a.text'", "${ without its }"),
     ("task: '${a.text + 1}'", "is not part of the language"),

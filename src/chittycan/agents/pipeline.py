@@ -144,7 +144,7 @@ class _Inbox:
             outcome.state = "waiting"
 
     async def _work(self, raw: RawMail, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
-        stored, _ = await self._database.run(inbox.add, _new_mail(raw, mail), self._clock.now())
+        stored, _ = await self._database.run(inbox.add, new_mail(raw, mail), self._clock.now())
         outcome.id = stored.id
         if stored.state == "done":
             outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
@@ -245,7 +245,8 @@ def _draft(mail_id: str, reply: Reply, model: str | None, now: float) -> drafts.
     )
 
 
-def _new_mail(raw: RawMail, mail: Mail) -> inbox.NewMail:
+def new_mail(raw: RawMail, mail: Mail) -> inbox.NewMail:
+    """The row of `mail` as read from `raw`, with its text as far as it is kept."""
     kept = msgspec.structs.replace(mail, text=mail.text[:KEPT_TEXT])
     return inbox.NewMail(
         id=mail.id,

@@ -224,6 +224,13 @@ def listing(
     return [ListedMail(**row._mapping) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
+def since(connection: Connection, moment: float, *, limit: int) -> list[StoredMail]:
+    """Mails from `moment` (Unix seconds) on that a person should see: most urgent first, then newest first."""
+    when = func.coalesce(mails.c.date, mails.c.added)
+    query = select(mails).where(when >= moment, mails.c.settled.is_(None))
+    return [_stored(row) for row in connection.execute(query.order_by(mails.c.rank.desc(), when.desc()).limit(limit))]
+
+
 def stats(connection: Connection) -> InboxStats:
     """The inbox in four numbers."""
     total, unread, high = connection.execute(

@@ -4,7 +4,8 @@
 
     file    {name, path} of a file on this machine, or {name, id} of an uploaded one
     folder  a list of files
-    mail    {id or path, name, from, reply_to, subject, date, message_id}
+    mail    {id, from, name, reply_to, subject, date, message_id} of a mail in the inbox; `from` and `reply_to`
+            are addresses, `name` is the sender's, `date` is ISO 8601
     inbox   a list of mails
 """
 
