@@ -12,6 +12,7 @@ from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.sources import open_source
 from chittycan.store import inbox
 from chittycan.store.database import Database
+from chittycan.store.inbox import NewMail
 from chittycan.workstreams.durations import seconds
 from chittycan.workstreams.inputs import local_file, local_folder
 
@@ -55,7 +56,7 @@ class Given:
         found = await self._database.read(inbox.since, moment, limit=MOST_MAILS)
         return [described(restore(each)) for each in found]
 
-    def _from_file(self, named: str) -> inbox.NewMail | None:
+    def _from_file(self, named: str) -> NewMail | None:
         """The mail in a file; None where there is no such file. Raises InvalidRequest."""
         if self._base is None or not (path := self._base / Path(named).expanduser()).is_file():
             return None
