@@ -95,7 +95,7 @@ def _check(node: ast.AST) -> None:
         known = "names, literals, == != < <= > >= in, and, or, not, len(), lower()"
         raise ExpressionError(f"{_short(shown)} is not part of the language, which has {known}")
     if isinstance(node, ast.Constant) and not isinstance(node.value, str | int | float | bool | None):
-        raise ExpressionError(f"{_short(ast.unparse(node))} is no JSON value")
+        raise ExpressionError(f"{_shown(node)} is no JSON value")
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.func.id not in FUNCTIONS:
             shown = _short(ast.unparse(node.func))
@@ -156,19 +156,18 @@ def _named(name: str, scope: Mapping[str, Any]) -> Any:
 def _item(value: Any, key: Any, node: ast.AST) -> Any:
     if value is NOTHING:
         return NOTHING
-    shown = _short(ast.unparse(node))
     if isinstance(value, Mapping):
         if isinstance(value, Lenient):
             found = value.get(key, NOTHING) if isinstance(key, str) else NOTHING
             return Lenient(found) if isinstance(found, dict) else NOTHING if found is None else found
         if not isinstance(key, str) or key not in value:
-            raise ExpressionError(f"{shown} has no {key!r}{nearest(key, value)}")
+            raise ExpressionError(f"{_shown(node)} has no {key!r}{nearest(key, value)}")
         return value[key]
     if isinstance(value, list | tuple) and isinstance(key, int) and not isinstance(key, bool):
         if not -len(value) <= key < len(value):
-            raise ExpressionError(f"{shown} has {len(value)} entries, so no [{key}]")
+            raise ExpressionError(f"{_shown(node)} has {len(value)} entries, so no [{key}]")
         return value[key]
-    raise ExpressionError(f"{shown} is {kind(value)}, so it has no {key!r}")
+    raise ExpressionError(f"{_shown(node)} is {kind(value)}, so it has no {key!r}")
 
 
 def _logic(node: ast.BoolOp, scope: Mapping[str, Any]) -> Any:
@@ -267,6 +266,10 @@ def nearest(name: Any, known: Mapping[str, Any] | Sequence[str]) -> str:
     if not names:
         return ""
     return f"; there is {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+
+
+def _shown(node: ast.AST) -> str:
+    return _short(ast.unparse(node))
 
 
 def _short(text: str) -> str:
