@@ -9,8 +9,9 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
+import msgspec
 import typer
 
 from chittycan import errors
@@ -23,6 +24,7 @@ from chittycan.gateway import attempt, chain, health
 from chittycan.providers.vendors import vendors
 from chittycan.routing import failure
 from chittycan.routing.failure import TABLE
+from chittycan.workstreams import recipe
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(r"(<!-- begin (?P<name>[a-z-]+) -->\n).*?(<!-- end (?P=name) -->)", re.S)
@@ -252,6 +254,22 @@ def _meaning(parameter: Any) -> str:
     return f"{parameter.help or ''}{said}"
 
 
+# recipes.md
+
+
+def recipe_steps() -> str:
+    rows = []
+    for kind in recipe.KINDS:
+        shape = next((each for each in get_args(get_type_hints(recipe.Step)[kind]) if isinstance(each, type)), None)
+        parts = msgspec.structs.fields(shape) if shape is not None and issubclass(shape, msgspec.Struct) else ()
+        short = recipe.SHORTHANDS.get(kind)
+        fields = [f"**{code(each.encode_name)}**" if each.encode_name == short else code(each.encode_name)
+                  for each in parts]  # fmt: skip
+        gives = ", ".join(map(code, recipe.RESULTS[kind]))
+        rows.append((code(kind), ", ".join(fields) or "a list of steps", gives))
+    return table(("kind", "fields", "gives"), rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "failure-table": failure_table,
     "failure-times": failure_times,
@@ -262,6 +280,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "configuration-keys": configuration_keys,
     "vendors": vendor_table,
     "commands": commands,
+    "recipe-steps": recipe_steps,
 }
 
 

@@ -157,6 +157,12 @@ def test_items_go_on_without_waiting_for_each_other() -> None:
     assert started(after) == ["each[2].a"]
 
 
+def test_items_that_were_left_half_done_take_their_turn() -> None:
+    given: dict[str, Any] = {f"each__{index}__a": "done" for index in range(3)}
+    assert started(planned(EACH, WORDS, **given)) == ["each[0].b", "each[1].b"]
+    assert started(planned(EACH, WORDS, **given, each__2__b="running")) == ["each[0].b"]
+
+
 def test_what_is_collected_of_all_items_is_known_after_the_loop() -> None:
     given: dict[str, Any] = {f"each__{index}__{step}": "done" for index in range(3) for step in "ab"}
     (start,) = planned(EACH, WORDS, **given).start

@@ -4,6 +4,7 @@ The same states give the same plan, whoever asks and however often; so a plan ma
 crash, and carried out twice without harm (each start has its own path).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from chittycan.workstreams.start import Start
 
 __all__ = ["TERMINAL", "Finished", "Plan", "Start", "StepState", "plan"]
 
+_ITEM = re.compile(r"\[\d+\]\.")
 MOST_ITEMS = 1000  # of one for_each: each advance looks at all of them
 
 TERMINAL = frozenset({"done", "failed", "cancelled"})
@@ -104,14 +106,13 @@ def _result(recipe: Recipe, scope: Mapping[str, Any], found: "_Found") -> Finish
 class _Found(Struct, kw_only=True):
     """What a step, or several, have come to. Open while anything is to be started or runs; else done, or failed.
 
-    `touched`: some row of it exists. `cancelled`: the error is no more than that somebody cancelled it.
+    `cancelled`: the error is no more than that somebody cancelled it.
     """
 
     start: list[Start] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
     error: str | None = None
     cancelled: bool = False
-    touched: bool = False
 
     @property
     def open(self) -> bool:
@@ -130,6 +131,7 @@ class _Walk:
         now: float,
     ) -> None:
         self._states, self._now = states, now
+        self._begun = {path[: found.end()] for path in states for found in _ITEM.finditer(path)}
         self.cancel: list[str] = []
         # What has not run is nothing, so that a name that `validate` let through is never unknown.
         self.scope: dict[str, Any] = {step.id: NOTHING for step in every_step(recipe.steps)}
@@ -137,13 +139,11 @@ class _Walk:
 
     def sequence(self, steps: list[Step], at: str, scope: dict[str, Any]) -> _Found:
         """`at` goes before the ids of the steps: "", or "each[3]." for those of an item."""
-        touched = False
         for step in steps:
             found = self._step(step, at, scope)
-            touched = touched or found.touched
             if found.open or found.error is not None:
-                return replace(found, touched=touched)
-        return _Found(touched=touched)
+                return found
+        return _Found()
 
     def _step(self, step: Step, at: str, scope: dict[str, Any]) -> _Found:
         """What `step` has come to; once it is over, its value is in `scope`."""
@@ -157,7 +157,7 @@ class _Walk:
         value["status"], value["error"] = "done" if found.error is None else "failed", found.error
         scope[step.id] = value
         if found.error is not None and step.on_failure == "continue":
-            return _Found(touched=found.touched)
+            return _Found()
         return found
 
     def _leaf(self, step: Step, at: str, scope: dict[str, Any], value: dict[str, Any]) -> _Found:
@@ -166,10 +166,10 @@ class _Walk:
         if state is None:
             return _Found(start=[start.made(step, path, scope, self._now)])
         if state.status not in TERMINAL:
-            return _Found(running=[path], touched=True)
+            return _Found(running=[path])
         value |= {"model": state.model, "cost_usd": None if state.cost_nano is None else state.cost_nano / 1e9}
         value |= state.result
-        return _Found(error=_failure(step, state), cancelled=state.status == "cancelled", touched=True)
+        return _Found(error=_failure(step, state), cancelled=state.status == "cancelled")
 
     def _block(self, step: Step, at: str, scope: dict[str, Any], value: dict[str, Any]) -> _Found:
         if step.steps is not None:
@@ -189,18 +189,26 @@ class _Walk:
             raise ExpressionError(f"in: a list is needed, this is {kind(items)}")
         if len(items) > MOST_ITEMS:
             raise ExpressionError(f"in: {len(items)} items; at most {MOST_ITEMS} go into one for_each")
+        scopes = [{**scope, loop.as_: item} for item in items]
+        paths = [f"{at}{step.id}[{index}]." for index in range(len(items))]
+        begun = {
+            path: self.sequence(loop.steps, path, inner)
+            for path, inner in zip(paths, scopes, strict=True)
+            if path in self._begun
+        }
+        room = loop.max_parallel - sum(bool(each.running) for each in begun.values())
         found: list[_Found] = []
         results: list[Any] = []
-        room = loop.max_parallel
-        for index, item in enumerate(items):
-            inner = {**scope, loop.as_: item}
-            each = self.sequence(loop.steps, f"{at}{step.id}[{index}].", inner)
+        for path, inner in zip(paths, scopes, strict=True):
+            if path not in begun and room <= 0:
+                continue
+            each = begun[path] if path in begun else self.sequence(loop.steps, path, inner)
             if not each.open:
                 each = _collect(loop, inner, each, results)
-            elif room <= 0 and not each.touched:
-                break  # nor has any later item begun: they begin in their order
-            else:
+            elif not each.running:
                 room -= 1
+                if room < 0:
+                    continue  # its next step waits until another item is over
             found.append(each)
         value |= {"results": results, "failed": sum(each.error is not None for each in found)}
         return self._together(found, step)
@@ -208,14 +216,13 @@ class _Walk:
     def _together(self, found: list[_Found], step: Step) -> _Found:
         """All of a block at once. Where the block must not fail, the failure of one ends the others."""
         running = [path for each in found for path in each.running]
-        touched = any(each.touched for each in found)
         failed = sorted((each for each in found if each.error is not None), key=lambda each: each.cancelled)
         if failed and step.on_failure == "fail":
             self.cancel += running
-            return replace(failed[0], running=running, touched=touched)
+            return replace(failed[0], running=running)
         first = failed[0] if failed else _Found()
         begin = [each for one in found for each in one.start]
-        return _Found(start=begin, running=running, error=first.error, cancelled=first.cancelled, touched=touched)
+        return _Found(start=begin, running=running, error=first.error, cancelled=first.cancelled)
 
 
 def _failure(step: Step, state: StepState) -> str | None:
@@ -238,6 +245,6 @@ def _collect(loop: ForEach, scope: Mapping[str, Any], found: _Found, results: li
             results.append(None if made is NOTHING else made)
             return found
     except ExpressionError as error:
-        found = _Found(error=f"collect: {error}", touched=found.touched)
+        found = _Found(error=f"collect: {error}")
     results.append({"error": found.error})
     return found

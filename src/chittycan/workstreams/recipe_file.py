@@ -117,7 +117,9 @@ def _document(text: str, path: str, problems: Problems) -> Any:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None) or str(error).partition("\n")[0]
         problems.lines = {} if mark is None else {(): mark.line + 1}
-        problems.add((), f"broken YAML: {what}", "Correct the text near this line; texts with : or # need quotes.")
+        problems.add(
+            (), f"broken YAML: {what}", "Correct the text near this line; texts with : # ? or ${…} in {…} need quotes."
+        )
         return None
     except RecursionError:
         problems.add((), "nested too deeply", "Take some levels out.")
