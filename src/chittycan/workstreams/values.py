@@ -12,7 +12,7 @@ from typing import Any
 from chittycan.workstreams.expressions import Expression, ExpressionError, parse
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def pieces(text: str) -> tuple[str | Expression, ...]:
     """The text and the expressions in it, in order. Raises ExpressionError."""
     found: list[str | Expression] = []
