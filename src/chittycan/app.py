@@ -19,6 +19,7 @@ from chittycan.auth.keys import Keys
 from chittycan.catalogue import Catalogue
 from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
+from chittycan.context.sessions import Limits, Sessions
 from chittycan.dialects import load as load_dialect
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.admission import Admission, total_caps
@@ -26,6 +27,7 @@ from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.recall import Recall, RecallSettings
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway
 from chittycan.providers.discovery import Endpoint, discover
@@ -95,13 +97,16 @@ class Network:
         self.admission = Admission(self.meters, self.prices, _totals(self.settings))
         self.recorder = Recorder(self.ledger, self.prices, self.clock)
         self.cache = ResponseCache(self.database, self.clock, **_cache_settings(self.settings))
+        self.context = Sessions(self.database, self.clock, _limits(self.settings))
+        self.recall = Recall(self.context, self.clock, _recall_settings(self.settings))
         self.gateway = Gateway(
             self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
-            recorder=self.recorder, cache=self.cache, embedded=self.embedded,
+            recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
+            "chitty_answers_unrecorded": lambda: float(self.recall.lost),
             "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
         }
 
@@ -117,7 +122,7 @@ class Network:
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
             await self.rediscover()
-        for work in (self.ledger.run, self.meters.run, self.keys.run, self._watch):
+        for work in (self.ledger.run, self.meters.run, self.keys.run, self.context.run, self._watch):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
         return self
 
@@ -126,6 +131,7 @@ class Network:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.recall.close()
         await self.embedded.stop()
         await self.meters.close()
         self.transport.close()
@@ -169,6 +175,7 @@ class Network:
         self.settings = settings
         self.admission.totals = _totals(settings)
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
+        self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
         self.gateway.catalogue = self._catalogue()
 
     @property
@@ -249,6 +256,16 @@ def embedded_missing() -> str | None:
 
 def _totals(settings: Settings) -> tuple[Cap, ...]:
     return total_caps(settings.budgets.day_nano, settings.budgets.month_nano)
+
+
+def _limits(settings: Settings) -> Limits:
+    written = settings.context
+    return Limits(max_bytes=written.max_bytes, history=written.history, ttl=written.ttl)
+
+
+def _recall_settings(settings: Settings) -> RecallSettings:
+    written = settings.context
+    return RecallSettings(recall=written.recall, record=written.record, tokens=written.tokens, answers=written.answers)
 
 
 def _cache_settings(settings: Settings) -> dict[str, Any]:

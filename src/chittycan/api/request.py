@@ -13,8 +13,11 @@ from chittycan.gateway.call import NO_OPTIONS, Options
 
 OFF_LOOP = 256 << 10  # bytes; larger bodies are parsed on a thread
 
+FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 PREFIX = b"x-chitty-"
-OPTION_NAMES = ("kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache")
+OPTION_NAMES = (
+    "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
+)  # fmt: skip
 
 
 def read_body(headers: Mapping[bytes, bytes], body: bytes) -> Json:
@@ -59,6 +62,8 @@ def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
         models=_names(given),
         timeout=_number(given, "timeout"),
         cache=_flag(given, "cache"),
+        recall=_flag(given, "recall"),
+        record=_record(given),
     )
 
 
@@ -76,12 +81,21 @@ def _text(given: dict[str, tuple[str, Any]], key: str) -> str | None:
 
 def _flag(given: dict[str, tuple[str, Any]], key: str) -> bool | None:
     place, value = given.get(key, (key, None))
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
+    if isinstance(value, str) and value.lower() in FLAGS:
+        return FLAGS[value.lower()]
     raise InvalidRequest(f"`{place}` must be true or false.", param=place)
+
+
+def _record(given: dict[str, tuple[str, Any]]) -> bool | str | None:
+    """Whether to keep the answer, or under which key of the session's document."""
+    place, value = given.get("record", ("record", None))
+    if isinstance(value, str) and value.lower() not in FLAGS:
+        if 0 < len(value) <= 200:
+            return value
+        raise InvalidRequest(f"`{place}` must be true, false, or a key of 1 to 200 characters.", param=place)
+    return _flag(given, "record")
 
 
 def _number(given: dict[str, tuple[str, Any]], key: str) -> float | None:

@@ -5,6 +5,7 @@ other's changes. `expected_version` is for whoever decides on what was read befo
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from chittycan.context.document import (
     written,
 )
 from chittycan.context.labels import UNLABELLED, Label, Privacy, Trust
-from chittycan.errors import Forbidden, NotFound, RequestTooLarge, VersionConflict
+from chittycan.errors import Forbidden, NotFound, RequestTooLarge, Unavailable, VersionConflict
 from chittycan.store import context as rows
 from chittycan.store.context import ListedContext, StoredChange, StoredContext
 from chittycan.store.database import Database
@@ -170,6 +171,13 @@ class Sessions:
     async def purge(self) -> int:
         """Removes what has expired; returns how many sessions."""
         return await self._database.run(rows.purge, self._clock.now())
+
+    async def run(self) -> None:
+        """Purge until cancelled."""
+        while True:
+            await self._clock.sleep(PURGE_SECONDS)
+            with suppress(Unavailable):
+                await self.purge()
 
     async def _write(self, session: str, write: Write, expected_version: int | None, for_key: str | None) -> Context:
         check_session(session)

@@ -4,6 +4,7 @@ A `Call` is one request in whatever dialect it arrived; `Answer` is what a calle
 `Reply` what a client gets: bytes in its own dialect.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct, field
 
 from chittycan.chat import ChatRequest, ChatResponse, Json, Usage
 from chittycan.dialects import load
+from chittycan.errors import InvalidRequest
 
 if TYPE_CHECKING:  # brings the database along, which a command that talks to a server does not need
     from chittycan.auth.keys import Key
@@ -28,6 +30,13 @@ class Options(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()  # the caller's own chain
     timeout: float | None = None  # seconds, for the whole call
     cache: bool | None = None  # None: as the key says
+    recall: bool | None = None  # give the model the session's document; None: as the configuration says
+    record: bool | str | None = None  # keep the answer there, under this key or among `answers`
+
+    def __post_init__(self) -> None:
+        if self.session is None and (self.recall or self.record):
+            fix = "Name one with x-chitty-session."
+            raise InvalidRequest("`recall` and `record` need a session.", param="session", fix=fix)
 
 
 NO_OPTIONS = Options()
@@ -47,6 +56,7 @@ class Call(Struct, kw_only=True):
     fields: Json = field(default_factory=dict)  # `body`, parsed
     parsed: ChatRequest | None = None
     forward: tuple[tuple[str, str], ...] = ()  # client headers that the same dialect's provider should see
+    answered: "Callable[[str, Trace], None] | None" = None  # is told the text of a whole answer
     keep_answering: bool = False  # end a named model's chain with the default chain
     at: float = 0.0  # Unix seconds
     started: float = 0.0  # monotonic seconds

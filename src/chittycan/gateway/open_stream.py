@@ -105,6 +105,8 @@ class OpenStream:
                 live.close()
             usage = live.seen.usage or estimated_usage(None, live.seen.text, input_tokens(running.call))
             self.trace = self._endings.served(running, live.candidate, usage)
+            if running.call.answered is not None:
+                running.call.answered("".join(self._relay.sent), self.trace)
         else:
             live.close()
             usage = Usage()

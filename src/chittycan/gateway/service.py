@@ -38,6 +38,7 @@ from chittycan.gateway.ensemble_stream import ToldStream
 from chittycan.gateway.facts import facts_of, input_tokens, plain_facts
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.recall import Recall, text_of
 from chittycan.gateway.record import NOTHING, Recorder
 from chittycan.gateway.relay import Continuation, continued
 from chittycan.gateway.running import Running
@@ -71,10 +72,12 @@ class Gateway:
         recorder: Recorder,
         cache: ResponseCache,
         embedded: Embedded | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self.clock = clock
         self.health = Health(clock)
         self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
+        self._sessions = recall
         self._line = Line(transport, clock)
         self._chain = Chain(self.health, clock)
         self._decisions: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
@@ -116,6 +119,8 @@ class Gateway:
 
     async def complete(self, call: Call) -> Reply:
         """A whole answer in the client's dialect. Raises ChittyError."""
+        if call.options.session is not None:
+            call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
         if cached is not None:
@@ -123,26 +128,34 @@ class Gateway:
         running = self._admit(call)
         if type(running.decision) is Seating:
             answer = await assemble(self, call, running.decision)
-            body, trace = client_body(call, answer.response), answer.trace
+            body, trace, text = client_body(call, answer.response), answer.trace, answer.text
         else:
             whole = await self._whole(running)
             body = whole.body
             if call.surface != whole.candidate.provider.dialect and whole.response is not None:
                 body = client_body(call, whole.response)
             trace = self.served(running, whole.candidate, whole.usage)
+            text = text_of(whole) if call.answered is not None else ""
+        if call.answered is not None:
+            call.answered(text, trace)
         if keep:
             await self._cache.keep(call, body, trace)
         return Reply(body=body, trace=trace)
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
+        if call.options.session is not None:
+            call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
         if cached is not None:
             return OpenStream.replay(cached)
         running = self._admit(call)
         if type(running.decision) is Seating:
-            told = ToldStream(call, await assemble(self, call, running.decision))
+            answer = await assemble(self, call, running.decision)
+            if call.answered is not None:
+                call.answered(answer.text, answer.trace)
+            told = ToldStream(call, answer)
             if keep:
                 await self._cache.keep(call, told.body, told.trace)
             return told
@@ -153,10 +166,13 @@ class Gateway:
 
     async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
         """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
-        running = self._admit(self._own_call(chat, options, key))
-        if type(running.decision) is Seating:
-            return await assemble(self, running.call, running.decision)
-        return await self._answer(running)
+        call = await self._prepared(self._own_call(chat, options, key))
+        running = self._admit(call)
+        seating = running.decision
+        answer = await assemble(self, call, seating) if type(seating) is Seating else await self._answer(running)
+        if call.answered is not None:
+            call.answered(answer.text, answer.trace)
+        return answer
 
     async def _answer(self, running: Running) -> Answer:
         whole = await self._whole(running)
@@ -184,8 +200,11 @@ class Gateway:
         name = f"{ENSEMBLE}{name.removeprefix(ENSEMBLE)}" if name is not None else UNNAMED
         if self._catalogue.ensembles.get(name) != ensemble:
             name = UNNAMED  # a key that may call it by its name may not change who sits in it
-        call = self._own_call(msgspec.structs.replace(chat, model=name), options, key)
-        return await assemble(self, call, seat(facts_of(call), name, ensemble, self._catalogue))
+        call = await self._prepared(self._own_call(msgspec.structs.replace(chat, model=name), options, key))
+        answer = await assemble(self, call, seat(facts_of(call), name, ensemble, self._catalogue))
+        if call.answered is not None:
+            call.answered(answer.text, answer.trace)
+        return answer
 
     async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer:
         """One member of an ensemble: this model or nobody. Raises ChittyError."""
@@ -211,6 +230,10 @@ class Gateway:
             request_id=new_request_id(self.clock), model=chat.model, stream=chat.stream, options=options, key=key,
             parsed=chat, keep_answering=True, at=self.clock.now(), started=self.clock.monotonic(),
         )  # fmt: skip
+
+    async def _prepared(self, call: Call) -> Call:
+        """With what its session knows, where that is wanted."""
+        return call if self._sessions is None else await self._sessions.prepared(call)
 
     # stages
 

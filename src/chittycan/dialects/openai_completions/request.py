@@ -62,4 +62,5 @@ def echo_of(chat: ChatRequest) -> str:
     """What the answer must begin with: the prompt where the client asked for `echo`, else nothing."""
     if not chat.extra.get("echo"):
         return ""
-    return "".join(part.text for message in chat.messages for part in message.parts if isinstance(part, Text))
+    prompt = [part for message in chat.messages if message.role == "user" for part in message.parts]
+    return "".join(part.text for part in prompt if isinstance(part, Text))
