@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Body, FastAPI, Header, Path, Query, Request, Response
+from fastapi import Body, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, create_model
 from starlette.exceptions import HTTPException
@@ -83,6 +83,7 @@ def described(network: Network | None) -> FastAPI:
         app.add_api_route(
             PREFIX + operation.path, _endpoint(operation, network), methods=[operation.method], name=operation.name,
             operation_id=operation.name, summary=operation.description.partition("\n")[0].rstrip("."),
+            dependencies=[Depends(_only_the_owner)] if operation.owner else [],
             description=operation.description, response_model=None, tags=[operation.path.split("/")[1]],
         )  # fmt: skip
     app.add_exception_handler(ChittyError, lambda _, error: _refusal(error))
@@ -99,6 +100,13 @@ def described(network: Network | None) -> FastAPI:
     return app
 
 
+async def _only_the_owner(request: Request) -> None:
+    """Asked before anything else of a request is looked at. Raises Unauthenticated or Forbidden."""
+    caller: Key | None = request.scope[CALLER]
+    if caller is None or not caller.admin:
+        raise _owner_only(caller)
+
+
 def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..., Awaitable[Response]]:
     """A function whose signature FastAPI reads, made from the operation's own."""
     fields = operation.at("field")
@@ -107,8 +115,6 @@ def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..
     async def endpoint(request: Request, **given: Any) -> Response:
         assert network is not None
         caller: Key | None = request.scope[CALLER]
-        if operation.owner and not (caller is not None and caller.admin):
-            raise _owner_only(caller)
         sent: BaseModel | None = given.pop("fields", None)
         if sent is not None:
             given |= {name: getattr(sent, name) for name in sent.model_fields_set}

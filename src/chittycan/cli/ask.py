@@ -25,6 +25,9 @@ def _ask(
     model: Model = "auto",
     kind: Kind = None,
     session: Annotated[str | None, typer.Option(help="The session that this belongs to.")] = None,
+    recall: Annotated[bool, typer.Option("--recall", help="Let the model know the session's document.")] = False,
+    record: Annotated[bool, typer.Option("--record", help="Keep the answer in the session's document.")] = False,
+    record_as: Annotated[str | None, typer.Option(help="Keep it there under this key.")] = None,
     private: Private = False,
     region: Region = None,
     max_cost: Annotated[float | None, typer.Option(help="The most that this may cost, in dollars.", min=0)] = None,
@@ -42,6 +45,7 @@ def _ask(
     options = Options(
         kind=kind, session=session, private=private, region=region, timeout=timeout,
         max_cost_nano=None if max_cost is None else round(max_cost * 1e9),
+        recall=recall or None, record=record_as or record or None,
     )  # fmt: skip
 
     async def work(network: Session) -> Answer:

@@ -23,11 +23,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "explain": ("ask", "explain", "Say who would answer, and why, without asking anyone."),
     "config": ("config", "app", "Set up remotes and providers, step by step."),
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
+    "context": ("context", "app", "The documents that models, tasks and people share."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),
 }
-SPELLINGS = {"key": "keys", "ensembles": "ensemble"}
+SPELLINGS = {"key": "keys", "contexts": "context", "ensembles": "ensemble"}
 
 
 class LazyGroup(TyperGroup):

@@ -4,6 +4,7 @@ from typing import Any
 
 from chittycan.control import (
     agents,
+    context,
     decisions,
     drafts,
     ensembles,
@@ -39,6 +40,14 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     usage.of_request,
     usage.agents,
     usage.routing,
+    context.listed,
+    context.shown,
+    context.stored,
+    context.updated,
+    context.deleted,
+    context.history,
+    context.label,
+    context.shared,
     inbox.listed,
     inbox.stats,
     inbox.shown,
