@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
 
+from bare_http import fetch
 from chittycan.app import Network
 from chittycan.chat import TextDelta
+from chittycan.clock import SystemClock
 from chittycan.context.document import Author
 from chittycan.context.labels import Label
+from chittycan.context.sessions import Sessions
 from chittycan.errors import NoPrivateModel
+from chittycan.store.database import Database
 from chittycan.testing import ANSWER
 from chittycan.testing.upstream import ScriptedUpstream
-from serving import DIALECTS, SURFACES, Processes, Serve, proxy
+from serving import DIALECTS, SURFACES, Processes, Serve, config, proxy, write_config
 
 BOTH = {"x-chitty-session": "deal", "x-chitty-recall": "true", "x-chitty-record": "true"}
 
@@ -211,12 +216,6 @@ async def test_what_makes_no_sense_is_refused_by_name(
 
 
 async def test_an_answer_is_recorded_though_the_server_ends_at_once(processes: Processes, up: ScriptedUpstream) -> None:
-    from bare_http import fetch
-    from chittycan.clock import SystemClock
-    from chittycan.context.sessions import Sessions
-    from chittycan.store.database import Database
-    from serving import config, write_config
-
     write_config(processes.config, config({"first": proxy(up.url, "openai")}), {})
     process = await processes.serve()
     body: Any = {"model": "first/ok", "messages": [{"role": "user", "content": "Hello"}]}
@@ -227,3 +226,13 @@ async def test_an_answer_is_recorded_though_the_server_ends_at_once(processes: P
     found = await Sessions(database, SystemClock()).retrieve("deal")
     database.close()
     assert [each["text"] for each in found.document["answers"]] == [ANSWER]
+
+
+async def test_a_network_that_ends_has_recorded_its_answers(up: ScriptedUpstream, tmp_path: Path) -> None:
+    write_config(tmp_path / "config", config({"first": proxy(up.url, "openai")}), {})
+    given: Any = {"config_folder": tmp_path / "config", "env": {"HOME": str(tmp_path)}, "look_around": False}
+    async with Network(**given) as network:
+        asked = (network.ask("Hello", model="first/ok", session="deal", record=True) for _ in range(5))
+        await asyncio.gather(*asked)
+    async with Network(**given) as network:
+        assert len((await network.context.retrieve("deal")).document["answers"]) == 5

@@ -17,7 +17,7 @@ from chittycan.gateway.call import Call, Options, Trace
 from chittycan.gateway.recall import LONGEST_ANSWER, Recall, RecallSettings, text_of
 from chittycan.store.database import Database
 from chittycan.testing import FakeClock
-from gateway_parts import call, candidate
+from gateway_parts import call, candidate, settle
 
 SERVED = Trace(request_id="req_1", model="gpt-4")
 KEY = Key(id="k1", name="one", hint="abcd", created=0.0)
@@ -214,6 +214,35 @@ async def test_while_the_database_is_away_it_is_tried_again_and_written_once(
     assert (sessions.failures, recall.lost) == (0, 0)
     assert (await sessions.retrieve("s")).version == 2
     assert len((await sessions.retrieve("s")).document["answers"]) == 1
+
+
+class Hesitant(Sessions):
+    """The first write begins only once it is let."""
+
+    def __init__(self, database: Database, clock: FakeClock) -> None:
+        super().__init__(database, clock)
+        self.let = asyncio.Event()
+        self.writes = 0
+
+    async def change(self, *given: Any, **more: Any) -> Any:
+        self.writes += 1
+        if self.writes == 1:
+            await self.let.wait()
+        return await super().change(*given, **more)
+
+
+async def test_answers_are_recorded_in_the_order_in_which_they_were_given(sqlite: Database, clock: FakeClock) -> None:
+    sessions = Hesitant(sqlite, clock)
+    recall = Recall(sessions, clock)
+    both = [await recall.prepared(wanting(record=True)) for _ in range(2)]
+    for text, prepared in zip(("one", "two"), both, strict=True):
+        prepared.request_id = f"req_{text}"
+        assert prepared.answered is not None
+        prepared.answered(text, SERVED)
+    await settle()
+    sessions.let.set()
+    await recall.close()
+    assert [each["text"] for each in (await sessions.retrieve("s")).document["answers"]] == ["one", "two"]
 
 
 async def test_an_answer_that_cannot_be_recorded_is_counted(recall: Recall, sessions: Sessions) -> None:
