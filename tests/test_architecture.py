@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "usage": WORDS | {"store"},
     "context": WORDS | {"store"},
     "providers": WORDS | {"dialects"},
-    "providers.registry": WORDS | {"config", "providers", "providers.discovery"},
+    "providers.registry": WORDS | {"config", "providers", "providers.discovery", "providers.limits"},
+    "providers.limits": WORDS | {"config"},
     "providers.discovery": WORDS | {"config", "providers"},
     # three neighbours that never import each other
     "gateway": WORDS | STATE | {"dialects", "providers", "routing", "gateway.call"},

@@ -153,6 +153,7 @@ OBJECTS = {
     "connectRemote": "`remotes.NAME` with the type `chittyconnect`",
     "proxy": "`remotes.NAME.proxies.NAME`",
     "timeouts": "`remotes.NAME.proxies.NAME.timeouts`",
+    "limits": "`limits` of a provider or a model",
     "budgets": "`budgets`",
     "privacy": "`privacy`",
     "embedded": "`embedded`",

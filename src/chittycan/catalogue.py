@@ -25,6 +25,25 @@ class Timeouts(Struct, frozen=True):
     total: float = 600.0
 
 
+class Limits(Struct, frozen=True, kw_only=True):
+    """What all processes together may ask of one model or provider; None: no limit.
+
+    `scope` says whose limits these are: `model:NAME` or `provider:NAME`. `wait`: seconds that a call waits for its
+    turn before the next model is asked.
+    """
+
+    scope: str
+    concurrency: int | None = None  # calls open at once
+    rpm: int | None = None  # requests per minute
+    tpm: int | None = None  # tokens per minute, input and output
+    wait: float = 5.0
+
+    @property
+    def label(self) -> str:
+        """For messages: `model gpt-4o`."""
+        return self.scope.replace(":", " ", 1)
+
+
 class Secret(Struct, frozen=True):
     """A resolved credential and where it came from (`env:NAME`, `file:PATH`, `literal`), never printed."""
 
@@ -47,6 +66,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     needs_key: bool = True
     default_model: str | None = None
     timeouts: Timeouts = Timeouts()
+    limits: Limits | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     http_proxy: str | None = None
     ca_file: str | None = None
@@ -87,6 +107,7 @@ class Model(Struct, frozen=True, kw_only=True):
     prefill: bool = False  # continues from a trailing assistant message
     reasoning: bool = True
     embeddings: bool = False  # makes vectors, does not chat
+    limits: Limits | None = None  # shared with the model's dated names
 
 
 ENSEMBLE = "ensemble:"  # and a name: the virtual model that asks several models

@@ -44,6 +44,15 @@ class TimeoutSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     total: Seconds | None = None
 
 
+class LimitSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What all servers together may ask of a provider or a model; what is absent is not limited."""
+
+    concurrency: Count | None = None
+    rpm: Count | None = None
+    tpm: Count | None = None
+    wait: Amount | None = None  # seconds
+
+
 class ProxySettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """One provider as the owner set it up. `api_key` holds references (`env:NAME`, `file:PATH`) or literals."""
 
@@ -53,6 +62,7 @@ class ProxySettings(Struct, frozen=True, kw_only=True, rename="camel"):
     api_key: Names | None = None
     default_model: str | None = None
     timeouts: TimeoutSettings = TimeoutSettings()
+    limits: LimitSettings | None = None
     headers: Mapping[str, str] = field(default_factory=dict)  # values may be references too
     http_proxy: str | None = None
     ca_file: str | None = None
@@ -107,6 +117,7 @@ class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     prefill: bool | None = None
     reasoning: bool | None = None
     embeddings: bool | None = None
+    limits: LimitSettings | None = None
 
 
 class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):

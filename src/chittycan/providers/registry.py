@@ -19,6 +19,7 @@ from chittycan.config.references import Missing, is_reference, resolve_secret
 from chittycan.config.settings import EnsembleSettings, ModelSettings, ProxySettings, Settings, TimeoutSettings
 from chittycan.errors import UsageError
 from chittycan.providers.discovery import PORTS, Endpoint, environment_keys
+from chittycan.providers.limits import limits_of, odd_limits
 from chittycan.providers.vendors import ModelRow, Vendor, vendor, vendors
 
 EMBEDDED, LOCAL, SMOLLM2 = "embedded", "local", "smollm2"
@@ -62,6 +63,7 @@ def build(
         ensembles=draft.ensembles,
     )
     warnings = [*map(str, settings.warnings), *draft.warnings, *_undefined_names(catalogue, settings)]
+    warnings += odd_limits(catalogue, settings)
     return replace(catalogue, warnings=tuple(warnings))
 
 
@@ -192,7 +194,8 @@ class _Draft:
         return Provider(
             name=name, dialect=dialect, endpoint=endpoint, keys=keys, needs_key=bool(keys),
             default_model=proxy.default_model or (known.default_model if known else None),
-            timeouts=_timeouts(proxy.timeouts), headers=headers, http_proxy=proxy.http_proxy, ca_file=proxy.ca_file,
+            timeouts=_timeouts(proxy.timeouts), limits=limits_of(f"provider:{name}", proxy.limits), headers=headers,
+            http_proxy=proxy.http_proxy, ca_file=proxy.ca_file,
             local=_is_loopback(endpoint), price_provider=reached.price_provider if reached else None,
             verified=reached.verified if reached else True, source=source,
             stream_usage=proxy.stream_usage if proxy.stream_usage is not None else not reached or reached.stream_usage,
@@ -424,6 +427,7 @@ def _overridden(base: Model, written: ModelSettings) -> Model:
         "vision", "tools", "json_schema", "prefill", "reasoning", "embeddings",
     )  # fmt: skip
     changes = {key: getattr(written, key) for key in same if getattr(written, key) is not None}
+    changes["limits"] = limits_of(f"model:{base.name}", written.limits)
     if written.price is not None:
         price = written.price
         changes["price"] = PriceRow(

@@ -46,6 +46,11 @@ class Candidate(Struct, frozen=True):
     model: Model
     provider: Provider
 
+    @property
+    def limited(self) -> bool:
+        """Whether an owner limits what is asked of this model or its provider."""
+        return self.model.limits is not None or self.provider.limits is not None
+
 
 class Reason(Struct, frozen=True):
     model: str
