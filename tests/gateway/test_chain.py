@@ -15,6 +15,7 @@ from chittycan.errors import (
     ChittyError,
     CredentialsExhausted,
     InvalidRequest,
+    RateLimited,
     UpstreamRefused,
     UpstreamTimeout,
 )
@@ -267,6 +268,27 @@ async def test_when_no_model_is_left_the_objection_is_told(walk: Walked, objecti
 async def test_a_failure_counts_more_than_an_objection(walk: Walked) -> None:
     await walk({"a": [failing(Failure.SILENT, 504)], "b": [BudgetExceeded("too dear")]}, A, B)
     assert isinstance(walk.error, UpstreamTimeout)
+
+
+async def test_of_several_objections_the_one_that_time_cures_first_is_told(walk: Walked) -> None:
+    soon, late = RateLimited("full", retry_after=2), RateLimited("full", retry_after=40)
+    await walk({"a": [late], "b": [soon], "c": [InvalidRequest("no audio here")]}, A, B, C)
+    assert walk.error is soon
+
+
+@pytest.mark.parametrize("failure", [Failure.RATE_LIMIT, Failure.QUOTA, Failure.CONTEXT, Failure.MODEL_GONE])
+async def test_a_model_without_room_is_worth_waiting_for_where_the_others_cannot(
+    walk: Walked, failure: Failure
+) -> None:
+    full = RateLimited("full", retry_after=2)
+    await walk({"a": [full], "b": [failing(failure, 400)] * 9}, A, B)
+    assert walk.error is full
+
+
+async def test_a_model_without_room_does_not_rest_and_no_other_key_is_tried(walk: Walked) -> None:
+    await walk({"two": [RateLimited("full", retry_after=2)], "b": ["fine"]}, TWO_KEYS, B)
+    assert (walk.result, walk.asked) == ("fine", ["two", "b"])
+    assert walk.health.rests_for(TWO_KEYS.model, TWO_KEYS.provider) == 0
 
 
 async def test_no_attempt_begins_after_the_deadline(walk: Walked, clock: FakeClock) -> None:

@@ -3,6 +3,7 @@
 The walk is the same for whole answers, streams and recoveries: what one attempt does is given to it.
 """
 
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -20,6 +21,7 @@ from chittycan.errors import (
     CredentialsExhausted,
     InvalidRequest,
     LimitError,
+    RateLimited,
     UpstreamRefused,
     UpstreamTimeout,
 )
@@ -34,6 +36,7 @@ T = TypeVar("T")
 Attempt = Callable[[Candidate, Secret | None, bool], Awaitable[T]]
 
 RATE_LIMIT_WAITS = 2  # how often a lone model's Retry-After is waited for
+PASSING = frozenset({Failure.TRANSIENT, Failure.SILENT, Failure.TRUNCATED})
 # The upstream's own words help the caller only where the caller can act on them.
 TELLING = frozenset({Failure.CALLER_FAULT, Failure.CONTEXT, Failure.CONTENT, Failure.MODEL_GONE})
 
@@ -123,14 +126,14 @@ class Chain:
             except (InvalidRequest, LimitError) as error:
                 self._health.probe_over(model)
                 trail.skipped[model.name] = error.message
-                objection = error
+                objection = _sooner(objection, error)
                 continue
             except BaseException:
                 self._health.probe_over(model)
                 raise
             if result is not None:
                 return result
-        if objection is not None and not trail.tried:
+        if objection is not None and (not trail.tried or _worth_waiting(objection, trail)):
             raise objection
         raise self._exhausted(candidates, trail)
 
@@ -251,3 +254,13 @@ class Chain:
         if last.failure is Failure.SILENT:
             return UpstreamTimeout(f"No model answered in time: {names}.", attempts=attempts)
         return AllFailed(f"No model could answer: {names}.", attempts=attempts)
+
+
+def _sooner(one: ChittyError | None, other: ChittyError) -> ChittyError:
+    """Of two objections the one that time cures sooner, if any; else the later one."""
+    return other if one is None else min(other, one, key=lambda error: getattr(error, "retry_after", None) or math.inf)
+
+
+def _worth_waiting(objection: ChittyError, trail: Trail) -> bool:
+    """A model had no room for this call, and no other failed in a way that time cures: room is what it waits for."""
+    return isinstance(objection, RateLimited) and not any(tried.failure in PASSING for tried in trail.tried)
