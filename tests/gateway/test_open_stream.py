@@ -122,6 +122,14 @@ async def test_a_client_that_leaves_behind_the_last_word_has_been_served(cache: 
     assert response.closed
 
 
+async def test_an_answer_without_content_is_closed_though_nobody_reads_its_end(cache: ResponseCache) -> None:
+    endings = Endings()
+    stream, response = await opened(cache, endings, ROLE + FINISH, b"")
+    stream.close()
+    assert response.closed == 1
+    assert endings.told[0][0] == "served"
+
+
 async def test_a_stream_that_is_never_read_is_closed_too(cache: ResponseCache) -> None:
     endings = Endings()
     stream, response = await opened(cache, endings, WHOLE[:400])

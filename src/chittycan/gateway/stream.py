@@ -71,13 +71,14 @@ class Live:
         self._names = names
         self._forwarded = forwarded
         self._held: Batch = []  # what came before and with the first content
-        self._ended = False
+        self._ended = False  # the body has; whether well is another question
+        self._over = False
         self._broken: AttemptFailed | None = None  # found behind events that are still to be forwarded
 
     @property
     def over(self) -> bool:
-        """The body has ended; whether well is another question."""
-        return self._ended
+        """Read to its end, and the response is closed or about to be."""
+        return self._over
 
     async def begin(self) -> None:
         """Reads until content, or a complete answer without any. Raises AttemptFailed; the response is then closed."""
@@ -122,7 +123,7 @@ class Live:
             task = asyncio.get_running_loop().create_task(_drain(self._response))
             _draining.add(task)
             task.add_done_callback(_draining.discard)
-        self._ended = True
+        self._ended = self._over = True
 
     async def _pull(self, deadline: float, stage: str) -> Batch:
         """One network read; it may bring nothing to forward, yet shows that the provider is alive. An error event
