@@ -261,6 +261,23 @@ async def test_cancelling_before_the_answer_hangs_up(transport: Transport) -> No
         await up.peers[0].gone.wait()
 
 
+async def test_whoever_wants_to_know_is_told_once_that_a_response_is_closed(transport: Transport) -> None:
+    async def once(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(OK)
+        await peer.left()
+
+    told: list[str] = []
+    async with provider(once) as up:
+        response = await ask(transport, up.url)
+        response.on_close = lambda: told.append("closed")
+        await response.body()
+        assert told == []
+        response.close()
+        response.close()
+    assert told == ["closed"]
+
+
 async def test_closing_twice_does_not_cut_whoever_has_the_connection_by_then(transport: Transport) -> None:
     go_on = asyncio.Event()
 

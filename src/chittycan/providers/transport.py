@@ -8,7 +8,7 @@ import asyncio
 import base64
 import ssl
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -60,13 +60,14 @@ def _proxy(address: str) -> SplitResult:
 class Response:
     """A response whose body is read as it comes. Must be closed; closing early drops the connection."""
 
-    __slots__ = ("_closed", "_connection", "_header_list", "_origin", "_pool", "status")
+    __slots__ = ("_closed", "_connection", "_header_list", "_origin", "_pool", "on_close", "status")
 
     def __init__(self, connection: Connection, origin: Origin, pool: "Transport") -> None:
         self._connection, self._origin, self._pool = connection, origin, pool
         self.status = connection.status
         self._header_list = connection.header_list
         self._closed = False
+        self.on_close: Callable[[], None] | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -112,6 +113,8 @@ class Response:
             self._pool.put_back(self._origin, connection)
         elif connection.transport is not None:
             connection.abort()
+        if self.on_close is not None:
+            self.on_close()
 
 
 def _nearer(one: float | None, other: float | None) -> float | None:
