@@ -158,6 +158,8 @@ OBJECTS = {
     "privacy": "`privacy`",
     "embedded": "`embedded`",
     "context": "`context`",
+    "outbound": "`outbound`",
+    "smtp": "`smtp`",
     "models": "`models.json`",
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",

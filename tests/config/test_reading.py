@@ -152,3 +152,26 @@ def test_printing_settings_shows_no_secret(tmp_path: Path) -> None:
     write(tmp_path, {"remotes": {"c": {"type": "chittyconnect", "apiToken": "tok-hidden", "proxies": proxies}}})
     settings = load(tmp_path, {})
     assert "hidden" not in repr(settings) + repr(settings.proxies) + repr(settings.server)
+
+
+def test_the_outside_world_is_closed_until_it_is_configured(tmp_path: Path) -> None:
+    settings = load(tmp_path / "nowhere", {})
+    assert (settings.outbound.allow, settings.outbound.private, settings.smtp) == ((), False, None)
+
+
+def test_outbound_and_smtp_are_read(tmp_path: Path) -> None:
+    outbound = {"allow": ["hooks.example.com"], "headers": {"hooks.example.com": {"authorization": "env:HOOKS"}}}
+    smtp = {"host": "mail.example.com", "from": "Office <office@example.com>", "user": "office", "password": "env:P"}
+    write(tmp_path, {"outbound": {**outbound, "webhookSecret": "env:WEBHOOKS"}, "smtp": smtp})
+    settings = load(tmp_path, {})
+    assert settings.warnings == ()
+    assert settings.outbound.allow == ("hooks.example.com",)
+    assert settings.outbound.headers["hooks.example.com"] == {"authorization": "env:HOOKS"}
+    assert settings.smtp is not None
+    assert (settings.smtp.sender, settings.smtp.security) == ("Office <office@example.com>", "starttls")
+
+
+def test_smtp_without_a_sender_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, {"smtp": {"host": "mail.example.com"}})
+    with pytest.raises(ConfigError, match='"from" is missing'):
+        load(tmp_path, {})

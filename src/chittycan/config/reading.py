@@ -80,6 +80,8 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         budgets=own.budgets,
         privacy=own.privacy,
         embedded=own.embedded,
+        outbound=own.outbound,
+        smtp=own.smtp,
         context=own.context,
         remotes=own.remotes,
         inbox=own.inbox,

@@ -155,6 +155,36 @@ class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
     mode: Literal["off", "warn", "enforce"] | None = None
 
 
+class OutboundSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which servers a task's own requests may go to, and what only we may say to them.
+
+    `headers` is host → name → value; values and `webhook_secret` hold references or literals.
+    """
+
+    allow: tuple[str, ...] = ()
+    private: bool = False
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    webhook_secret: Names | None = None
+
+    def __repr__(self) -> str:
+        return f"OutboundSettings(allow={self.allow!r}, private={self.private})"
+
+
+class SmtpSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The server that sends our mail. `password` is a reference or a literal."""
+
+    host: str
+    port: Count | None = None
+    security: Literal["tls", "starttls", "none"] = "starttls"
+    user: str | None = None
+    password: str | None = None
+    sender: str = field(name="from")
+    allow: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"SmtpSettings({self.host!r}, security={self.security!r})"
+
+
 class Embedded(Struct, frozen=True, kw_only=True, rename="camel"):
     """The model that runs as our own child process: `model` is a path to a GGUF file, None the shipped one."""
 
@@ -185,6 +215,8 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
+    outbound: OutboundSettings = OutboundSettings()
+    smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
@@ -230,6 +262,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
+    outbound: OutboundSettings = OutboundSettings()
+    smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inbox: Mapping[str, Any] = field(default_factory=dict)
