@@ -1,72 +1,22 @@
 """Requests of tasks to servers outside, against real sockets on this machine."""
 
 import asyncio
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from chittycan.errors import DeliveryUnknown, Forbidden, InvalidRequest, NotDelivered
 from chittycan.integrations.outbound import Limits, Outbound
 from chittycan.integrations.targets import AllowList
-
-TLS = Path(__file__).resolve().parents[1] / "data" / "tls"
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
-
-Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-Start = Callable[..., Awaitable["Peer"]]
-
-
-class Peer:
-    """A server that answers with what the test says, and remembers what it was asked."""
-
-    def __init__(self, answers: Sequence[bytes | Behaviour]) -> None:
-        self.answers = list(answers)
-        self.requests: list[bytes] = []
-        self.port = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0
-        )
-        self.requests.append(head + await reader.readexactly(length))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, bytes):
-            writer.write(answer)
-        else:
-            await answer(reader, writer)
-        writer.close()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hook"
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Start]:
-    servers: list[asyncio.Server] = []
-
-    async def begin(*answers: bytes | Behaviour, tls: ssl.SSLContext | None = None) -> Peer:
-        peer = Peer(answers or [OK])
-        server = await asyncio.start_server(peer.serve, "127.0.0.1", 0, ssl=tls)
-        servers.append(server)
-        peer.port = server.sockets[0].getsockname()[1]
-        return peer
-
-    yield begin
-    for server in servers:
-        server.close()
-        await server.wait_closed()
+from peers import OK, HttpPeer, Peer, server_tls, trusting
 
 
 def local(peer: Peer) -> Outbound:
     return Outbound(AllowList([f"127.0.0.1:{peer.port}"]))
 
 
-async def test_a_request_arrives_as_it_was_given(start: Start) -> None:
-    peer = await start(b"HTTP/1.1 201 Created\r\nX-A: 1\r\nx-a: 2\r\ncontent-length: 4\r\n\r\ndone")
+async def test_a_request_arrives_as_it_was_given(http_peer: HttpPeer) -> None:
+    peer = await http_peer(b"HTTP/1.1 201 Created\r\nX-A: 1\r\nx-a: 2\r\ncontent-length: 4\r\n\r\ndone")
     answer = await local(peer).send("POST", peer.url + "?x=1", headers={"X-Id": "7"}, body=b"{}")
     assert (answer.status, answer.body, answer.headers["x-a"], answer.ok) == (201, b"done", "1, 2", True)
     head, _, body = peer.requests[0].partition(b"\r\n\r\n")
@@ -87,8 +37,8 @@ async def test_a_request_arrives_as_it_was_given(start: Start) -> None:
         (OK + b"and more than was announced", b"ok"),
     ],
 )
-async def test_an_answer_is_read_however_it_is_framed(start: Start, answer: bytes, body: bytes) -> None:
-    peer = await start(answer)
+async def test_an_answer_is_read_however_it_is_framed(http_peer: HttpPeer, answer: bytes, body: bytes) -> None:
+    peer = await http_peer(answer)
     assert (await local(peer).send("GET", peer.url)).body == body
 
 
@@ -103,32 +53,32 @@ async def test_an_answer_is_read_however_it_is_framed(start: Start, answer: byte
         b"HTTP/1.1 200 OK\r\n" + b"".join(b"x-%d: %s\r\n" % (n, b"a" * 900) for n in range(100)) + b"\r\n",
     ],
 )
-async def test_after_a_broken_answer_nobody_knows_whether_it_was_done(start: Start, answer: bytes) -> None:
-    peer = await start(answer)
+async def test_after_a_broken_answer_nobody_knows_whether_it_was_done(http_peer: HttpPeer, answer: bytes) -> None:
+    peer = await http_peer(answer)
     with pytest.raises(DeliveryUnknown):
         await local(peer).send("POST", peer.url, body=b"x")
 
 
-async def test_a_reset_after_the_request_leaves_it_unknown(start: Start) -> None:
+async def test_a_reset_after_the_request_leaves_it_unknown(http_peer: HttpPeer) -> None:
     async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
-    peer = await start(reset)
+    peer = await http_peer(reset)
     with pytest.raises(DeliveryUnknown):
         await local(peer).send("POST", peer.url, body=b"x")
 
 
-async def test_a_server_that_drips_is_left_after_the_time_for_all(start: Start) -> None:
+async def test_a_server_that_drips_is_left_after_the_time_for_all(http_peer: HttpPeer) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n")
         await reader.read()  # until the client goes
 
-    peer = await start(drip)
+    peer = await http_peer(drip)
     with pytest.raises(DeliveryUnknown, match=r"no answer within 0\.2 s"):
         await local(peer).send("POST", peer.url, limits=Limits(total=0.2))
 
 
-async def test_a_body_is_kept_up_to_the_limit(start: Start) -> None:
+async def test_a_body_is_kept_up_to_the_limit(http_peer: HttpPeer) -> None:
     async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while not writer.transport.is_closing():
@@ -141,7 +91,7 @@ async def test_a_body_is_kept_up_to_the_limit(start: Start) -> None:
         except ConnectionError:
             pass
 
-    peer = await start(pour_quietly)
+    peer = await http_peer(pour_quietly)
     answer = await local(peer).send("GET", peer.url, limits=Limits(body=1000))
     assert (len(answer.body), answer.truncated, answer.status) == (1000, True, 200)
 
@@ -154,8 +104,8 @@ async def test_nothing_was_sent_where_nobody_listens(free_port: int) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-async def test_nothing_is_asked_of_a_host_that_is_not_listed(start: Start) -> None:
-    peer = await start()
+async def test_nothing_is_asked_of_a_host_that_is_not_listed(http_peer: HttpPeer) -> None:
+    peer = await http_peer()
     with pytest.raises(Forbidden):
         await Outbound(AllowList(["hooks.example.com"])).send("GET", peer.url)
     assert peer.requests == []
@@ -171,8 +121,8 @@ def names(table: dict[str, list[str]]) -> Callable[[str, int], Awaitable[list[st
     return resolve
 
 
-async def test_a_name_that_leads_inside_is_refused_before_anything_is_sent(start: Start) -> None:
-    peer = await start()
+async def test_a_name_that_leads_inside_is_refused_before_anything_is_sent(http_peer: HttpPeer) -> None:
+    peer = await http_peer()
     outbound = Outbound(
         AllowList([f"http://hooks.example.com:{peer.port}"]), resolve=names({"hooks.example.com": ["127.0.0.1"]})
     )
@@ -181,8 +131,8 @@ async def test_a_name_that_leads_inside_is_refused_before_anything_is_sent(start
     assert peer.requests == []
 
 
-async def test_the_address_that_was_checked_is_the_one_that_is_used(start: Start) -> None:
-    peer = await start()
+async def test_the_address_that_was_checked_is_the_one_that_is_used(http_peer: HttpPeer) -> None:
+    peer = await http_peer()
     table = {"hooks.example.com": ["127.0.0.1", "169.254.169.254"]}
     outbound = Outbound(AllowList([f"http://hooks.example.com:{peer.port}"], private=True), resolve=names(table))
     url = f"http://hooks.example.com:{peer.port}/"
@@ -192,8 +142,8 @@ async def test_the_address_that_was_checked_is_the_one_that_is_used(start: Start
         await outbound.send("GET", url)
 
 
-async def test_a_redirect_on_the_same_server_is_followed_and_checked_anew(start: Start) -> None:
-    peer = await start(b"HTTP/1.1 307 Moved\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n", OK)
+async def test_a_redirect_on_the_same_server_is_followed_and_checked_anew(http_peer: HttpPeer) -> None:
+    peer = await http_peer(b"HTTP/1.1 307 Moved\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n", OK)
     table = {"hooks.example.com": ["127.0.0.1", "127.0.0.1", "127.0.0.1", "169.254.169.254"]}
     outbound = Outbound(AllowList([f"http://hooks.example.com:{peer.port}"], private=True), resolve=names(table))
     url = f"http://hooks.example.com:{peer.port}/"
@@ -208,19 +158,19 @@ async def test_a_redirect_on_the_same_server_is_followed_and_checked_anew(start:
 @pytest.mark.parametrize(
     "location", ["http://127.0.0.1:1/", "http://169.254.169.254/latest", "//evil.example/", "http://["]
 )
-async def test_a_redirect_elsewhere_is_not_followed(start: Start, location: str) -> None:
-    peer = await start(b"HTTP/1.1 307 Moved\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % location.encode())
+async def test_a_redirect_elsewhere_is_not_followed(http_peer: HttpPeer, location: str) -> None:
+    peer = await http_peer(b"HTTP/1.1 307 Moved\r\nlocation: %s\r\ncontent-length: 0\r\n\r\n" % location.encode())
     assert (await local(peer).send("POST", peer.url, body=b"x")).status == 307
     assert len(peer.requests) == 1
 
 
-async def test_a_redirect_that_would_turn_a_post_into_a_get_is_not_followed(start: Start) -> None:
-    peer = await start(b"HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n", OK)
+async def test_a_redirect_that_would_turn_a_post_into_a_get_is_not_followed(http_peer: HttpPeer) -> None:
+    peer = await http_peer(b"HTTP/1.1 302 Found\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n", OK)
     assert (await local(peer).send("POST", peer.url, body=b"x")).status == 302
 
 
-async def test_redirects_in_a_circle_end(start: Start) -> None:
-    peer = await start(b"HTTP/1.1 301 Moved\r\nlocation: /hook\r\ncontent-length: 0\r\n\r\n")
+async def test_redirects_in_a_circle_end(http_peer: HttpPeer) -> None:
+    peer = await http_peer(b"HTTP/1.1 301 Moved\r\nlocation: /hook\r\ncontent-length: 0\r\n\r\n")
     assert (await local(peer).send("GET", peer.url)).status == 301
     assert len(peer.requests) == 4
 
@@ -229,25 +179,25 @@ async def test_redirects_in_a_circle_end(start: Start) -> None:
     "headers",
     [{"x": "a\r\nhost: evil"}, {"x y": "1"}, {"Host": "evil"}, {"content-length": "5"}, {"x": "é"}, {"": "x"}],
 )
-async def test_a_header_cannot_break_out_of_its_line(start: Start, headers: dict[str, str]) -> None:
-    peer = await start()
+async def test_a_header_cannot_break_out_of_its_line(http_peer: HttpPeer, headers: dict[str, str]) -> None:
+    peer = await http_peer()
     with pytest.raises(InvalidRequest) as caught:
         await local(peer).send("POST", peer.url, headers=headers)
     assert caught.value.param == "headers"
     assert peer.requests == []
 
 
-async def test_an_unknown_method_is_refused(start: Start) -> None:
-    peer = await start()
+async def test_an_unknown_method_is_refused(http_peer: HttpPeer) -> None:
+    peer = await http_peer()
     with pytest.raises(InvalidRequest):
         await local(peer).send("CONNECT", peer.url)
 
 
-async def test_the_owners_headers_go_to_their_host_alone(start: Start) -> None:
-    one, other = await start(), await start()
+async def test_the_owners_headers_go_to_their_host_alone(http_peer: HttpPeer) -> None:
+    one, other = await http_peer(), await http_peer()
     outbound = Outbound(
         AllowList([f"127.0.0.1:{one.port}", f"127.0.0.1:{other.port}"]),
-        headers={f"127.0.0.1:{one.port}": {"Authorization": "Bearer s3cret"}},
+        credentials=lambda target: {"Authorization": "Bearer s3cret"} if target.port == one.port else {},
     )
     await outbound.send("POST", one.url, headers={"authorization": "none"})
     await outbound.send("POST", other.url)
@@ -255,17 +205,12 @@ async def test_the_owners_headers_go_to_their_host_alone(start: Start) -> None:
     assert b"authorization" not in other.requests[0]
 
 
-def server_tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(TLS / "server.pem", TLS / "server.key")
-    return context
-
-
-async def test_the_certificate_is_checked_against_the_name(start: Start) -> None:
-    peer = await start(tls=server_tls())
-    trusting = ssl.create_default_context(cafile=str(TLS / "ca.pem"))
+async def test_the_certificate_is_checked_against_the_name(http_peer: HttpPeer) -> None:
+    peer = await http_peer(tls=server_tls())
     allowed = AllowList([f"localhost:{peer.port}", f"127.0.0.1:{peer.port}"])
-    outbound = Outbound(allowed, tls=trusting, resolve=names({"localhost": ["127.0.0.1"], "127.0.0.1": ["127.0.0.1"]}))
+    outbound = Outbound(
+        allowed, tls=trusting(), resolve=names({"localhost": ["127.0.0.1"], "127.0.0.1": ["127.0.0.1"]})
+    )
     assert (await outbound.send("GET", f"https://localhost:{peer.port}/")).body == b"ok"
     with pytest.raises(NotDelivered) as caught:
         await outbound.send("GET", f"https://127.0.0.1:{peer.port}/")

@@ -59,19 +59,19 @@ class Answer(Struct, frozen=True, kw_only=True):
 class Outbound:
     """The one way out for requests that a task makes.
 
-    `headers` are the owner's own for a host, such as credentials: they go to that host and win over the request's.
+    `credentials` gives the owner's own headers for a server: they go to that one alone and win over the request's.
     """
 
     def __init__(
         self,
         allow: AllowList,
         *,
-        headers: Mapping[str, Mapping[str, str]] | None = None,
+        credentials: Callable[[Target], Mapping[str, str]] | None = None,
         tls: ssl.SSLContext | None = None,
         resolve: Resolve | None = None,
     ) -> None:
         self._allow = allow
-        self._headers = {host.lower(): dict(values) for host, values in (headers or {}).items()}
+        self._credentials = credentials or (lambda _target: {})
         self._tls = tls
         self._resolve = resolve or _look_up
 
@@ -119,7 +119,7 @@ class Outbound:
     ) -> Answer:
         progress.sent = False
         self._allow.check(target)
-        head = _head(method, target, {**_lowered(headers), **_lowered(self._own_headers(target))}, body)
+        head = _head(method, target, {**_lowered(headers), **_lowered(self._credentials(target))}, body)
         addresses = await self._addresses(target)
         reader, writer = await self._connect(target, addresses, limits.connect)
         try:
@@ -130,9 +130,6 @@ class Outbound:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
                 writer.transport.abort()
-
-    def _own_headers(self, target: Target) -> Mapping[str, str]:
-        return self._headers.get(target.authority) or self._headers.get(target.host) or {}
 
     async def _addresses(self, target: Target) -> Sequence[str]:
         try:

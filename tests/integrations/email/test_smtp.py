@@ -5,74 +5,18 @@ import email
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
 
 from chittycan.errors import ConfigError, DeliveryUnknown, InvalidRequest, NotDelivered
 from chittycan.integrations.email.compose import Mail
 from chittycan.integrations.email.smtp import Limits, Mailer, Server
+from peers import Inbox, MailPeer, server_tls, trusting
 
-TLS = Path(__file__).resolve().parents[2] / "data" / "tls"
 MAIL = Mail(to=("anna@example.org", "bob@example.net"), subject="Grüße", text="First\n.\n..dots\nlast")
 AT = 1_800_000_000.0
-
-Begin = Callable[..., Awaitable[int]]
-
-
-class Inbox:
-    """Takes mails, or does what a test says instead, at the moment that the test names."""
-
-    def __init__(self, **actions: Any) -> None:
-        self.received: list[Envelope] = []
-        self.actions = actions
-
-    async def handle_RCPT(
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        envelope.rcpt_tos.append(address)
-        return str(self.actions.get("rcpt", {}).get(address, "250 OK"))
-
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:
-        self.received.append(envelope)
-        if self.actions.get("drop"):
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
-        if "hang" in self.actions:
-            await self.actions["hang"].wait()
-        return str(self.actions.get("data", "250 queued as 7"))
-
-
-@pytest.fixture
-async def begin() -> AsyncIterator[Begin]:
-    servers: list[asyncio.Server] = []
-
-    async def started(inbox: Inbox, *, over_tls: bool = False, **options: Any) -> int:
-        loop = asyncio.get_running_loop()
-        tls = server_tls() if over_tls else None
-        server = await loop.create_server(
-            lambda: SMTP(inbox, hostname="mail.example.com", loop=loop, **options), "127.0.0.1", 0, ssl=tls
-        )
-        servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
-
-    yield started
-    for server in servers:
-        server.close()
-
-
-def server_tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(TLS / "server.pem", TLS / "server.key")
-    return context
-
-
-def trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(TLS / "ca.pem"))
 
 
 def mailer(port: int, *, limits: Limits | None = None, tls: ssl.SSLContext | None = None, **options: Any) -> Mailer:
@@ -80,9 +24,9 @@ def mailer(port: int, *, limits: Limits | None = None, tls: ssl.SSLContext | Non
     return Mailer(Server(port=port, **options), limits=limits, tls=tls)
 
 
-async def test_a_mail_arrives_whole_and_the_answer_says_so(begin: Begin) -> None:
+async def test_a_mail_arrives_whole_and_the_answer_says_so(mail_peer: MailPeer) -> None:
     inbox = Inbox()
-    receipt = await mailer(await begin(inbox)).send(MAIL, key="task-1", at=AT)
+    receipt = await mailer(await mail_peer(inbox)).send(MAIL, key="task-1", at=AT)
     assert receipt.answer == "250 queued as 7"
     (envelope,) = inbox.received
     assert (envelope.mail_from, envelope.rcpt_tos) == ("office@example.com", list(MAIL.to))
@@ -91,31 +35,31 @@ async def test_a_mail_arrives_whole_and_the_answer_says_so(begin: Begin) -> None
     assert message.get_content().replace("\r\n", "\n") == MAIL.text + "\n"
 
 
-async def test_one_refused_recipient_keeps_the_mail_from_all(begin: Begin) -> None:
+async def test_one_refused_recipient_keeps_the_mail_from_all(mail_peer: MailPeer) -> None:
     inbox = Inbox(rcpt={"bob@example.net": "550 no such user"})
     with pytest.raises(NotDelivered, match="550 no such user") as caught:
-        await mailer(await begin(inbox)).send(MAIL, key="k", at=AT)
+        await mailer(await mail_peer(inbox)).send(MAIL, key="k", at=AT)
     assert not caught.value.temporary
     assert inbox.received == []
 
 
 @pytest.mark.parametrize(("answer", "temporary"), [("451 later", True), ("554 spam", False)])
-async def test_a_refusal_after_the_text_is_certain(begin: Begin, answer: str, temporary: bool) -> None:
+async def test_a_refusal_after_the_text_is_certain(mail_peer: MailPeer, answer: str, temporary: bool) -> None:
     with pytest.raises(NotDelivered, match=answer) as caught:
-        await mailer(await begin(Inbox(data=answer))).send(MAIL, key="k", at=AT)
+        await mailer(await mail_peer(Inbox(data=answer))).send(MAIL, key="k", at=AT)
     assert caught.value.temporary is temporary
 
 
-async def test_a_connection_that_breaks_after_the_last_dot_leaves_it_unknown(begin: Begin) -> None:
+async def test_a_connection_that_breaks_after_the_last_dot_leaves_it_unknown(mail_peer: MailPeer) -> None:
     inbox = Inbox(drop=True)
     with pytest.raises(DeliveryUnknown):
-        await mailer(await begin(inbox)).send(MAIL, key="k", at=AT)
+        await mailer(await mail_peer(inbox)).send(MAIL, key="k", at=AT)
     assert len(inbox.received) == 1
 
 
-async def test_an_answer_that_never_comes_leaves_it_unknown(begin: Begin) -> None:
+async def test_an_answer_that_never_comes_leaves_it_unknown(mail_peer: MailPeer) -> None:
     hang = asyncio.Event()
-    port = await begin(Inbox(hang=hang))
+    port = await mail_peer(Inbox(hang=hang))
     with pytest.raises(DeliveryUnknown):
         await mailer(port, limits=Limits(total=0.3)).send(MAIL, key="k", at=AT)
 
@@ -181,7 +125,7 @@ async def test_nobody_listens(free_port: int) -> None:
     assert caught.value.temporary
 
 
-async def test_starttls_protects_the_login(begin: Begin) -> None:
+async def test_starttls_protects_the_login(mail_peer: MailPeer) -> None:
     seen: list[Any] = []
 
     def authenticate(_server: SMTP, session: Session, *_: Any) -> AuthResult:
@@ -190,7 +134,7 @@ async def test_starttls_protects_the_login(begin: Begin) -> None:
         return AuthResult(success=isinstance(data, LoginPassword) and data.password == b"s3cret", handled=False)
 
     inbox = Inbox()
-    port = await begin(
+    port = await mail_peer(
         inbox, tls_context=server_tls(), require_starttls=True, authenticator=authenticate, auth_require_tls=True
     )
     options: dict[str, Any] = {"host": "localhost", "security": "starttls", "user": "office", "tls": trusting()}
@@ -203,17 +147,19 @@ async def test_starttls_protects_the_login(begin: Begin) -> None:
     assert all(protected for protected, _ in seen)
 
 
-async def test_tls_from_the_first_byte(begin: Begin) -> None:
+async def test_tls_from_the_first_byte(mail_peer: MailPeer) -> None:
     inbox = Inbox()
-    port = await begin(inbox, over_tls=True)
+    port = await mail_peer(inbox, over_tls=True)
     await mailer(port, host="localhost", security="tls", tls=trusting()).send(MAIL, key="k", at=AT)
     assert len(inbox.received) == 1
 
 
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-async def test_a_server_with_a_strange_certificate_gets_nothing(begin: Begin, security: str) -> None:
+async def test_a_server_with_a_strange_certificate_gets_nothing(mail_peer: MailPeer, security: str) -> None:
     inbox = Inbox()
-    port = await begin(inbox, over_tls=True) if security == "tls" else await begin(inbox, tls_context=server_tls())
+    port = (
+        await mail_peer(inbox, over_tls=True) if security == "tls" else await mail_peer(inbox, tls_context=server_tls())
+    )
     for host, tls in (("localhost", None), ("127.0.0.1", trusting())):  # a strange authority, another's name
         with pytest.raises(NotDelivered, match="could not show") as caught:
             await mailer(port, host=host, security=security, tls=tls).send(MAIL, key="k", at=AT)
@@ -221,10 +167,10 @@ async def test_a_server_with_a_strange_certificate_gets_nothing(begin: Begin, se
     assert inbox.received == []
 
 
-async def test_a_server_without_starttls_gets_nothing(begin: Begin) -> None:
+async def test_a_server_without_starttls_gets_nothing(mail_peer: MailPeer) -> None:
     inbox = Inbox()
     with pytest.raises(NotDelivered, match="does not offer") as caught:
-        await mailer(await begin(inbox), security="starttls").send(MAIL, key="k", at=AT)
+        await mailer(await mail_peer(inbox), security="starttls").send(MAIL, key="k", at=AT)
     assert not caught.value.temporary
     assert inbox.received == []
 
