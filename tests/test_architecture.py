@@ -23,7 +23,7 @@ ROOT = "chittycan"
 WORDS = {"version", "errors", "chat", "clock", "catalogue"}
 STATE = {"store", "auth", "usage", "context"}
 CORE = WORDS | STATE | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call"}
-BELOW_APP = CORE | {"workstreams", "integrations", "agents", "providers.registry", "providers.discovery"}
+BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "providers.registry", "providers.discovery"}
 FRONT = BELOW_APP | {"app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -55,6 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
     "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations"},
+    # the ways out that the owner configured
+    "outside": WORDS | {"config", "integrations"},
     # composition root, what an owner can do with it, then the front doors
     "app": BELOW_APP,
     "control": BELOW_APP | {"app"},

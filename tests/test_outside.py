@@ -1,0 +1,73 @@
+"""The ways out as config.json describes them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chittycan.config import settings_from
+from chittycan.errors import ConfigError, Forbidden
+from chittycan.outside import Outside
+from peers import HttpPeer
+
+SMTP = {"host": "mail.example.com", "from": "office@example.com", "user": "office", "password": "env:MAIL_PASSWORD"}
+
+
+def outside(tmp_path: Path, env: dict[str, str] | None = None, **config: Any) -> Outside:
+    return Outside(settings_from(config, {}, tmp_path), env or {})
+
+
+async def test_the_owners_headers_are_looked_up_when_they_are_sent(tmp_path: Path, http_peer: HttpPeer) -> None:
+    peer = await http_peer()
+    host, env = f"127.0.0.1:{peer.port}", {"HOOK": "Bearer s3cret"}
+    settings = {"allow": [host], "headers": {host: {"authorization": "env:HOOK", "x-office": "7"}}}
+    ways = outside(tmp_path, env, outbound=settings)
+    await ways.outbound.send("POST", peer.url)
+    assert b"\r\nauthorization: Bearer s3cret\r\nx-office: 7\r\n" in peer.requests[0]
+    del env["HOOK"]
+    with pytest.raises(ConfigError, match="HOOK is not set") as caught:
+        await ways.outbound.send("POST", peer.url)
+    assert caught.value.key == f"outbound.headers.{host}.authorization"
+    assert len(peer.requests) == 1
+
+
+async def test_nothing_is_open_by_itself(tmp_path: Path, http_peer: HttpPeer) -> None:
+    peer, ways = await http_peer(), outside(tmp_path)
+    with pytest.raises(Forbidden):
+        await ways.outbound.send("POST", peer.url)
+    with pytest.raises(ConfigError, match="no mail server"):
+        _ = ways.mailer
+    with pytest.raises(ConfigError, match="not sent unsigned"):
+        ways.webhook_secrets()
+
+
+def test_a_broken_entry_stops_only_who_needs_it(tmp_path: Path) -> None:
+    ways = outside(tmp_path, outbound={"allow": ["https://a/b"], "webhookSecret": "whsec_x"})
+    assert ways.webhook_secrets() == ("whsec_x",)
+    with pytest.raises(ConfigError) as caught:
+        _ = ways.outbound
+    assert caught.value.key == "outbound.allow.0"
+
+
+def test_the_mail_server_is_as_written(tmp_path: Path) -> None:
+    server = outside(
+        tmp_path, {"MAIL_PASSWORD": "s3cret"}, smtp={**SMTP, "security": "tls", "allow": ["a.org"]}
+    ).mailer.server
+    assert (server.host, server.security, server.password, server.allow) == (
+        "mail.example.com",
+        "tls",
+        "s3cret",
+        ("a.org",),
+    )
+
+
+def test_a_missing_password_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="MAIL_PASSWORD") as caught:
+        _ = outside(tmp_path, smtp=SMTP).mailer
+    assert caught.value.key == "smtp.password"
+
+
+def test_two_secrets_sign_while_one_replaces_the_other(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("whsec_old\n")
+    ways = outside(tmp_path, {"NEW": "whsec_new"}, outbound={"webhookSecret": ["env:NEW", "file:old"]})
+    assert ways.webhook_secrets() == ("whsec_new", "whsec_old")
