@@ -30,6 +30,7 @@ from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.recall import Recall, RecallSettings
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway
+from chittycan.gateway.slots import Turns
 from chittycan.providers.discovery import Endpoint, discover
 from chittycan.providers.local import EmbeddedModel, ServerSettings
 from chittycan.providers.registry import build
@@ -43,6 +44,7 @@ from chittycan.telemetry import Telemetry
 from chittycan.usage.ledger import Ledger
 from chittycan.usage.meters import Meters
 from chittycan.usage.prices import Prices
+from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
 
 RELOAD_SECONDS = 1.0
@@ -94,7 +96,9 @@ class Network:
         self.meters = Meters(self.database, self.clock)
         self._admin = read_or_create(self.data)
         self.keys = Keys(self.database, self.clock, self._admin)
-        self.admission = Admission(self.meters, self.prices, _totals(self.settings))
+        self.slots = Slots(self.database, self.clock, self.meters.owner)
+        turns = Turns(self.slots, self.meters, self.clock)
+        self.admission = Admission(self.meters, self.prices, _totals(self.settings), turns)
         self.recorder = Recorder(self.ledger, self.prices, self.clock)
         self.cache = ResponseCache(self.database, self.clock, **_cache_settings(self.settings))
         self.context = Sessions(self.database, self.clock, _limits(self.settings))
@@ -107,6 +111,7 @@ class Network:
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
             "chitty_answers_unrecorded": lambda: float(self.recall.lost),
+            "chitty_calls_waiting": lambda: float(self.slots.waiting),
             "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
         }
 
@@ -122,7 +127,7 @@ class Network:
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
             await self.rediscover()
-        for work in (self.ledger.run, self.meters.run, self.keys.run, self.context.run, self._watch):
+        for work in (self.ledger.run, self.meters.run, self.slots.run, self.keys.run, self.context.run, self._watch):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
         return self
 
@@ -134,6 +139,7 @@ class Network:
         await self.recall.close()
         await self.embedded.stop()
         await self.meters.close()
+        await self.slots.close()
         self.transport.close()
         self.database.close()
 

@@ -15,7 +15,7 @@ ChittyError                      anything we say on purpose; has a code and a fi
 │   └── NoPrivateModel           private work, and no private model to do it
 ├── LimitError                   wait, or raise the limit
 │   ├── BudgetExceeded           money
-│   └── RateLimited              requests or tokens per minute; has `retry_after`
+│   └── RateLimited              requests, tokens or calls at once; has `retry_after`
 ├── ProviderError                no model could answer; has `attempts`
 │   ├── UpstreamRefused          the one candidate's own status and message
 │   ├── CredentialsExhausted     every key of every candidate was refused

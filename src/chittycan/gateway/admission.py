@@ -9,6 +9,7 @@ from typing import Literal
 
 from chittycan.errors import BudgetExceeded
 from chittycan.gateway.call import Call
+from chittycan.gateway.slots import Turn, Turns
 from chittycan.routing.decide import Candidate
 from chittycan.store.meters import Cap
 from chittycan.usage.meters import Meters, Reservation
@@ -18,12 +19,13 @@ from chittycan.usage.prices import Prices
 class Ticket:
     """What one call holds of its caller's limits. The first reservation is under every cap, later ones money only."""
 
-    __slots__ = ("caps", "covered", "held", "input_tokens", "max_cost", "output_limit")
+    __slots__ = ("caps", "covered", "held", "input_tokens", "max_cost", "output_limit", "rates")
 
     def __init__(self, input_tokens: int, output_limit: int, max_cost: int | None, caps: Sequence[Cap]) -> None:
         self.input_tokens, self.output_limit, self.max_cost, self.caps = input_tokens, output_limit, max_cost, caps
         self.held: list[Reservation] = []
         self.covered = 0  # nano-dollars reserved
+        self.rates: Reservation | None = None  # of the model asked last, under its own limits
 
 
 def total_caps(day_nano: int | None, month_nano: int | None) -> tuple[Cap, ...]:
@@ -35,10 +37,10 @@ def total_caps(day_nano: int | None, month_nano: int | None) -> tuple[Cap, ...]:
 
 
 class Admission:
-    """`totals` are the owner's budgets over all keys."""
+    """`totals` are the owner's budgets over all keys, `turns` keep the limits of models and providers."""
 
-    def __init__(self, meters: Meters, prices: Prices, totals: tuple[Cap, ...]) -> None:
-        self._meters, self._prices = meters, prices
+    def __init__(self, meters: Meters, prices: Prices, totals: tuple[Cap, ...], turns: Turns | None = None) -> None:
+        self._meters, self._prices, self._turns = meters, prices, turns
         self.totals = totals
 
     def admit(self, call: Call, input_tokens: int, output_limit: int) -> Ticket:
@@ -77,6 +79,10 @@ class Admission:
             money = [cap for cap in ticket.caps if cap.unit == "nano"]
             await self._reserve(ticket, money, worst - ticket.covered, 0)
 
+    async def turn(self, ticket: Ticket, candidate: Candidate, left: float) -> Turn:
+        """Waits, within the `left` seconds of the call, until a limited model may be asked. Raises RateLimited."""
+        return Turn() if self._turns is None else await self._turns.of(candidate, ticket, left)
+
     def _worst(self, ticket: Ticket, candidate: Candidate) -> int:
         """Nano-dollars that this model may cost at most; 0 where nobody knows its price, which then stays unknown."""
         model = candidate.model
@@ -101,6 +107,8 @@ class Admission:
 
     def settle(self, ticket: Ticket, nano: int, tokens: int) -> None:
         """The call is over: what it cost is spent, the rest is given back."""
+        if ticket.rates is not None:
+            self._meters.settle(ticket.rates, nano, tokens)
         for place, reservation in enumerate(ticket.held):
             if place == 0:
                 self._meters.settle(reservation, nano, tokens)

@@ -305,9 +305,25 @@ class Gateway:
     async def _post(
         self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
     ) -> tuple[Deadlines, Response]:
-        """Covers the cost, then sends; raises AttemptFailed or LimitError."""
+        """Covers the cost, waits for the model's turn, then sends; raises AttemptFailed or LimitError."""
         if not self._admission.covers(running.ticket, candidate):
             await self._admission.cover(running.ticket, candidate)
+        if not candidate.limited:
+            return await self._send(running, call, candidate, key, alone)
+        left = running.deadline - self.clock.monotonic()
+        turn = await self._admission.turn(running.ticket, candidate, left)
+        try:
+            limits, response = await self._send(running, call, candidate, key, alone)
+        except BaseException:
+            turn.release()
+            raise
+        response.on_close = turn.release
+        return limits, response
+
+    async def _send(
+        self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
+    ) -> tuple[Deadlines, Response]:
+        """Raises AttemptFailed."""
         provider, loop = candidate.provider, asyncio.get_running_loop()
         began = self.clock.monotonic()  # the loop's own time has a grain of a millisecond
         running.key = key
