@@ -1,5 +1,6 @@
 """Models: which there are, whether they answer, and who stands in for whom."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -11,10 +12,23 @@ from chittycan.errors import InvalidRequest, NotFound, Unavailable, UnknownModel
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
-    from chittycan.catalogue import Catalogue, Model
+    from chittycan.catalogue import Catalogue, Model, Provider
 
 LATENCY_SINCE = 7 * 86_400.0  # seconds that a model's usual latency is taken from
 DEFAULT = "*"
+
+
+class LimitRow(Struct, kw_only=True):
+    """What all servers together may ask of `scope` (`model:NAME`, `provider:NAME`); null: not limited.
+
+    `held`: how many of the calls open at once servers have taken, idle ones included.
+    """
+
+    scope: str
+    concurrency: int | None = None
+    held: int = 0
+    rpm: int | None = None
+    tpm: int | None = None
 
 
 class ModelRow(Struct, kw_only=True):
@@ -34,6 +48,7 @@ class ModelRow(Struct, kw_only=True):
     private: bool = False
     regions: list[str] = []
     tier: str | None = None
+    limits: list[LimitRow] = []
 
 
 class ChainLink(Struct, kw_only=True):
@@ -58,8 +73,9 @@ async def listed(network: "Network", caller: "Key | None", *, unavailable: bool 
     """Every model that can be called; with `unavailable` also those that lack something, and what."""
     catalogue = network.gateway.catalogue
     latencies = await _latencies(network) if owns(caller) else {}
+    held = await network.slots.held() if owns(caller) else None
     rows = [
-        _row(network, model, latencies.get(model.name))
+        _row(network, model, latencies.get(model.name), held)
         for model in catalogue.models.values()
         if caller is None or caller.models is None or model.name in caller.models
     ]
@@ -168,7 +184,19 @@ def _add(name: str) -> str:
     return f"can connect integration add {name}"
 
 
-def _row(network: "Network", model: "Model", latency: float | None) -> ModelRow:
+def _limits(model: "Model", provider: "Provider", held: Mapping[str, int] | None) -> list[LimitRow]:
+    """For the owner; others (`held` None) see no limits."""
+    found = [each for each in (model.limits, provider.limits) if each is not None and held is not None]
+    return [
+        LimitRow(
+            scope=each.scope, concurrency=each.concurrency, held=(held or {}).get(each.scope, 0), rpm=each.rpm,
+            tpm=each.tpm,
+        )
+        for each in found
+    ]  # fmt: skip
+
+
+def _row(network: "Network", model: "Model", latency: float | None, held: Mapping[str, int] | None = None) -> ModelRow:
     catalogue = network.gateway.catalogue
     provider = catalogue.providers[model.provider]
     rests = network.gateway.health.rests_for(model, provider)
@@ -179,6 +207,7 @@ def _row(network: "Network", model: "Model", latency: float | None) -> ModelRow:
         why=None if rests == 0 else "its key was refused" if rests is None else f"for {rests:.0f} s after failures",
         default=default is not None and default.name == model.name, latency_ms=latency, window=model.context_window,
         private=model.private, regions=list(model.regions), tier=model.tier,
+        limits=_limits(model, provider, held),
     )  # fmt: skip
 
 
