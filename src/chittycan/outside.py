@@ -51,7 +51,7 @@ class Outside:
         """What webhooks are signed with; several while one replaces the other. Raises ConfigError."""
         references = listed(self._settings.outbound.webhook_secret)
         if not references:
-            fix = 'Set it to a reference to a secret like "whsec_…", for example env:CHITTY_WEBHOOK_SECRET.'
+            fix = 'Set it to a reference to a secret like "whsec_…", for example env:WEBHOOK_SECRET.'
             raise ConfigError("webhooks are not sent unsigned", file=CONFIG_FILE, key="outbound.webhookSecret", fix=fix)
         return tuple(self._secret(each, "outbound.webhookSecret") for each in references)
 

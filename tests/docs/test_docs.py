@@ -208,7 +208,7 @@ def test_every_error_is_mentioned_with_its_status() -> None:
     codes |= {
         each.code for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.ChittyError)
     }
-    abstract = {"error", "access_error", "limit_error"}
+    abstract = {"error", "access_error", "limit_error", "delivery_error"}
     assert {code for code in codes - abstract if f"`{code}`" not in HTTP} == set()
 
 
