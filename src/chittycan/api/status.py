@@ -29,6 +29,8 @@ STATUS: dict[type[errors.ChittyError], int] = {
     errors.AllFailed: 502,
     errors.StreamBroken: 502,
     errors.ProviderError: 502,
+    errors.NotDelivered: 502,
+    errors.DeliveryUnknown: 502,
     errors.DeliveryError: 502,
     errors.Unavailable: 503,
     errors.Cancelled: 499,
