@@ -13,6 +13,8 @@ from http import HTTPStatus
 
 import httptools
 
+from chittycan.outbox import Outbox
+
 HEADER_BYTES = 64 << 10
 HEADER_COUNT = 128
 BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
@@ -281,7 +283,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
-            self.transport.write(data)
+            self._server.outbox.write(self.transport, data)
 
     def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
@@ -295,6 +297,7 @@ class Connection(asyncio.Protocol):
                 return
             self.deadline = self._server.loop.time() + STALL_SECONDS
             self._deaf = True
+            self._server.outbox.flush()
             transport.close()
         elif self._waiting:
             request = self._waiting.popleft()
@@ -312,13 +315,14 @@ class Connection(asyncio.Protocol):
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self._linger()
 
     def _linger(self) -> None:
         """Says no more, and passes over what still comes: closing at once would reset the connection, and take the
         answer away from a client that is still sending (RFC 9112 §9.6)."""
         if self.transport is not None and self.transport.can_write_eof():
+            self._server.outbox.flush()
             self.transport.write_eof()
             self.deadline = self._server.loop.time() + LINGER_SECONDS
 
@@ -339,6 +343,7 @@ class HttpServer:
         self.closing = False
         self.empty = asyncio.Event()  # set when the last connection of a closing server is gone
         self.loop = asyncio.get_running_loop()
+        self.outbox = Outbox(self.loop)
 
     async def listen(self, listener: socket.socket) -> None:
         self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=listener, backlog=2048))
@@ -361,11 +366,13 @@ class HttpServer:
         self.closing = True
         for server in self._servers:
             server.close()
+        self.outbox.flush()
         for connection in list(self.connections):
             if not connection.busy and connection.transport is not None:
                 connection.transport.close()
         if self.connections:
             await asyncio.wait((self.loop.create_task(self.empty.wait()),), timeout=grace)
+        self.outbox.flush()
         for connection in list(self.connections):
             connection.abort()
         await asyncio.sleep(0)
