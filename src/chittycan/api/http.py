@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 import httptools
 
+from chittycan.api.http_request import RepeatedHead, Request, learn
 from chittycan.outbox import Outbox
 
 HEADER_BYTES = 64 << 10
@@ -24,6 +25,7 @@ IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load bal
 LINGER_SECONDS = 10.0  # how long a refused client may go on sending before it has to read the answer
 STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
 SWEEP_SECONDS = 1.0
+LESSONS = 4  # heads learnt per connection: of a client whose heads always differ none can be used again
 NEVER = float("inf")
 
 Pairs = Iterable[tuple[bytes, bytes]]
@@ -42,24 +44,6 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 def _lines(headers: Pairs) -> list[bytes]:
     return [b"%b: %b\r\n" % header for header in headers]
-
-
-class Request:
-    """One whole request. Header names are lower case; of repeated headers the last counts, except Host."""
-
-    __slots__ = ("body", "chitty", "chunks", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
-
-    def __init__(self, client: tuple[str, int] | None) -> None:
-        self.client = client
-        self.method = ""
-        self.raw_path = b""
-        self.path = ""
-        self.query = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.keep_alive = True
-        self.chunks = True  # the client reads chunked answers (HTTP/1.1)
-        self.chitty = False  # one of our own headers is among them
 
 
 class Responder:
@@ -124,8 +108,8 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
-        "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
+        "_between", "_body", "_deaf", "_drain", "_head", "_head_size", "_in_head", "_lessons", "_parser", "_request",
+        "_server", "_size", "_task", "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -146,6 +130,9 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._in_head = False
         self._deaf = False  # what still comes is not read any more
+        self._between = True  # the parser has seen the last request to its end, and nothing of the next
+        self._head: RepeatedHead | None = None
+        self._lessons = LESSONS
 
     # asyncio.Protocol
 
@@ -159,10 +146,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        between = self._between
+        if between and self._head is not None and (request := self._head.read(data)) is not None:
+            self._received(request)
+            return
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self.refuse(400, "This is not HTTP/1.1.")
+        if between and self._between and self._lessons and not self._deaf:
+            self._lessons -= 1
+            self._head = learn(data, self._request)
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > HEADER_BYTES:
@@ -219,6 +213,7 @@ class Connection(asyncio.Protocol):
         self._request = Request(self.client)
         self._url, self._body, self._size = b"", [], 0
         self._in_head, self._head_size = True, 0
+        self._between = False
         if not self.busy:
             self.deadline = self._server.loop.time() + REQUEST_SECONDS
 
@@ -267,7 +262,11 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
-        if self.busy:
+        self._between = True
+        self._received(request)
+
+    def _received(self, request: Request) -> None:
+        if self.busy and self.transport is not None:
             self._waiting.append(request)
             if len(self._waiting) >= PIPELINED:
                 self.transport.pause_reading()
