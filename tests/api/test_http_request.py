@@ -29,6 +29,9 @@ class Parsed:
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers[name.lower()] = value
 
+    def on_headers_complete(self) -> None:
+        self.keep_alive = self._parser.should_keep_alive()
+
     def on_body(self, body: bytes) -> None:
         self.body += body
 
@@ -43,7 +46,7 @@ class Parsed:
         request.method = self._parser.get_method().decode()
         request.raw_path = self.url
         request.headers, request.body = self.headers, self.body
-        request.keep_alive = self._parser.should_keep_alive()
+        request.keep_alive = self.keep_alive
         return request
 
 

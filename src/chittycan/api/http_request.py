@@ -67,7 +67,7 @@ def learn(data: bytes, request: Request) -> RepeatedHead | None:
     end = data.find(b"\r\n\r\n") + 4
     headers = request.headers
     length = headers.get(b"content-length", b"")
-    if end > LONGEST_KEPT_HEAD or not request.keep_alive or not length or data[end:] != request.body:
+    if end > LONGEST_KEPT_HEAD or not request.keep_alive or not length.isdigit() or data[end:] != request.body:
         return None
     if b"transfer-encoding" in headers or b"upgrade" in headers or b"expect" in headers:
         return None

@@ -139,6 +139,10 @@ class Transport:
     def _line(self) -> Connection:
         return Connection(self._loop, self._watch, self._outbox)
 
+    def now(self) -> float:
+        """The loop's time, in which deadlines are given."""
+        return self._loop.time()
+
     def origin(self, endpoint: str, http_proxy: str | None = None, ca_file: str | None = None) -> Origin:
         """The pooled origin of a provider's endpoint. Raises ConnectFailed where the address or CA file is unusable."""
         key = (endpoint, http_proxy, ca_file)
