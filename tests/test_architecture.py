@@ -20,7 +20,7 @@ ROOT = "chittycan"
 
 # --- the layers: each room and the rooms it may import (itself is always allowed) ---------------------------
 
-WORDS = {"version", "errors", "chat", "clock", "catalogue"}
+WORDS = {"version", "errors", "chat", "clock", "outbox", "catalogue"}
 STATE = {"store", "auth", "usage", "context"}
 CORE = WORDS | STATE | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call"}
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "providers.registry", "providers.discovery"}
@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "chat": {"errors"},
     "clock": set(),
+    "outbox": set(),
     "version": set(),
     "catalogue": {"errors"},
     # pure

@@ -170,6 +170,11 @@ class Usage(Struct):
     reasoning: int = 0
 
     @property
+    def plain(self) -> bool:
+        """Input and output, and no part of them priced in another way."""
+        return not (self.cached or self.cache_write or self.cache_write_1h or self.reasoning)
+
+    @property
     def believable(self) -> bool:
         """Whether anybody could mean these numbers; others would give money back, or burst a database's columns."""
         counts = (self.input, self.output, self.cached, self.cache_write, self.cache_write_1h, self.reasoning)

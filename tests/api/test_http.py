@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chittycan.api import http
-from chittycan.api.http import Handler, HttpServer, Request, Responder
+from chittycan.api.http import Handler, HttpServer, Responder
+from chittycan.api.http_request import Request
 
 BOTH_LOOPS = True
 GET = b"GET /%b HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -134,6 +135,23 @@ async def test_one_connection_serves_many_requests() -> None:
             await client.send(GET % b"%d" % number)
             assert await client.answer() == (200, b"GET /%d " % number)
         assert len(site.server.connections) == 1
+
+
+async def test_equal_heads_with_other_bodies_are_other_requests() -> None:
+    post = b"POST /p?q HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+    async with serving(echo) as site:
+        client = await site.connect()
+        for body in (b"one", b"two", b"seven", b"", b"x" * 70_000, b"last"):
+            await client.send(post % (len(body), body))
+            assert await client.answer() == (200, b"POST /p " + body)
+        await client.send(post % (3, b"one") + post % (3, b"two"))
+        assert await client.answer() == (200, b"POST /p one")
+        assert await client.answer() == (200, b"POST /p two")
+        await client.send(post[:-2] % 5 + b"he")
+        await client.send(b"llo")
+        assert await client.answer() == (200, b"POST /p hello")
+        await client.send(post % (3, b"one"))
+        assert await client.answer() == (200, b"POST /p one")
 
 
 async def test_a_request_may_arrive_byte_by_byte() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chittycan.api.http import Request
+from chittycan.api.http_request import Request
 from chittycan.api.request import OFF_LOOP, keeps_answering, options_of, read_body, read_off_loop
 from chittycan.auth.keys import ADMIN, Key
 from chittycan.errors import InvalidRequest

@@ -39,6 +39,8 @@ STYLES = st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 2}, {"inden
         (b'{"a":"\xed\xa0\x80"}', "UTF-8 (byte 6)"),
         (b'{"a":1,"b":2,"a":3}', "'a' is given twice"),
         (b'{"x":[{"b":1,"\\u0062":3}]}', "'b' is given twice"),
+        (b'{"x":"\\":","b":1, "b"\t:3}', "'b' is given twice"),
+        (b'{"x":{"":1,"":{}}}', "'' is given twice"),
         (b'{"a":1} {', "not valid JSON"),
         (b"[1]", "array"),
         (b"null", "null"),
@@ -54,6 +56,17 @@ def test_a_body_that_two_parsers_could_read_differently_is_refused(body: bytes, 
     with pytest.raises(InvalidRequest) as caught:
         wire.read_json(body)
     assert says in caught.value.message
+
+
+@given(st.lists(st.sampled_from(["a", "b", 'a"', "a:", '":', "\\"]), max_size=4), st.text('":\\\\ {}', max_size=6))
+def test_a_key_given_twice_is_found_whatever_the_strings_hold(keys: list[str], text: str) -> None:
+    members = ", ".join(f"{json.dumps(key)} : [{json.dumps(text)}]" for key in keys)
+    body = f'{{"outer":{{{members}}}}}'.encode()
+    if len(set(keys)) == len(keys):
+        assert wire.read_json(body) == {"outer": {key: [text] for key in keys}}
+    else:
+        with pytest.raises(InvalidRequest, match="given twice"):
+            wire.read_json(body)
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chittycan.outbox import Outbox
 from chittycan.providers.connection import HIGH_WATER, LARGEST_INFLATED, Connection, ConnectionCut, TimedOut, Watch
 
 BODY = b'{"text": "' + bytes(range(256)) + b'"}'
@@ -38,9 +39,21 @@ class FakeTransport(asyncio.Transport):
         return self.aborted
 
 
+class AtOnce(Outbox):
+    """Sends without waiting for the turn's end."""
+
+    def write(self, transport: asyncio.Transport, data: bytes) -> None:
+        transport.write(data)
+
+
+def _connection(watch: Watch | None = None) -> Connection:
+    loop = asyncio.get_running_loop()
+    return Connection(loop, watch or Watch(), AtOnce(loop))
+
+
 def _asked() -> tuple[Connection, FakeTransport]:
     """A connection that has sent a request and waits for the answer."""
-    connection, transport = Connection(asyncio.get_running_loop(), Watch()), FakeTransport()
+    connection, transport = _connection(), FakeTransport()
     connection.connection_made(transport)
     connection.write(b"POST / HTTP/1.1\r\n\r\n", b"")
     return connection, transport
@@ -208,7 +221,7 @@ async def test_bytes_after_the_answer_are_never_taken_for_the_next_one(surplus: 
 
 
 async def test_an_answer_before_any_request_is_not_accepted() -> None:
-    connection, transport = Connection(asyncio.get_running_loop(), Watch()), FakeTransport()
+    connection, transport = _connection(), FakeTransport()
     connection.connection_made(transport)
     connection.data_received(WITH_LENGTH)
     assert transport.aborted
@@ -261,8 +274,8 @@ async def test_waiting_has_a_deadline_and_says_for_what() -> None:
 
 
 async def test_a_wait_without_deadline_goes_on_while_others_expire() -> None:
-    watch, loop = Watch(), asyncio.get_running_loop()
-    patient, hasty = Connection(loop, watch), Connection(loop, watch)
+    watch = Watch()
+    patient, hasty = _connection(watch), _connection(watch)
     for connection in (patient, hasty):
         connection.connection_made(FakeTransport())
         connection.write(b"POST / HTTP/1.1\r\n\r\n", b"")

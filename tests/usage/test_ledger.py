@@ -124,3 +124,24 @@ async def test_a_row_that_cannot_be_stored_does_not_hold_up_the_others(database:
     assert (ledger.written, ledger.rejected, ledger.pending) == (98, 2, 0)
     found = {each.request_id for each in await Queries(database, clock).recent(200)}
     assert found == {f"req_{number}" for number in range(100)} - {"req_0", "req_63"}
+
+
+async def test_who_asks_waits_for_rows_that_are_on_their_way(database: Database, clock: FakeClock) -> None:
+    go = asyncio.Event()
+
+    class SlowDatabase(FailingDatabase):
+        async def run(self, fn: Any, *args: Any) -> Any:
+            await go.wait()
+            return await super().run(fn, *args)
+
+    ledger = Ledger(SlowDatabase(database, 0), clock)  # type: ignore[arg-type]
+    ledger.note(attempt())
+    writing = asyncio.create_task(ledger.flush())
+    await asyncio.sleep(0)
+    assert ledger.pending == 1
+    asking = asyncio.create_task(Queries(database, clock, ledger).request("req_1"))
+    await asyncio.sleep(0)
+    go.set()
+    assert await asking is not None
+    await writing
+    assert ledger.pending == 0

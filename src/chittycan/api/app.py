@@ -6,7 +6,8 @@ import msgspec
 
 from chittycan.api.asgi import Asgi
 from chittycan.api.guard import Guard
-from chittycan.api.http import Request, Responder
+from chittycan.api.http import Responder
+from chittycan.api.http_request import Request
 from chittycan.api.inference import JSON, ROUTES, Inference
 from chittycan.api.models import model_list, one_model
 from chittycan.api.status import body_of, headers_of, status_of

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
-from chittycan.api.http import Request, Responder
+from chittycan.api.http import Responder
+from chittycan.api.http_request import Request
 
 Message = MutableMapping[str, Any]
 Application = Callable[

@@ -82,6 +82,8 @@ def bearer_of(headers: dict[bytes, bytes]) -> str | None:
     """The credential of a request: `Authorization: Bearer …`, or `x-api-key`."""
     value = headers.get(b"authorization")
     if value is not None:
+        if value[:7] == b"Bearer " and (token := value[7:].decode("latin-1").strip()):
+            return token
         scheme, _, token = value.decode("latin-1").partition(" ")
         if scheme.lower() == "bearer" and token.strip():
             return token.strip()

@@ -13,6 +13,9 @@ from http import HTTPStatus
 
 import httptools
 
+from chittycan.api.http_request import RepeatedHead, Request, learn
+from chittycan.outbox import Outbox
+
 HEADER_BYTES = 64 << 10
 HEADER_COUNT = 128
 BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
@@ -22,6 +25,7 @@ IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load bal
 LINGER_SECONDS = 10.0  # how long a refused client may go on sending before it has to read the answer
 STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
 SWEEP_SECONDS = 1.0
+LESSONS = 4  # heads learnt per connection: of a client whose heads always differ none can be used again
 NEVER = float("inf")
 
 Pairs = Iterable[tuple[bytes, bytes]]
@@ -40,24 +44,6 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 def _lines(headers: Pairs) -> list[bytes]:
     return [b"%b: %b\r\n" % header for header in headers]
-
-
-class Request:
-    """One whole request. Header names are lower case; of repeated headers the last counts, except Host."""
-
-    __slots__ = ("body", "chitty", "chunks", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
-
-    def __init__(self, client: tuple[str, int] | None) -> None:
-        self.client = client
-        self.method = ""
-        self.raw_path = b""
-        self.path = ""
-        self.query = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.keep_alive = True
-        self.chunks = True  # the client reads chunked answers (HTTP/1.1)
-        self.chitty = False  # one of our own headers is among them
 
 
 class Responder:
@@ -122,8 +108,8 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_body", "_deaf", "_drain", "_head_size", "_in_head", "_parser", "_request", "_server", "_size", "_task",
-        "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
+        "_between", "_body", "_deaf", "_drain", "_head", "_head_size", "_in_head", "_lessons", "_parser", "_request",
+        "_server", "_size", "_task", "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -144,6 +130,9 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._in_head = False
         self._deaf = False  # what still comes is not read any more
+        self._between = True  # the parser has seen the last request to its end, and nothing of the next
+        self._head: RepeatedHead | None = None
+        self._lessons = LESSONS
 
     # asyncio.Protocol
 
@@ -157,10 +146,17 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        between = self._between
+        if between and self._head is not None and (request := self._head.read(data)) is not None:
+            self._received(request)
+            return
         try:
             self._feed(data)
         except httptools.HttpParserError:
             self.refuse(400, "This is not HTTP/1.1.")
+        if between and self._between and self._lessons and not self._deaf:
+            self._lessons -= 1
+            self._head = learn(data, self._request)
         if self._in_head:
             self._head_size += len(data)
             if self._head_size > HEADER_BYTES:
@@ -217,6 +213,7 @@ class Connection(asyncio.Protocol):
         self._request = Request(self.client)
         self._url, self._body, self._size = b"", [], 0
         self._in_head, self._head_size = True, 0
+        self._between = False
         if not self.busy:
             self.deadline = self._server.loop.time() + REQUEST_SECONDS
 
@@ -265,7 +262,11 @@ class Connection(asyncio.Protocol):
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
-        if self.busy:
+        self._between = True
+        self._received(request)
+
+    def _received(self, request: Request) -> None:
+        if self.busy and self.transport is not None:
             self._waiting.append(request)
             if len(self._waiting) >= PIPELINED:
                 self.transport.pause_reading()
@@ -281,7 +282,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         if self.transport is not None:
-            self.transport.write(data)
+            self._server.outbox.write(self.transport, data)
 
     def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
@@ -295,6 +296,7 @@ class Connection(asyncio.Protocol):
                 return
             self.deadline = self._server.loop.time() + STALL_SECONDS
             self._deaf = True
+            self._server.outbox.flush()
             transport.close()
         elif self._waiting:
             request = self._waiting.popleft()
@@ -312,13 +314,14 @@ class Connection(asyncio.Protocol):
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
-        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self._linger()
 
     def _linger(self) -> None:
         """Says no more, and passes over what still comes: closing at once would reset the connection, and take the
         answer away from a client that is still sending (RFC 9112 §9.6)."""
         if self.transport is not None and self.transport.can_write_eof():
+            self._server.outbox.flush()
             self.transport.write_eof()
             self.deadline = self._server.loop.time() + LINGER_SECONDS
 
@@ -339,6 +342,7 @@ class HttpServer:
         self.closing = False
         self.empty = asyncio.Event()  # set when the last connection of a closing server is gone
         self.loop = asyncio.get_running_loop()
+        self.outbox = Outbox(self.loop)
 
     async def listen(self, listener: socket.socket) -> None:
         self._servers.append(await self.loop.create_server(lambda: Connection(self), sock=listener, backlog=2048))
@@ -361,11 +365,13 @@ class HttpServer:
         self.closing = True
         for server in self._servers:
             server.close()
+        self.outbox.flush()
         for connection in list(self.connections):
             if not connection.busy and connection.transport is not None:
                 connection.transport.close()
         if self.connections:
             await asyncio.wait((self.loop.create_task(self.empty.wait()),), timeout=grace)
+        self.outbox.flush()
         for connection in list(self.connections):
             connection.abort()
         await asyncio.sleep(0)

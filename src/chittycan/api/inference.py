@@ -12,7 +12,8 @@ from functools import lru_cache
 import msgspec
 
 from chittycan.api.guard import Guard
-from chittycan.api.http import Lines, Request, Responder
+from chittycan.api.http import Lines, Responder
+from chittycan.api.http_request import Request
 from chittycan.api.request import OFF_LOOP, keeps_answering, options_of, read_body, read_off_loop
 from chittycan.api.status import body_of, headers_of, status_of
 from chittycan.auth.keys import Key

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from chittycan.api.http import Request
+from chittycan.api.http_request import Request
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.dialects.wire import read_json

@@ -5,6 +5,7 @@ import hmac
 import logging
 import secrets
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -25,6 +26,8 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 RANDOM_CHARACTERS = 40  # 238 bits
 POLL_SECONDS = 0.5
 LONGEST_NAME = 100
+LONGEST_BEARER = 512  # characters; ours have far fewer
+KEPT_DIGESTS = 1024
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -98,7 +101,7 @@ class Keys:
             if not self.required:
                 return None
             raise Unauthenticated("this server needs a key", fix="send it as `Authorization: Bearer sk-chitty-…`")
-        digest = _digest(bearer)
+        digest = _digest(bearer) if len(bearer) <= LONGEST_BEARER else ""
         if self._admin is not None and hmac.compare_digest(digest, self._admin):
             return ADMIN
         if not self.required:
@@ -164,9 +167,10 @@ def new_secret() -> str:
     return PREFIX + "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_CHARACTERS))
 
 
+@lru_cache(KEPT_DIGESTS)
 def _digest(secret: str) -> str:
-    # A plain hash is right for 238 random bits: there is nothing to guess that slow hashing would make dearer,
-    # and it is computed for every request. A bearer with odd characters is hashed like any other text.
+    # A plain hash is right for 238 random bits: there is nothing to guess that slow hashing would make dearer.
+    # Remembered in memory only, where the connections' buffers are. Odd characters are hashed like any other text.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 

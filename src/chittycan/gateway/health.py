@@ -55,8 +55,10 @@ class Health:
 
     def rests_for(self, model: Model, provider: Provider) -> float | None:
         """Seconds until the model may be asked again: 0 now, None not before its key changes."""
-        now = self._clock.monotonic()
         circuit = self._circuits.get((model.provider, model.upstream))
+        if circuit is None and not self._keys and not self._key_models:
+            return 0.0
+        now = self._clock.monotonic()
         rest = max(0.0, circuit.until - now) if circuit else 0.0
         if circuit and circuit.until and circuit.probe_since is not None and rest == 0.0:
             rest = 1.0  # a probe is under way

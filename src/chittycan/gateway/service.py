@@ -324,13 +324,13 @@ class Gateway:
         self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
     ) -> tuple[Deadlines, Response]:
         """Raises AttemptFailed."""
-        provider, loop = candidate.provider, asyncio.get_running_loop()
+        provider = candidate.provider
         began = self.clock.monotonic()  # the loop's own time has a grain of a millisecond
         running.key = key
         try:
             endpoint = await self._own_endpoint() if provider.embedded else provider.endpoint
             left = running.deadline - self.clock.monotonic()
-            limits = deadlines(call, provider.timeouts, loop.time(), alone, left)
+            limits = deadlines(call, provider.timeouts, self._line.transport.now(), alone, left)
             return limits, await self._line.post(call, candidate, key, endpoint, limits)
         finally:
             running.upstream += self.clock.monotonic() - began

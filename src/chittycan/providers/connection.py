@@ -8,6 +8,8 @@ import zlib
 
 import httptools
 
+from chittycan.outbox import Outbox
+
 TICK_SECONDS = 0.02
 HIGH_WATER = 1 << 20  # bytes waiting unread at which the socket is paused
 LARGEST_INFLATED = 64 << 20  # bytes that one read may unpack to
@@ -66,12 +68,12 @@ class Connection(asyncio.Protocol):
     """One connection, one exchange at a time."""
 
     __slots__ = (
-        "_chunks", "_decoder", "_error", "_loop", "_parser", "_paused", "_size", "_stage", "_waiter", "_watch",
-        "complete", "deadline", "fresh", "header_list", "keep_alive", "status", "transport",
+        "_chunks", "_decoder", "_error", "_loop", "_outbox", "_parser", "_paused", "_size", "_stage", "_waiter",
+        "_watch", "complete", "deadline", "fresh", "header_list", "keep_alive", "status", "transport",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
-        self._loop, self._watch = loop, watch
+    def __init__(self, loop: asyncio.AbstractEventLoop, watch: Watch, outbox: Outbox) -> None:
+        self._loop, self._watch, self._outbox = loop, watch, outbox
         self.deadline = 0.0  # of the present wait, loop time
         self._parser = httptools.HttpResponseParser(self)
         self.transport: asyncio.Transport | None = None
@@ -214,7 +216,7 @@ class Connection(asyncio.Protocol):
             self._error = ConnectionCut("closed")
             return
         if len(body) < 65536:
-            self.transport.write(head + body)
+            self._outbox.write(self.transport, head + body)
         else:
             self.transport.write(head)
             self.transport.write(body)

@@ -9,9 +9,11 @@ import base64
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
+from chittycan.outbox import Outbox
 from chittycan.providers.connection import ConnectFailed, Connection, ConnectionCut, TimedOut, Watch
 
 MAX_IDLE_PER_HOST = 64
@@ -128,6 +130,22 @@ class Transport:
         self._origins: dict[tuple[str, str | None, str | None], Origin] = {}
         self._watch = Watch()
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        # Asking for it costs a system call (before Python 3.12).
+        return asyncio.get_running_loop()
+
+    @cached_property
+    def _outbox(self) -> Outbox:
+        return Outbox(self._loop)
+
+    def _line(self) -> Connection:
+        return Connection(self._loop, self._watch, self._outbox)
+
+    def now(self) -> float:
+        """The loop's time, in which deadlines are given."""
+        return self._loop.time()
+
     def origin(self, endpoint: str, http_proxy: str | None = None, ca_file: str | None = None) -> Origin:
         """The pooled origin of a provider's endpoint. Raises ConnectFailed where the address or CA file is unusable."""
         key = (endpoint, http_proxy, ca_file)
@@ -155,7 +173,7 @@ class Transport:
         `headers` are complete header lines ("name: value\\r\\n"…) without Host and Content-Length; `deadline`
         is loop time. A pooled connection that turns out to be closed is replaced once, unseen.
         """
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         head = self._head(origin, method, path, headers, len(body))
         connection = self._pooled(origin, loop.time())
         if connection is not None:
@@ -202,7 +220,7 @@ class Transport:
         if len(origin.idle) >= MAX_IDLE_PER_HOST:
             _, oldest = origin.idle.popleft()
             oldest.abort()
-        origin.idle.append((asyncio.get_running_loop().time(), connection))
+        origin.idle.append((self._loop.time(), connection))
 
     async def _connect(self, origin: Origin, loop: asyncio.AbstractEventLoop, timeout: float) -> Connection:
         try:
@@ -212,7 +230,7 @@ class Transport:
                 host = (origin.proxy.hostname or "") if origin.proxy is not None else origin.host
                 port = (origin.proxy.port or 80) if origin.proxy is not None else origin.port
                 _, connection = await loop.create_connection(
-                    lambda: Connection(loop, self._watch),
+                    self._line,
                     host,
                     port,
                     ssl=origin.ssl,
@@ -228,13 +246,11 @@ class Transport:
         """CONNECT through the proxy, then TLS inside (RFC 9110 §9.3.6)."""
         proxy = origin.proxy
         assert proxy is not None
-        raw, tunnel = await loop.create_connection(
-            lambda: Connection(loop, self._watch), proxy.hostname or "", proxy.port or 80
-        )
+        raw, tunnel = await loop.create_connection(self._line, proxy.hostname or "", proxy.port or 80)
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         target = f"{host}:{origin.port}"
         tunnel.write(f"CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{_proxy_authorization(proxy)}\r\n".encode(), b"")
-        connection = Connection(loop, self._watch)
+        connection = self._line()
         try:
             while not tunnel.responded():
                 await tunnel.news(None)

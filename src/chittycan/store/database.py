@@ -7,10 +7,12 @@ budgets are leased in slices), so a small executor costs less than an asynchrono
 import asyncio
 import os
 import random
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import NoneType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
@@ -116,6 +118,12 @@ def _worth_retrying(error: DBAPIError) -> bool:
     return state in RETRY_STATES or "database is locked" in str(error.orig)
 
 
+# What has no adapter is asked for one anew with every value, and each refusal is written out: a third of the cost of
+# a ledger row, which has many such values.
+sqlite3.register_adapter(NoneType, {None: None}.__getitem__)
+sqlite3.register_adapter(bool, int)
+
+
 def _sqlite_engine(url: URL) -> Engine:
     create_private_file(Path(str(url.database)))
     engine = create_engine(url, pool_size=4, hide_parameters=True, connect_args={"timeout": BUSY_MS / 1000})
@@ -143,8 +151,6 @@ def _sqlite_engine(url: URL) -> Engine:
 
 def _switch_to_wal(cursor: Any) -> None:
     # The switch needs the file for itself and does not wait for others: two processes that create it meet here.
-    import sqlite3
-
     for delay in (0.01, 0.05, 0.2, 0.5, 1.0):
         try:
             cursor.execute("PRAGMA journal_mode = WAL")

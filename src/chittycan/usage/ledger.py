@@ -69,6 +69,7 @@ class Ledger:
         self._clock = clock
         self._memory_rows = memory_rows
         self._buffer: list[Attempt] = []
+        self._leaving = 0  # rows on their way to the database
         self._flushing = asyncio.Lock()
         self.written = 0
         self.dropped = 0
@@ -78,7 +79,7 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Rows that are noted and not yet written."""
-        return len(self._buffer)
+        return len(self._buffer) + self._leaving
 
     def note(self, attempt: Attempt) -> None:
         """Remember an attempt; it is in the database within about `FLUSH_SECONDS`."""
@@ -102,12 +103,15 @@ class Ledger:
             while self._buffer:
                 batch = self._buffer[:BATCH_ROWS]
                 del self._buffer[: len(batch)]
+                self._leaving = len(batch)
                 try:
                     await self._write(batch)
                 except BaseException:
                     # Writing a row twice does no harm, losing it would.
                     self._buffer[:0] = batch
                     raise
+                finally:
+                    self._leaving = 0
 
     async def _write(self, batch: list[Attempt]) -> None:
         try:

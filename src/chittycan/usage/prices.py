@@ -72,6 +72,9 @@ class Prices:
         if sheet is None:
             return None
         rates = sheet.rates(usage.input) if sheet.tiers else sheet.base
+        if usage.plain and rates.input is not None and rates.output is not None:
+            total = usage.input * rates.input + usage.output * rates.output
+            return (total + MILLION // 2) // MILLION + sheet.per_request
         fresh = usage.input - usage.cached - usage.cache_write - usage.cache_write_1h
         plain = usage.output - usage.reasoning
         if fresh < 0 or plain < 0:
