@@ -2,7 +2,7 @@
 
 Writing to a socket whose reader sleeps wakes that reader, which on one machine (and more so on a virtual one) costs
 more than the rest of the write. Where many answers are ready in the same turn, only the first of them pays for it.
-Why, and what it gains: docs/decisions/0013-one-turn.md.
+Why, and what it gains: docs/decisions/0016-one-turn.md.
 """
 
 import asyncio
