@@ -31,7 +31,7 @@ bench: setup-dev ## the race against other gateways; BENCH=--quick for a short o
 	$(PY) -m bench.run $(BENCH)
 
 setup: ## the environment .venv with all that `can` needs
-	@$(PYTHON) tools/environment.py local
+	@$(PYTHON) tools/environment.py all
 
 setup-dev:
 	@$(PYTHON) tools/environment.py dev

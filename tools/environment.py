@@ -1,4 +1,4 @@
-"""`python3 tools/environment.py {local|dev}`: make `.venv`, with the package and one of its extras.
+"""`python3 tools/environment.py {all|dev}`: make `.venv`, with the package and one of its extras.
 
 Does nothing when that was done before and `pyproject.toml` is the same. Uses nothing but the standard
 library and a Python of 3.11 or later with pip.
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "chitty-setup.json"
-CONTAINS = {"dev": {"dev", "local"}, "local": {"local"}}  # the extra `dev` lists all that `local` does
+CONTAINS = {"dev": {"dev", "all"}, "all": {"all"}}  # the extra `dev` lists all that `all` does
 
 
 def main(extra: str) -> int:
@@ -91,4 +91,4 @@ def complain(what: str, fix: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "local"))
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "all"))

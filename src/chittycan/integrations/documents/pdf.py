@@ -7,12 +7,15 @@ from chittycan.integrations.documents.document import Document
 
 MAX_PAGES = 2_000
 SCANNED = "the pages hold no text (they are probably scanned images)"
+MISSING = "PDF files need a library that is not installed: pip install 'chittycan[documents]'"
 
 
 def read(data: bytes, max_chars: int) -> Document:
     """The text of all pages, parted by blank lines. A file that is broken or locked has a defect."""
-    import pypdfium2
-
+    try:
+        import pypdfium2
+    except ModuleNotFoundError:
+        return Document(kind="pdf", defects=(MISSING,))
     try:
         pdf = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
