@@ -24,7 +24,7 @@ WORDS = {"version", "errors", "chat", "clock", "outbox", "catalogue"}
 STATE = {"store", "auth", "usage", "context"}
 CORE = WORDS | STATE | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call"}
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "providers.registry", "providers.discovery"}
-FRONT = BELOW_APP | {"app", "control", ROOT}
+FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
     # words
@@ -58,9 +58,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations"},
     # the ways out that the owner configured
     "outside": WORDS | {"config", "integrations"},
+    # durable work, wired
+    "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors
-    "app": BELOW_APP,
-    "control": BELOW_APP | {"app"},
+    "app": BELOW_APP | {"durable"},
+    "control": BELOW_APP | {"durable", "app"},
     "api": FRONT,
     "console": FRONT,
     "mcp": FRONT,

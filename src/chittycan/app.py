@@ -21,6 +21,7 @@ from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
 from chittycan.context.sessions import Limits, Sessions
 from chittycan.dialects import load as load_dialect
+from chittycan.durable import Durable
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.admission import Admission, total_caps
 from chittycan.gateway.cache import ResponseCache
@@ -46,6 +47,7 @@ from chittycan.usage.meters import Meters
 from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
+from chittycan.workstreams.tasks import Tasks
 
 RELOAD_SECONDS = 1.0
 DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
@@ -107,6 +109,7 @@ class Network:
             self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
+        self.durable = Durable(self.database, self.clock)
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
@@ -136,6 +139,7 @@ class Network:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        await self.durable.close()
         await self.recall.close()
         await self.embedded.stop()
         await self.meters.close()
@@ -193,6 +197,20 @@ class Network:
     def config_error(self) -> ChittyError | None:
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
+
+    async def work(self, worker: str | None = None) -> None:
+        """Makes this process do durable work too, under the name `worker`, until the network is closed.
+
+        Raises Unavailable where the extra `workstreams` is missing or this process does so already.
+        """
+        from chittycan.agents.performers.table import performers
+
+        await self.durable.work(performers(self.gateway), worker)
+
+    @property
+    def tasks(self) -> Tasks:
+        """Durable work: submit, look at it, decide, wait."""
+        return self.durable.tasks
 
     async def rediscover(self) -> dict[str, Endpoint]:
         """Looks for model servers on this machine; returns those that answer."""

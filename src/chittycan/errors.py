@@ -24,6 +24,7 @@ ChittyError                      anything we say on purpose; has a code and a fi
 │   ├── UpstreamTimeout          the last candidate was too slow
 │   ├── AllFailed                none of the above
 │   └── StreamBroken             the answer broke off after it had begun
+├── DeadlinePassed               the task was not done in time
 ├── DeliveryError                a server outside did not do what a task asked of it
 │   ├── NotDelivered             it certainly did not: try again where `temporary`
 │   └── DeliveryUnknown          it may have: look before anyone tries again
@@ -207,6 +208,10 @@ class AllFailed(ProviderError):
 
 class StreamBroken(ProviderError):
     code = "upstream_stream_incomplete"
+
+
+class DeadlinePassed(ChittyError):
+    code = "deadline_passed"
 
 
 class DeliveryError(ChittyError):

@@ -7,11 +7,12 @@ from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Row, column, select, table, update
+from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.work_tables import effects
+
 _NAMES = ("key", "kind", "state", "detail", "owner", "created_at", "updated_at")
-effects = table("effects", *(column(name) for name in _NAMES))
 
 
 class StoredEffect(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,70 @@
+"""Rows of workstreams, and of the schedules that begin them. `recipe`, `inputs`, `outputs`… are JSON texts."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chittycan.store.work_tables import workstreams
+
+StreamRow = Mapping[str, Any]
+
+
+def add(connection: Connection, row: StreamRow) -> bool:
+    """False where there is one of that id already."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    new = insert(workstreams).values(dict(row)).on_conflict_do_nothing().returning(workstreams.c.id)
+    return connection.execute(new).first() is not None
+
+
+def get(connection: Connection, workstream_id: str) -> StreamRow | None:
+    return _one(connection.execute(select(workstreams).where(workstreams.c.id == workstream_id)).one_or_none())
+
+
+def lock(connection: Connection, workstream_id: str) -> StreamRow | None:
+    """The row, which nobody else can lock or change before the transaction ends.
+
+    Whoever records the end of one of its steps holds it, so that of two that end at once the second sees the first.
+    """
+    query = select(workstreams).where(workstreams.c.id == workstream_id).with_for_update()
+    return _one(connection.execute(query).one_or_none())
+
+
+def move(connection: Connection, workstream_id: str, came_from: Collection[str], values: Mapping[str, Any]) -> bool:
+    """Give the workstream `values` where its status is in `came_from`."""
+    same = (workstreams.c.id == workstream_id, workstreams.c.status.in_(came_from))
+    return connection.execute(update(workstreams).where(*same).values(**values)).rowcount == 1
+
+
+def listing(
+    connection: Connection,
+    *,
+    statuses: Collection[str] = (),
+    key_id: str | None = None,
+    name: str | None = None,
+    before: tuple[float, str] | None = None,
+    limit: int = 50,
+) -> list[StreamRow]:
+    """The newest first. `before`: `created` and id of the last one seen."""
+    wanted: list[ColumnElement[bool]] = []
+    if statuses:
+        wanted.append(workstreams.c.status.in_(statuses))
+    if key_id is not None:
+        wanted.append(workstreams.c.key_id == key_id)
+    if name is not None:
+        wanted.append(workstreams.c.name == name)
+    if before is not None:
+        at, last = before
+        older = and_(workstreams.c.created == at, workstreams.c.id < last)
+        wanted.append(or_(workstreams.c.created < at, older))
+    query = select(workstreams).where(*wanted).order_by(workstreams.c.created.desc(), workstreams.c.id.desc())
+    return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
+
+
+def remove(connection: Connection, ids: Collection[str]) -> None:
+    connection.execute(delete(workstreams).where(workstreams.c.id.in_(ids)))
+
+
+def _one(row: Row[Any] | None) -> StreamRow | None:
+    return None if row is None else dict(row._mapping)

@@ -1,0 +1,218 @@
+"""The one place that knows DBOS: what is to be run is put into its queue, workers take it out, the dead are recovered.
+
+A workflow here is a name and JSON arguments, looked up in the table of functions that the worker was started with.
+It has no steps in DBOS's sense: what it came to is in our own rows, recorded by the function itself, so that no
+replay depends on the code that ran before. Functions must be idempotent: a worker's death repeats them.
+
+Source: https://docs.dbos.dev/python/reference (DBOS Transact 3.4).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import URL, Connection
+
+from chittycan.errors import Unavailable
+
+QUEUE = "work"
+CONCURRENCY = 64  # workflows at once in one worker
+POLL_SECONDS = 0.2
+# Changes only with a migration after which older workers must not touch what newer ones wrote: recovery and
+# dequeuing look at equal versions alone.
+WORK_VERSION = "1"
+APPLICATION = "chittycan"
+_WORKFLOW = "chittycan.run"
+# Priorities of ours are higher first and centred on 0, DBOS's lower first and from 1.
+MOST_PRIORITY = 1_000_000
+
+Function = Callable[..., Awaitable[None]]
+
+_functions: Mapping[str, Function] = {}
+_owner: "Engine | None" = None  # DBOS is one per process
+_registered: Any = None
+
+
+class Engine:
+    """The queue on the database at `url`. Submitting needs no worker; `start` makes this process one.
+
+    Everything raises Unavailable where the extra `workstreams` is not installed or the database is away.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._url = url.render_as_string(hide_password=False)
+        self._client: Any = None
+        self._dbos: Any = None
+        self._preparing = asyncio.Lock()
+
+    @property
+    def prepared(self) -> bool:
+        return self._client is not None
+
+    @property
+    def running(self) -> bool:
+        """Whether this process takes work."""
+        return self._dbos is not None
+
+    async def prepare(self) -> None:
+        """Makes the engine's own tables where they are missing. Must have been called before anything is submitted."""
+        async with self._preparing:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._connect)
+
+    def _connect(self) -> Any:
+        dbos = _dbos()
+        dbos.DBOS.migrate(self._url)
+        return dbos.DBOSClient(
+            system_database_url=self._url,
+            serializer=dbos.DBOSPortableJSONSerializer(),
+            application_name=APPLICATION,
+            retry_connection_errors=False,
+        )
+
+    async def close(self) -> None:
+        await self.stop()
+        client, self._client = self._client, None
+        if client is not None:
+            await asyncio.to_thread(client.destroy)
+
+    # submitting: within a transaction of ours
+
+    def enqueue(
+        self,
+        connection: Connection,
+        function: str,
+        *args: Any,
+        id: str,
+        delay: float = 0.0,
+        priority: int = 0,
+    ) -> None:
+        """Run `function(*args)` once `connection`'s transaction is committed, not before `delay` seconds.
+
+        `id` is unique for ever: what was enqueued under it before stays as it is.
+        """
+        options = {
+            "workflow_name": _WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": id,
+            "app_version": WORK_VERSION,
+            "application_name": APPLICATION,
+            "priority": MOST_PRIORITY - max(-MOST_PRIORITY + 1, min(priority, MOST_PRIORITY - 1)),
+        }
+        if delay > 0:
+            options["delay_seconds"] = delay
+        self._ready().enqueue_in_transaction(connection, options, function, *args)
+
+    async def wake(self, ids: Collection[str]) -> None:
+        """Those that are delayed are due now."""
+        if ids:
+            await asyncio.to_thread(self._ready().resume_workflows, list(ids), queue_name=QUEUE)
+
+    async def drop(self, ids: Collection[str]) -> None:
+        """Those that have not begun never will; what runs is not stopped."""
+        if ids:
+            await asyncio.to_thread(self._ready().cancel_workflows, list(ids))
+
+    async def forget(self, ids: Collection[str]) -> None:
+        """Removes what is known of workflows that are over."""
+        if ids:
+            await asyncio.to_thread(self._ready().delete_workflows, list(ids))
+
+    async def statuses(self, ids: Collection[str]) -> dict[str, str]:
+        """PENDING (being run), ENQUEUED, DELAYED, SUCCESS, ERROR, CANCELLED… of those that are known."""
+
+        def look() -> dict[str, str]:
+            found = self._ready().list_workflows(workflow_ids=list(ids), load_input=False, load_output=False)
+            return {each.workflow_id: each.status for each in found}
+
+        return await asyncio.to_thread(look) if ids else {}
+
+    def _ready(self) -> Any:
+        if self._client is None:
+            raise Unavailable("durable work is not prepared", fix="call `prepare` first")
+        return self._client
+
+    # working
+
+    async def start(self, worker: str, functions: Mapping[str, Function]) -> None:
+        """Take work from the queue, as the executor `worker`, until `stop`. What `worker` left undone is taken up."""
+        global _owner, _functions
+        if _owner is not None:
+            raise Unavailable("this process is a worker already", fix="start another process")
+        await self.prepare()
+        dbos = _dbos()
+        _owner, _functions = self, dict(functions)
+        try:
+            self._dbos = dbos.DBOS(
+                config={
+                    "name": APPLICATION,
+                    "system_database_url": self._url,
+                    "executor_id": worker,
+                    "serializer": dbos.DBOSPortableJSONSerializer(),  # the default one is pickle
+                    "application_version": WORK_VERSION,
+                    "log_level": "CRITICAL",
+                    "notification_listener_polling_interval_sec": 1.0,
+                }
+            )
+            _quiet()
+            _register(dbos)
+            # DBOS takes the loop that runs at its launch for asynchronous workflows.
+            dbos.DBOS.launch()
+            await asyncio.to_thread(
+                dbos.DBOS.register_queue,
+                QUEUE,
+                worker_concurrency=CONCURRENCY,
+                polling_interval_sec=POLL_SECONDS,
+                on_conflict="always_update",
+            )
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take no more work. What runs is abandoned: another worker, or this one when it starts again, repeats it."""
+        global _owner, _functions
+        if _owner is not self:
+            return
+        try:
+            await asyncio.to_thread(_dbos().DBOS.destroy, workflow_completion_timeout_sec=0)
+        finally:
+            self._dbos, _owner, _functions = None, None, {}
+
+    async def recover(self, workers: Iterable[str]) -> int:
+        """Puts what these dead workers were at back into the queue; says how many workflows that was."""
+        from dbos._recovery import recover_pending_workflows
+
+        names = list(workers)
+        if self._dbos is None or not names:
+            return 0
+        return len(await asyncio.to_thread(recover_pending_workflows, self._dbos, names))
+
+
+async def _run(function: str, *args: Any) -> None:
+    found = _functions.get(function)
+    if found is None:
+        raise Unavailable(f"this worker does not know {function!r}")
+    await found(*args)
+
+
+def _register(dbos: Any) -> None:
+    global _registered  # noqa: PLW0603
+    if _registered is None:
+        _registered = dbos.DBOS.workflow(name=_WORKFLOW, max_recovery_attempts=None)(_run)
+
+
+def _quiet() -> None:
+    # What concerns a person is said by us; its own lines go to whoever turns this logger on.
+    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+
+
+def _dbos() -> Any:
+    try:
+        import dbos
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            f"durable work needs {error.name}, which is not installed", fix="pip install 'chittycan[workstreams]'"
+        ) from error
+    return dbos

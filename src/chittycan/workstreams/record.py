@@ -1,0 +1,181 @@
+"""What a try came to, written down once and in one transaction with all that follows from it.
+
+Every function here runs inside a transaction: `Recorder` has what they need besides the connection. What follows
+from the end of a task: tasks that were to begin after it, the next step of its workstream, its webhook.
+"""
+
+import secrets
+from collections.abc import Callable, Collection
+from typing import Any
+
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from chittycan.clock import Clock
+from chittycan.store import tasks as rows
+from chittycan.store import workstreams
+from chittycan.workstreams.engine import Engine
+from chittycan.workstreams.life import TERMINAL, Status, before
+from chittycan.workstreams.rows import described, from_row, packed, to_row
+from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, WaitForModel
+
+RUN = "run_task"  # the engine's function for tasks: (task id, run)
+LONGEST_WAIT = 3600.0  # seconds until a task that waits for a model looks again if nobody woke it
+RETRY_SECONDS = 2.0  # before the first retry of a failed try; doubled each time
+LONGEST_RETRY = 300.0
+
+Advance = Callable[[Connection, str], None]
+
+
+class Recorder:
+    """Puts tasks into the table and the queue, and moves them on. `advance` goes on with a workstream by its id."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine, self._clock = engine, clock
+        self.advance: Advance = _nothing
+
+    def add(self, connection: Connection, task: Task, after: Collection[str] = ()) -> bool:
+        """Stores and enqueues a task; False where there is one of its id already.
+
+        With `after` it is enqueued once all of those are done; see `release`.
+        """
+        if not rows.add(connection, to_row(task)):
+            return False
+        if after:
+            rows.depend(connection, task.id, after)
+            self.release(connection, task.id)
+        else:
+            self.enqueue(connection, task)
+        return True
+
+    def enqueue(self, connection: Connection, task: Task, *, until: float | None = None) -> None:
+        """Its run, in the queue: at `until`, else at its own time."""
+        at = task.at if until is None else until
+        delay = 0.0 if at is None else max(0.0, at - self._clock.now())
+        self._engine.enqueue(connection, RUN, task.id, task.run, id=run_id(task), delay=delay, priority=task.priority)
+
+    def record(self, connection: Connection, task: Task, outcome: Outcome) -> bool:
+        """What the try `task.run` came to. False where it was recorded before, cancelled, or is void by now."""
+        if task.workstream is not None:
+            workstreams.lock(connection, task.workstream)
+        found = rows.get(connection, task.id)
+        if found is None or found["run"] != task.run or found["status"] in TERMINAL:
+            return False
+        unseen = found["answer"] is not None and task.answer is None
+        task = from_row(found)
+        if unseen and isinstance(outcome, Later | Ask):  # the answer came while it was looking for one
+            outcome = Later(reason=outcome.reason, until=self._clock.now())
+        match outcome:
+            case Done():
+                self.end(connection, task, "done", result=outcome.result, served_by=outcome.model,
+                         cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
+            case Failed() if outcome.again and task.failures < task.retries:
+                wait = min(RETRY_SECONDS * 2**task.failures, LONGEST_RETRY)
+                reason = f"another try after a failure: {outcome.error.message}"
+                self.again(connection, task, "queued", self._clock.now() + wait, waiting_for=reason,
+                           failures=task.failures + 1, cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
+            case Failed():
+                self.end(connection, task, "failed", error=described(outcome.error),
+                         cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
+            case WaitForModel():
+                until = outcome.until or self._clock.now() + LONGEST_WAIT
+                chain, cost = ", ".join(outcome.models), _sum(task.cost_nano, outcome.cost_nano)
+                self.again(connection, task, "waiting_for_model", until, waiting_for=outcome.reason, chain=chain,
+                           cost_nano=cost)  # fmt: skip
+            case Later():
+                self.again(connection, task, "queued", outcome.until, waiting_for=outcome.reason)
+            case Ask():
+                self.again(connection, task, "waiting_for_approval", outcome.until, waiting_for=outcome.reason,
+                           question=outcome.question)  # fmt: skip
+        return True
+
+    def again(self, connection: Connection, task: Task, status: Status, until: float | None, **values: Any) -> bool:
+        """A further run of `task`: at `until`, or where that is None when `answer` or someone else says so."""
+        now = self._clock.now()
+        values = {"waiting_for": None, "chain": None, **values}
+        # How long it has waited is counted from the first of several tries in a row that came to the same.
+        since = task.since if task.chain is not None and task.chain == values["chain"] else now
+        following = replace(task, run=task.run + 1)
+        moved = rows.move(
+            connection, task.id, before(status),
+            {"status": status, "run": following.run, "since": since, "updated": now, **packed(values)}, run=task.run,
+        )  # fmt: skip
+        if moved and until is not None:
+            self.enqueue(connection, following, until=until)
+        return moved
+
+    def end(self, connection: Connection, task: Task, status: Status, **values: Any) -> bool:
+        """The end of `task`, and what follows from it. False where it had ended already."""
+        now = self._clock.now()
+        ended = {"status": status, "since": now, "updated": now, "ended": now, "waiting_for": None, "chain": None}
+        if not rows.move(connection, task.id, before(status), {**ended, **packed(values)}):
+            return False
+        for each in rows.following(connection, task.id):
+            self.release(connection, each)
+        if task.webhook is not None:
+            self.add(connection, delivery(task, status, now))
+        if task.workstream is not None:
+            self.advance(connection, task.workstream)
+        return True
+
+    def release(self, connection: Connection, task_id: str) -> None:
+        """Enqueues a task whose predecessors are all done; ends it where one of them never will be."""
+        found = rows.get(connection, task_id)
+        if found is None or found["status"] != "queued":
+            return
+        task = from_row(found)
+        predecessors = [from_row(each) for each in rows.before(connection, task_id)]
+        lost = next((each for each in predecessors if each.status in ("failed", "cancelled")), None)
+        if lost is not None:
+            error = {"code": "task_before_failed", "message": f"{lost.id}, which comes before it, {_WHAT[lost.status]}"}
+            self.end(connection, task, "failed", error=error)
+            return
+        left = [each.id for each in predecessors if each.status != "done"]
+        waiting_for = f"{', '.join(left)} to be done" if left else None
+        rows.move(connection, task_id, ("queued",), {"waiting_for": waiting_for, "updated": self._clock.now()})
+        if not left:
+            self.enqueue(connection, task)
+
+    def cancel(self, connection: Connection, task: Task, reason: str | None = None, *, alone: bool = False) -> bool:
+        """Whoever is at it notices within seconds; its outcome is not recorded any more.
+
+        `alone`: the workstream is left to the caller.
+        """
+        error = {"code": "cancelled", "message": reason} if reason else None
+        return self.end(connection, replace(task, workstream=None) if alone else task, "cancelled", error=error)
+
+    def answer(self, connection: Connection, task: Task, answer: dict[str, Any]) -> bool:
+        """Somebody decided, or what it waited for has come: it is performed again, with the answer. False: too late."""
+        return self.again(connection, task, "queued", self._clock.now(), answer=answer, waiting_for="a worker")
+
+
+_WHAT = {"failed": "failed", "cancelled": "was cancelled"}
+
+
+def run_id(task: Task) -> str:
+    """The engine's name of the task's valid run."""
+    return f"{task.id}.{task.run}"
+
+
+def delivery(task: Task, status: Status, now: float) -> Task:
+    """The task that tells the webhook of `task` how it ended."""
+    what = {"type": f"task.{_EVENTS[status]}", "task": task.id}
+    return Task(
+        id=f"{task.id}.webhook", type="deliver", title=f"tell of {task.id}", spec={"to": task.webhook, "event": what},
+        key_id=task.key_id, created=now, updated=now, since=now,
+    )  # fmt: skip
+
+
+_EVENTS: dict[Status, str] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
+
+
+def new_task_id() -> str:
+    return f"task_{secrets.token_hex(8)}"
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _nothing(_connection: Connection, _workstream: str) -> None:
+    """Until workstreams are there to go on."""

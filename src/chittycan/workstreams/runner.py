@@ -1,0 +1,134 @@
+"""Tries tasks: takes the row, lets the performer of its type do it, records what it came to.
+
+One `Runner` is in each worker process. `run` is what the engine calls; it returns only when the outcome is in the
+database (however long that is away), and may be called any number of times for the same run.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from chittycan.clock import Clock
+from chittycan.errors import AccessError, ChittyError, ConfigError, DeadlinePassed, RequestError, Unavailable
+from chittycan.store import tasks as rows
+from chittycan.store.database import Database
+from chittycan.workstreams.life import TERMINAL, before
+from chittycan.workstreams.record import Recorder
+from chittycan.workstreams.rows import from_row
+from chittycan.workstreams.task import Failed, Outcome, Performers, Task
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOOK_SECONDS = 1.0  # how often it is looked whether what runs was cancelled
+AWAY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries while the database is away; the last one for ever
+
+FINAL = (RequestError, AccessError, ConfigError)  # errors that no further try can mend
+
+
+class Runner:
+    """`worker` is this process's name in the rows that it works at."""
+
+    def __init__(
+        self, database: Database, recorder: Recorder, clock: Clock, worker: str, performers: Performers
+    ) -> None:
+        self._database, self._recorder, self._clock = database, recorder, clock
+        self.worker, self._performers = worker, performers
+        self._running: dict[str, tuple[int, asyncio.Task[Outcome]]] = {}
+
+    @property
+    def busy(self) -> int:
+        """How many tasks this process is at."""
+        return len(self._running)
+
+    async def run(self, task_id: str, run: int) -> None:
+        task = await self._begin(task_id, run)
+        if task is None:
+            return
+        outcome = await self._outcome(task)
+        if outcome is not None:
+            await self._patiently(self._recorder.record, task, outcome)
+
+    async def _begin(self, task_id: str, run: int) -> Task | None:
+        """The task, now ours to do. None where it is over or another run is valid."""
+
+        def claim(connection: Connection) -> Task | None:
+            found = rows.get(connection, task_id)
+            if found is None or found["run"] != run or found["status"] in TERMINAL:
+                return None
+            now = self._clock.now()
+            values = {"status": "running", "worker": self.worker, "tries": found["tries"] + 1, "updated": now,
+                      "since": now, "started": found["started"] or now, "waiting_for": None}  # fmt: skip
+            if found["chain"] is not None:
+                values["since"] = found["since"]
+            if not rows.move(connection, task_id, before("running"), values, run=run):
+                return None
+            return from_row({**found, **values})
+
+        return await self._patiently(claim)
+
+    async def _outcome(self, task: Task) -> Outcome | None:
+        """None where the task was cancelled meanwhile."""
+        performing = asyncio.ensure_future(self._perform(task))
+        self._running[task.id] = (task.run, performing)
+        try:
+            return await performing
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                performing.cancel()
+                raise  # the worker ends; whoever takes over does it again
+            return None
+        finally:
+            if self._running.get(task.id, (0, None))[1] is performing:
+                del self._running[task.id]
+
+    async def _perform(self, task: Task) -> Outcome:
+        perform = self._performers.get(task.type)
+        if perform is None:
+            return Failed(error=Unavailable(f"nothing here performs a task of the type {task.type!r}"), again=False)
+        left = None if task.deadline is None else task.deadline - self._clock.now()
+        try:
+            async with asyncio.timeout(left) as limit:
+                return await perform(task)
+        except TimeoutError as error:
+            if limit.expired():
+                return Failed(error=DeadlinePassed("the task's deadline passed while it ran"), again=False)
+            return Failed(error=_unforeseen(error))
+        except ChittyError as error:
+            return Failed(error=error, again=not isinstance(error, FINAL))
+        except Exception as error:
+            return Failed(error=_unforeseen(error))
+
+    async def watch(self) -> None:
+        """Stops what was cancelled while it ran here. Runs as long as the worker does."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            if not self._running:
+                continue
+            with suppress(Unavailable):
+                for each in await self._database.read(rows.standing, list(self._running)):
+                    self._stop_void(each)
+
+    def _stop_void(self, standing: Mapping[str, object]) -> None:
+        run, performing = self._running.get(str(standing["id"]), (0, None))
+        if performing is not None and (standing["status"] in TERMINAL or standing["run"] != run):
+            performing.cancel()
+
+    async def _patiently(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
+        """In a transaction, sooner or later: what was done must not be lost because the database restarts."""
+        tries = 0
+        while True:
+            try:
+                return await self._database.run(work, *args, **more)
+            except Unavailable:
+                await self._clock.sleep(AWAY_SECONDS[min(tries, len(AWAY_SECONDS) - 1)])
+                tries += 1
+
+
+def _unforeseen(error: Exception) -> ChittyError:
+    # The message may hold what the task was about, which is the owner's; its type tells us enough.
+    return ChittyError(f"unforeseen: {type(error).__name__}", code="unforeseen", fix="Report it with the task's id.")
