@@ -14,6 +14,7 @@ from chittycan.clock import Clock
 from chittycan.store.database import Database
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.engine import Engine, Function
+from chittycan.workstreams.files import Files
 from chittycan.workstreams.record import RUN, Recorder
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Performers
@@ -28,6 +29,7 @@ class Durable:
         self.advancer = Advancer(self.recorder, clock)
         self.recorder.advance = self.advancer.advance
         self.tasks = Tasks(database, self.engine, self.recorder, clock)
+        self.files = Files(database, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what a worker does beside its work
         self.runner: Runner | None = None
@@ -39,7 +41,7 @@ class Durable:
         self.runner = Runner(self._database, self.recorder, self._clock, name, performers)
         await self.engine.start(name, {**self.functions, RUN: self.runner.run})
         loop = asyncio.get_running_loop()
-        self._chores = [loop.create_task(chore()) for chore in (self.runner.watch, *self.chores)]
+        self._chores = [loop.create_task(chore()) for chore in (self.runner.watch, self.files.sweep, *self.chores)]
 
     async def close(self) -> None:
         for chore in self._chores:
