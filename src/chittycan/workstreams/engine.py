@@ -31,6 +31,7 @@ Function = Callable[..., Awaitable[None]]
 
 _functions: Mapping[str, Function] = {}
 _owner: "Engine | None" = None  # DBOS is one per process
+_at_work: set["asyncio.Task[Any]"] = set()
 _registered: Any = None
 
 
@@ -177,6 +178,9 @@ class Engine:
             return
         try:
             await asyncio.to_thread(_dbos().DBOS.destroy, workflow_completion_timeout_sec=0)
+            for task in _at_work:  # DBOS writes nothing down of what is cancelled like this
+                task.cancel()
+            await asyncio.gather(*_at_work, return_exceptions=True)
         finally:
             self._dbos, _owner, _functions = None, None, {}
 
@@ -194,7 +198,13 @@ async def _run(function: str, *args: Any) -> None:
     found = _functions.get(function)
     if found is None:
         raise Unavailable(f"this worker does not know {function!r}")
-    await found(*args)
+    task = asyncio.current_task()
+    assert task is not None
+    _at_work.add(task)
+    try:
+        await found(*args)
+    finally:
+        _at_work.discard(task)
 
 
 def _register(dbos: Any) -> None:
