@@ -38,6 +38,7 @@ tasks = Table(
     Column("waiting_for", Text),  # in words
     Column("chain", Text),  # the models it waits for, joined by ", "
     Column("since", Double, nullable=False),  # when it came to its status, or began to wait
+    Column("due", Double),  # when its next run begins, where that is later
     Column("question", Text),  # JSON: what a person is asked
     Column("answer", Text),  # JSON: what the person, an event or a webhook said
     Column("result", Text),  # JSON
@@ -52,14 +53,33 @@ tasks = Table(
     Index(None, "workstream"),
     Index(None, "key_id", "created"),
     Index(None, "created"),
-    Index(None, "chain", "since"),
     Index(None, "ended"),
 )
+# Of what waits for a model: who is due next, and who goes first when one is back.
+for name, order in (("due", (tasks.c.due,)), ("priority", (tasks.c.priority.desc(), tasks.c.since))):
+    Index(
+        f"ix_tasks_chain_{name}",
+        tasks.c.chain,
+        tasks.c.status,
+        *order,
+        sqlite_where=tasks.c.chain.is_not(None),
+        postgresql_where=tasks.c.chain.is_not(None),
+    )
 Index(
     "ix_tasks_deadline",
     tasks.c.deadline,
     sqlite_where=tasks.c.ended.is_(None),
     postgresql_where=tasks.c.ended.is_(None),
+)
+
+# A chain of models that tasks wait for (`workstreams.waves`).
+chains = Table(
+    "chains",
+    metadata,
+    Column("chain", Text, primary_key=True),  # as in `tasks`
+    Column("tries", Integer, nullable=False),  # that failed one after the other
+    Column("failed", Double, nullable=False),  # when the last one did
+    Column("due", Double, nullable=False),  # when one of its tasks tries next, or was to
 )
 
 # An idempotency key belongs to whoever submitted: "" is the owner.
@@ -136,6 +156,7 @@ workers = Table(
     Column("host", Text, nullable=False),
     Column("boot", Text, nullable=False),  # which start of the machine; a pid means something only within it
     Column("pid", Integer, nullable=False),
+    Column("birth", BigInteger),  # of the process, in its machine's ticks: a pid is given to others in turn
     Column("version", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("region", Text),

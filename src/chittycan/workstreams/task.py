@@ -50,6 +50,7 @@ class Task(Struct, frozen=True, kw_only=True):
     waiting_for: str | None = None
     chain: str | None = None
     since: float = 0.0
+    due: float | None = None  # when its next run begins, where that is later
     question: dict[str, Any] | None = None
     answer: dict[str, Any] | None = None
     result: dict[str, Any] | None = None

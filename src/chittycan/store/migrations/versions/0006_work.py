@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("waiting_for", sa.Text),
         sa.Column("chain", sa.Text),
         sa.Column("since", sa.Double, nullable=False),
+        sa.Column("due", sa.Double),
         sa.Column("question", sa.Text),
         sa.Column("answer", sa.Text),
         sa.Column("result", sa.Text),
@@ -48,7 +49,12 @@ def upgrade() -> None:
         sa.Column("ended", sa.Double),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tasks")),
     )
-    op.create_index(op.f("ix_tasks_chain_since"), "tasks", ["chain", "since"])
+    waiting = sa.text("chain IS NOT NULL")
+    for name, order in (("due", ["due"]), ("priority", [sa.text("priority DESC"), "since"])):
+        op.create_index(
+            op.f(f"ix_tasks_chain_{name}"), "tasks", ["chain", "status", *order],
+            sqlite_where=waiting, postgresql_where=waiting,
+        )  # fmt: skip
     op.create_index(op.f("ix_tasks_created"), "tasks", ["created"])
     open_only = sa.text("ended IS NULL")
     op.create_index(
@@ -58,6 +64,14 @@ def upgrade() -> None:
     op.create_index(op.f("ix_tasks_key_id_created"), "tasks", ["key_id", "created"])
     op.create_index(op.f("ix_tasks_status_created"), "tasks", ["status", "created"])
     op.create_index(op.f("ix_tasks_workstream"), "tasks", ["workstream"])
+    op.create_table(
+        "chains",
+        sa.Column("chain", sa.Text, nullable=False),
+        sa.Column("tries", sa.Integer, nullable=False),
+        sa.Column("failed", sa.Double, nullable=False),
+        sa.Column("due", sa.Double, nullable=False),
+        sa.PrimaryKeyConstraint("chain", name=op.f("pk_chains")),
+    )
     op.create_table(
         "idempotency",
         sa.Column("key_id", sa.Text, nullable=False),
@@ -122,6 +136,7 @@ def upgrade() -> None:
         sa.Column("host", sa.Text, nullable=False),
         sa.Column("boot", sa.Text, nullable=False),
         sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("birth", sa.BigInteger),
         sa.Column("version", sa.Text, nullable=False),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("region", sa.Text),
