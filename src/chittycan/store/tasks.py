@@ -24,6 +24,17 @@ def get(connection: Connection, task_id: str) -> TaskRow | None:
     return None if row is None else _mapping(row)
 
 
+def lock(connection: Connection, task_id: str) -> TaskRow | None:
+    """The task, which nobody else may change until this transaction is over. On SQLite a writer is alone anyway."""
+    row = connection.execute(select(tasks).where(tasks.c.id == task_id).with_for_update()).one_or_none()
+    return None if row is None else _mapping(row)
+
+
+def hold(connection: Connection, ids: Collection[str]) -> None:
+    """Lets nobody change these until this transaction is over, though others may hold them too."""
+    connection.execute(select(tasks.c.id).where(tasks.c.id.in_(ids)).order_by(tasks.c.id).with_for_update(read=True))
+
+
 def many(connection: Connection, ids: Collection[str]) -> list[TaskRow]:
     """Those of the ids that exist."""
     listed = list(ids)

@@ -21,6 +21,7 @@ from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, 
 
 RUN = "run_task"  # the engine's function for tasks: (task id, run)
 LONGEST_WAIT = 3600.0  # seconds until a task that waits for a model looks again if nobody woke it
+TASK_BEFORE_FAILED = "task_before_failed"  # code of the error of what can never begin
 RETRY_SECONDS = 2.0  # before the first retry of a failed try; doubled each time
 LONGEST_RETRY = 300.0
 
@@ -42,6 +43,7 @@ class Recorder:
         if not rows.add(connection, to_row(task)):
             return False
         if after:
+            rows.hold(connection, after)  # none may end unseen until this is committed
             rows.depend(connection, task.id, after)
             self.release(connection, task.id)
         else:
@@ -120,14 +122,14 @@ class Recorder:
 
     def release(self, connection: Connection, task_id: str) -> None:
         """Enqueues a task whose predecessors are all done; ends it where one of them never will be."""
-        found = rows.get(connection, task_id)
+        found = rows.lock(connection, task_id)  # two that end at once must not each see the other at work
         if found is None or found["status"] != "queued":
             return
         task = from_row(found)
         predecessors = [from_row(each) for each in rows.before(connection, task_id)]
         lost = next((each for each in predecessors if each.status in ("failed", "cancelled")), None)
         if lost is not None:
-            error = {"code": "task_before_failed", "message": f"{lost.id}, which comes before it, {_WHAT[lost.status]}"}
+            error = {"code": TASK_BEFORE_FAILED, "message": f"{lost.id}, which comes before it, {_WHAT[lost.status]}"}
             self.end(connection, task, "failed", error=error)
             return
         left = [each.id for each in predecessors if each.status != "done"]
@@ -161,8 +163,8 @@ def delivery(task: Task, status: Status, now: float) -> Task:
     """The task that tells the webhook of `task` how it ended."""
     what = {"type": f"task.{_EVENTS[status]}", "task": task.id}
     return Task(
-        id=f"{task.id}.webhook", type="deliver", title=f"tell of {task.id}", spec={"to": task.webhook, "event": what},
-        key_id=task.key_id, created=now, updated=now, since=now,
+        id=f"{run_id(task)}.webhook", type="deliver", title=f"tell of {task.id}",
+        spec={"to": task.webhook, "event": what}, key_id=task.key_id, created=now, updated=now, since=now,
     )  # fmt: skip
 
 

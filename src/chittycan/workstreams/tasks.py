@@ -3,14 +3,17 @@
 `for_key` is the virtual key that asks: it sees and touches its own tasks alone; None is the owner, who sees all.
 """
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from chittycan.chat import Message
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.store import tasks as rows
@@ -18,15 +21,17 @@ from chittycan.store import workstreams
 from chittycan.store.database import Database
 from chittycan.store.tasks import Wanted
 from chittycan.workstreams.engine import Engine
+from chittycan.workstreams.files import Files
 from chittycan.workstreams.life import TERMINAL, Status
-from chittycan.workstreams.record import Recorder, new_task_id, run_id
+from chittycan.workstreams.record import TASK_BEFORE_FAILED, Recorder, new_task_id, run_id
 from chittycan.workstreams.rows import from_row, packed
+from chittycan.workstreams.submission import MOST_PRIORITY, Attachment, Submission, read, with_files
 from chittycan.workstreams.task import Task
 
-MOST_PRIORITY = 100
 LOOK_SECONDS = 0.2  # between two looks of whoever waits
 LOOK_LONGEST = 2.0
 EVERY = Wanted()
+_LOST = ("failed", "cancelled")
 
 
 class Tasks:
@@ -34,15 +39,64 @@ class Tasks:
 
     def __init__(self, database: Database, engine: Engine, recorder: Recorder, clock: Clock) -> None:
         self._database, self._engine, self._recorder, self._clock = database, engine, recorder, clock
+        self._files = Files(database, clock)
 
-    async def submit(self, task: Task, *, after: Collection[str] = (), idempotency_key: str | None = None) -> Task:
-        """Stores a task (its `id` may be "") for the next free worker; the task as it is now.
+    async def submit(
+        self,
+        asked: str | Sequence[Mapping[str, Any] | Message] | Task,
+        *,
+        after: str | Collection[str] = (),
+        idempotency_key: str | None = None,
+        key_id: str | None = None,
+        **wishes: Any,
+    ) -> Task:
+        """Stores a task for the next free worker; the task as it is now.
 
-        The same `idempotency_key` again gives back the task of the first time. Raises InvalidRequest: the key was
-        used for something else, `after` names no task of the same submitter.
+        `asked` is a prompt, or messages, and `wishes` are the other fields of `submission.Wishes` (kind, model,
+        session, deadline, files…); a file may also be a path. Or it is a whole Task, whose `id` may be "". The task
+        begins once all of `after` are done. The same `idempotency_key` again gives back the task of the first time.
+        Raises InvalidRequest that names the field; also where the key was used for something else, and where `after`
+        or a file is not one of the same submitter (`key_id`; None is the owner).
         """
+        if isinstance(asked, Task):
+            if wishes:
+                raise InvalidRequest(f"A whole Task has its own `{next(iter(wishes))}`.", param=next(iter(wishes)))
+            names = [after] if isinstance(after, str) else list(after)
+            return await self._put(asked, _digest(asked, names), names, idempotency_key)
+        words = {"prompt": asked} if isinstance(asked, str) else {"messages": asked}
+        given = {**wishes, **words, "after": after, "idempotency_key": idempotency_key}
+        if any(isinstance(each, Path) for each in given.get("files") or ()):
+            given["files"] = await asyncio.to_thread(_loaded, given["files"])
+        return await self.put(read(given, self._clock.now(), key_id=key_id))
+
+    async def put(self, submission: Submission) -> Task:
+        """The same, of what was read already."""
+        digest = _digest(submission.sealed, submission.after)
+        stored: list[str] = []
+        kept = False
+        try:
+            files = [await self._stored(each, submission.task.key_id, stored) for each in submission.files]
+            task = replace(with_files(submission.task, files), id=new_task_id())
+            found = await self._put(task, digest, submission.after, submission.idempotency_key)
+            kept = found.id == task.id
+        finally:
+            for each in [] if kept else stored:  # the task of the first time has its own
+                await self._files.delete(each)
+        return found
+
+    async def _stored(self, file: str | Attachment, key_id: str | None, stored: list[str]) -> dict[str, Any]:
+        if isinstance(file, Attachment):
+            made = await self._files.create(file.data, name=file.name, purpose="task", key_id=key_id)
+            stored.append(made.id)
+            return {"name": made.name, "id": made.id}
+        try:
+            known = await self._files.get(file, for_key=key_id)
+        except NotFound as error:
+            raise InvalidRequest(error.message, param="files", fix="POST /v1/files stores one.") from None
+        return {"name": known.name, "id": known.id}
+
+    async def _put(self, task: Task, digest: str, after: Collection[str], idempotency_key: str | None) -> Task:
         now = self._clock.now()
-        digest = _digest(task, after)
         fresh = replace(task, id=task.id or new_task_id(), created=now, updated=now, since=now)
         _check(fresh, now)
 
@@ -50,7 +104,10 @@ class Tasks:
             if idempotency_key is not None:
                 thing, known = rows.claim_key(connection, task.key_id or "", idempotency_key, fresh.id, digest)
                 if known != digest:
-                    raise InvalidRequest("this idempotency key was used for another task", param="idempotency_key")
+                    raise InvalidRequest(
+                        "This idempotency key was used for another task.", param="idempotency_key",
+                        fix="Take a new key for a new task.",
+                    )  # fmt: skip
                 if thing != fresh.id:
                     return _found(connection, thing, task.key_id)
             for each in after:
@@ -93,21 +150,40 @@ class Tasks:
         return task
 
     async def retry(self, task_id: str, *, for_key: str | None = None) -> Task:
-        """A failed or cancelled task again, from its beginning. Raises InvalidRequest where it has not failed."""
+        """A failed or cancelled task again, from its beginning; with it what failed only because it came after it.
+
+        Raises InvalidRequest where it has not failed, a task before it has, or it is a step of a workstream.
+        """
 
         def again(connection: Connection) -> Task:
             task = _held(connection, task_id, for_key)
             if task.status not in ("failed", "cancelled"):
-                raise InvalidRequest(f"{task_id} is {task.status}: only what failed or was cancelled can be retried")
-            now = self._clock.now()
-            late = task.deadline is not None and task.deadline <= now
-            values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "answer": None,
-                                      "question": None, "deadline": None if late else task.deadline}  # fmt: skip
-            self._recorder.again(connection, task, "queued", now, **values)
+                raise InvalidRequest(f"{task_id} is {task.status}: only what failed or was cancelled can be retried.")
+            if task.workstream is not None:
+                fix = f"can workstreams resume {task.workstream}"
+                raise InvalidRequest(f"{task_id} is a step of the workstream {task.workstream}.", fix=fix)
+            lost = next((each["id"] for each in rows.before(connection, task_id) if each["status"] in _LOST), None)
+            if lost is not None:
+                raise InvalidRequest(f"{lost} comes before it and is not done.", fix=f"can tasks retry {lost}")
+            self._restart(connection, task)
             return _found(connection, task_id, None)
 
         await self._engine.prepare()
         return await self._database.run(again)
+
+    def _restart(self, connection: Connection, task: Task) -> None:
+        now = self._clock.now()
+        late = task.deadline is not None and task.deadline <= now
+        values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "answer": None,
+                                  "question": None, "deadline": None if late else task.deadline}  # fmt: skip
+        first = bool(rows.before(connection, task.id))
+        self._recorder.again(connection, task, "queued", None if first else now, **values)
+        if first:
+            self._recorder.release(connection, task.id)
+        for each in rows.many(connection, rows.following(connection, task.id)):
+            follower = from_row(each)
+            if follower.status == "failed" and (follower.error or {}).get("code") == TASK_BEFORE_FAILED:
+                self._restart(connection, follower)
 
     async def answer(
         self, task_id: str, answer: dict[str, Any], *, expected: Status, for_key: str | None = None
@@ -175,10 +251,18 @@ def _check(task: Task, now: float) -> None:
         raise InvalidRequest("the deadline is before the task could begin", param="deadline")
 
 
-def _digest(task: Task, after: Sequence[str] | Collection[str]) -> str:
-    """Of what was asked for, whenever it was. A deadline is counted from the moment of asking, so it is left out."""
-    asked = packed(msgspec.structs.asdict(replace(task, id="", deadline=None)))
+def _digest(task: Task, after: Collection[str]) -> str:
+    """Of what was asked for, whenever it was. Times may be counted from the moment of asking, so they are left out."""
+    asked = packed(msgspec.structs.asdict(replace(task, id="", at=None, deadline=None)))
     return hashlib.sha256(msgspec.json.encode([asked, sorted(after)], order="sorted")).hexdigest()
+
+
+def _loaded(files: Sequence[Any]) -> list[Any]:
+    """`files` with the contents of those that are paths. Raises InvalidRequest."""
+    try:
+        return [{"name": each.name, "data": each.read_bytes()} if isinstance(each, Path) else each for each in files]
+    except OSError as error:
+        raise InvalidRequest(f"{error.filename} cannot be read: {error.strerror}.", param="files") from None
 
 
 def _place(cursor: str | None) -> tuple[float, str] | None:
