@@ -10,6 +10,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
 from chittycan.workstreams.tasks import Tasks
+from chittycan.workstreams.workers import BEAT_SECONDS, living
 
 RELOAD_SECONDS = 1.0
 DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
@@ -84,6 +86,7 @@ class Network:
         self._look_around = look_around
         self._reloader = Reloader(self.settings, self.env)
         self._tasks: list[asyncio.Task[None]] = []
+        self._stands_in = False  # does durable work where nobody else does
         self._wire()
 
     def _wire(self) -> None:
@@ -198,14 +201,38 @@ class Network:
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
 
-    async def work(self, worker: str | None = None) -> None:
+    async def work(self, worker: str | None = None, *, role: str = "all", region: str | None = None) -> None:
         """Makes this process do durable work too, under the name `worker`, until the network is closed.
 
-        Raises Unavailable where the extra `workstreams` is missing or this process does so already.
+        Raises Unavailable where the extra `workstreams` is missing or this process does so already, and UsageError
+        where another process works under that name.
         """
         from chittycan.agents.performers.table import performers
 
-        await self.durable.work(performers(self.gateway), worker)
+        await self.durable.work(performers(self.gateway), worker, role=role, region=region)
+
+    async def ensure_worker(self) -> bool:
+        """Makes this process do durable work where nobody else does, now or later, until the network is closed.
+
+        True where it does so now. For commands that wait for work to be done. Raises Unavailable as `work` does.
+        """
+        working = await self._work_alone()
+        if not self._stands_in:
+            self._stands_in = True
+            self._tasks.append(asyncio.get_running_loop().create_task(self._stand_in()))
+        return working
+
+    async def _work_alone(self) -> bool:
+        if self.durable.engine.running or await living(self.database):
+            return self.durable.engine.running
+        await self.work(role="temporary")
+        return True
+
+    async def _stand_in(self) -> None:
+        while not self.durable.engine.running:
+            await self.clock.sleep(BEAT_SECONDS)
+            with suppress(Unavailable):
+                await self._work_alone()
 
     @property
     def tasks(self) -> Tasks:

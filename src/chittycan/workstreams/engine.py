@@ -9,10 +9,11 @@ Source: https://docs.dbos.dev/python/reference (DBOS Transact 3.4).
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection
+from sqlalchemy.exc import DBAPIError
 
 from chittycan.errors import Unavailable
 
@@ -28,6 +29,7 @@ _WORKFLOW = "chittycan.run"
 MOST_PRIORITY = 1_000_000
 
 Function = Callable[..., Awaitable[None]]
+T = TypeVar("T")
 
 _functions: Mapping[str, Function] = {}
 _owner: "Engine | None" = None  # DBOS is one per process
@@ -108,17 +110,17 @@ class Engine:
     async def wake(self, ids: Collection[str]) -> None:
         """Those that are delayed are due now."""
         if ids:
-            await asyncio.to_thread(self._ready().resume_workflows, list(ids), queue_name=QUEUE)
+            await _ask(lambda: self._ready().resume_workflows(list(ids), queue_name=QUEUE))
 
     async def drop(self, ids: Collection[str]) -> None:
         """Those that have not begun never will; what runs is not stopped."""
         if ids:
-            await asyncio.to_thread(self._ready().cancel_workflows, list(ids))
+            await _ask(lambda: self._ready().cancel_workflows(list(ids)))
 
     async def forget(self, ids: Collection[str]) -> None:
         """Removes what is known of workflows that are over."""
         if ids:
-            await asyncio.to_thread(self._ready().delete_workflows, list(ids))
+            await _ask(lambda: self._ready().delete_workflows(list(ids)))
 
     async def statuses(self, ids: Collection[str]) -> dict[str, str]:
         """PENDING (being run), ENQUEUED, DELAYED, SUCCESS, ERROR, CANCELLED… of those that are known."""
@@ -127,7 +129,7 @@ class Engine:
             found = self._ready().list_workflows(workflow_ids=list(ids), load_input=False, load_output=False)
             return {each.workflow_id: each.status for each in found}
 
-        return await asyncio.to_thread(look) if ids else {}
+        return await _ask(look) if ids else {}
 
     def _ready(self) -> Any:
         if self._client is None:
@@ -184,14 +186,26 @@ class Engine:
         finally:
             self._dbos, _owner, _functions = None, None, {}
 
-    async def recover(self, workers: Iterable[str]) -> int:
-        """Puts what these dead workers were at back into the queue; says how many workflows that was."""
-        from dbos._recovery import recover_pending_workflows
+    async def recover(self, workers: Collection[str]) -> int:
+        """Puts what these dead workers were at back into the queue; says how many workflows that was.
 
-        names = list(workers)
-        if self._dbos is None or not names:
-            return 0
-        return len(await asyncio.to_thread(recover_pending_workflows, self._dbos, names))
+        Harmless at any time and for several at once, but for a worker that is not dead: what it does is done twice.
+        """
+
+        def back() -> int:
+            known = self._ready()._sys_db
+            found = [each for name in workers for each in known.get_pending_workflows(name, WORK_VERSION)]
+            return sum(known.reenqueue_for_recovery(each.workflow_id, list(workers), QUEUE) for each in found)
+
+        return await _ask(back) if workers else 0
+
+
+async def _ask(look: Callable[[], T]) -> T:
+    """What the database says, on a thread. Raises Unavailable."""
+    try:
+        return await asyncio.to_thread(look)
+    except DBAPIError as error:
+        raise Unavailable("the database does not answer") from error
 
 
 async def _run(function: str, *args: Any) -> None:

@@ -1,0 +1,71 @@
+"""Rows of the processes that do durable work. Times are the database's own, so that no host's clock matters."""
+
+from collections.abc import Collection
+
+from msgspec import Struct, structs
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chittycan.store.work_tables import workers
+
+
+class Worker(Struct, frozen=True, kw_only=True):
+    """One process. `boot` is the start of the machine (or container) in which `pid` and `birth` mean something."""
+
+    id: str
+    nonce: str  # tells two with one id apart
+    host: str
+    boot: str
+    pid: int
+    birth: int | None  # when the process began, in ticks of its machine; None where nobody tells
+    version: str
+    role: str
+    region: str | None
+    started: float = 0.0
+    beat: float = 0.0
+    silence: float = 0.0  # seconds since it was last heard of
+
+
+def listing(connection: Connection) -> list[Worker]:
+    """All of them, the longest at work first."""
+    clock = _now(connection)
+    query = select(workers, (clock - workers.c.beat).label("silence")).order_by(workers.c.started, workers.c.id)
+    return [Worker(**row._mapping) for row in connection.execute(query)]
+
+
+def get(connection: Connection, worker_id: str) -> Worker | None:
+    clock = _now(connection)
+    query = select(workers, (clock - workers.c.beat).label("silence")).where(workers.c.id == worker_id)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Worker(**row._mapping)
+
+
+def put(connection: Connection, worker: Worker, *, instead_of: str | None) -> bool:
+    """Stores a worker that begins now; False where another than `instead_of` (a nonce) has its id."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    values = structs.asdict(worker)
+    del values["silence"]
+    values |= {"started": _now(connection), "beat": _now(connection)}
+    new = insert(workers).values(values)
+    if instead_of is None:
+        stored = new.on_conflict_do_nothing()
+    else:
+        stored = new.on_conflict_do_update(index_elements=["id"], set_=values, where=workers.c.nonce == instead_of)
+    return connection.execute(stored.returning(workers.c.id)).first() is not None
+
+
+def beat(connection: Connection, worker_id: str, nonce: str) -> bool:
+    """It is alive; False where the row is not its own any more."""
+    same = (workers.c.id == worker_id, workers.c.nonce == nonce)
+    return connection.execute(update(workers).where(*same).values(beat=_now(connection))).rowcount == 1
+
+
+def remove(connection: Connection, nonces: Collection[str]) -> None:
+    """Those that are gone, unless another has taken the id over."""
+    connection.execute(delete(workers).where(workers.c.nonce.in_(nonces)))
+
+
+def _now(connection: Connection) -> ColumnElement[float]:
+    if connection.dialect.name == "postgresql":
+        return func.extract("epoch", func.clock_timestamp()).cast(workers.c.beat.type)
+    return (func.julianday("now") - 2440587.5) * 86400.0
