@@ -148,7 +148,8 @@ class RateLimited(LimitError):
 
 
 class ProviderError(ChittyError):
-    """No model gave an answer. `attempts` is [{model, class, status, ms}], without upstream text."""
+    """No model gave an answer. `attempts` is [{model, class, status, ms}], without upstream text; `cost_nano` what
+    answers cost that were not enough."""
 
     code = "upstream_failed"
 
@@ -160,10 +161,12 @@ class ProviderError(ChittyError):
         retry_after: float | None = None,
         code: str | None = None,
         fix: str | None = None,
+        cost_nano: int = 0,
     ) -> None:
         super().__init__(message, code=code, fix=fix)
         self.attempts = attempts or []
         self.retry_after = retry_after
+        self.cost_nano = cost_nano
 
 
 class UpstreamRefused(ProviderError):

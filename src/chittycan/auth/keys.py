@@ -115,6 +115,21 @@ class Keys:
             raise Unauthenticated(f"the key '{key.name}' is {state}", fix="can keys create --name NAME")
         return key
 
+    async def of_id(self, key_id: str) -> Key:
+        """The key of what was submitted earlier. Raises `Unauthenticated` where it is unknown, revoked or expired."""
+        key = self._with_id(key_id)
+        if key is None:
+            await self.refresh()
+            key = self._with_id(key_id)
+        if key is None:
+            raise Unauthenticated(f"the key {key_id} is not known here")
+        if not key.usable(self._clock.now()):
+            raise Unauthenticated(f"the key '{key.name}' is {'expired' if key.revoked is None else 'revoked'}")
+        return key
+
+    def _with_id(self, key_id: str) -> Key | None:
+        return next((key for key in self._keys if key.id == key_id), None)
+
     async def create(self, new: NewKey) -> tuple[Key, str]:
         """The new key and its secret, which nobody can ever read again.
 

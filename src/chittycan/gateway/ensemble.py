@@ -270,6 +270,7 @@ class _Assembly:
             f"{self._ensemble.needed} are needed ({reasons}).",
             code=QUORUM_MISSED, attempts=[attempt for error in self._errors for attempt in _attempts(error)],
             fix="Lower its `quorum`, or name models that can answer.",
+            cost_nano=sum(answer.cost_nano or 0 for answer in self._answers.values()),
         )  # fmt: skip
 
 

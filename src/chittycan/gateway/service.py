@@ -164,9 +164,14 @@ class Gateway:
 
     # for callers in this process
 
-    async def ask(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Answer:
-        """A whole answer. The default chain ends whatever chain the model has. Raises ChittyError."""
-        call = await self._prepared(self._own_call(chat, options, key))
+    async def ask(
+        self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
+    ) -> Answer:
+        """A whole answer. With `keep_answering` the default chain ends whatever chain the model has.
+
+        Raises ChittyError.
+        """
+        call = await self._prepared(self._own_call(chat, options, key, keep_answering))
         running = self._admit(call)
         seating = running.decision
         answer = await assemble(self, call, seating) if type(seating) is Seating else await self._answer(running)
@@ -221,14 +226,16 @@ class Gateway:
             or 0
         )
 
-    def explain(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> Decision:
+    def explain(
+        self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
+    ) -> Decision:
         """The decision without the call."""
-        return self.decide(self._own_call(chat, options, key))
+        return self.decide(self._own_call(chat, options, key, keep_answering))
 
-    def _own_call(self, chat: ChatRequest, options: Options, key: Key | None) -> Call:
+    def _own_call(self, chat: ChatRequest, options: Options, key: Key | None, keep_answering: bool = True) -> Call:
         return Call(
             request_id=new_request_id(self.clock), model=chat.model, stream=chat.stream, options=options, key=key,
-            parsed=chat, keep_answering=True, at=self.clock.now(), started=self.clock.monotonic(),
+            parsed=chat, keep_answering=keep_answering, at=self.clock.now(), started=self.clock.monotonic(),
         )  # fmt: skip
 
     async def _prepared(self, call: Call) -> Call:

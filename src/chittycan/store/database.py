@@ -23,6 +23,7 @@ from chittycan.errors import ConfigError, Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
+AWAY = "database_unavailable"  # the error's code where the database does not answer
 # How long SQLite waits for another process's transaction. Ours last milliseconds; a migration may last seconds.
 BUSY_MS = 5_000
 # Seconds before each further try of a transaction that the database rolled back because of another one.
@@ -88,7 +89,8 @@ class Database:
     def _unavailable(self, error: DBAPIError) -> Unavailable:
         place = self.url.database if self.sqlite else self.url.render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        return Unavailable(f"the database {place} did not answer: {reason}", fix=f"check {URL_SOURCE} and the server")
+        message = f"the database {place} did not answer: {reason}"
+        return Unavailable(message, fix=f"check {URL_SOURCE} and the server", code=AWAY)
 
 
 async def _on(executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:

@@ -71,18 +71,21 @@ def part(path: Path, *, pdf_as: Literal["text", "data"] = "text") -> Part:
         data = path.read_bytes()
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror or error}", param=path.name) from error
-    kind = sniff(path.name, data[:8192])
+    return part_of(data, path.name, pdf_as=pdf_as)
+
+
+def part_of(data: bytes, name: str, *, pdf_as: Literal["text", "data"] = "text") -> Part:
+    """A file of these bytes as a part of a message; as `attach`."""
+    kind = sniff(name, data[:8192])
     if kind in IMAGES:
         return Image(data=base64.b64encode(data).decode("ascii"), media_type=IMAGES[kind])
-    document = None if kind == "pdf" and pdf_as == "data" else extract(data, path.name)
+    document = None if kind == "pdf" and pdf_as == "data" else extract(data, name)
     if document is None or (kind == "pdf" and pdf.SCANNED in document.defects):
-        return File(name=path.name, media_type=MEDIA_TYPES["pdf"], data=base64.b64encode(data).decode("ascii"))
+        return File(name=name, media_type=MEDIA_TYPES["pdf"], data=base64.b64encode(data).decode("ascii"))
     if not document.text.strip():
         why = "; ".join(document.defects)
-        raise InvalidRequest(
-            f"{path.name} cannot be attached: {why}", param=path.name, fix="leave it out, or send text"
-        )
-    return File(name=path.name, media_type=document.media_type, text=document.text)
+        raise InvalidRequest(f"{name} cannot be attached: {why}", param=name, fix="leave it out, or send text")
+    return File(name=name, media_type=document.media_type, text=document.text)
 
 
 def _readings(prompt: str, words: list[tuple[int, int]], index: int, earliest: int) -> Iterator[tuple[int, str]]:

@@ -52,10 +52,13 @@ class Seating(Decision, frozen=True, kw_only=True):
     seats: tuple[Seat, ...]
 
 
-def chosen(catalogue: Catalogue, name: str | None, models: Sequence[str], shape: Mapping[str, Any]) -> Ensemble:
+def chosen(
+    catalogue: Catalogue, name: str | None, models: Sequence[str], shape: Mapping[str, Any], *, all_known: bool = True
+) -> Ensemble:
     """The ensemble `name`, or one of these models, with the fields of `shape` instead of its own.
 
-    Raises UnknownModel for a name that does not exist, InvalidRequest for a field that makes no sense.
+    Raises UnknownModel for a name that does not exist (without `all_known` a model of an unknown name abstains),
+    InvalidRequest for a field that makes no sense.
     """
     changes = {key: value for key, value in shape.items() if value is not None}
     if models:
@@ -68,7 +71,7 @@ def chosen(catalogue: Catalogue, name: str | None, models: Sequence[str], shape:
     if not changes.get("models"):
         raise InvalidRequest("Name the models to ask, or an ensemble of models.json.", param="models")
     ensemble = _checked(changes)
-    if name is None:
+    if name is None and all_known:
         for each in dict.fromkeys([*ensemble.models, *filter(None, (ensemble.strong, ensemble.judge))]):
             why = None if member_of(each, catalogue) else _why_missing(each, catalogue)
             if why is not None and why.startswith(UNKNOWN):
