@@ -22,7 +22,11 @@ ROOT = "chittycan"
 
 WORDS = {"version", "errors", "chat", "clock", "outbox", "catalogue"}
 STATE = {"store", "auth", "usage", "context"}
-CORE = WORDS | STATE | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call"}
+CORE = (
+    WORDS
+    | STATE
+    | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
+)
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "providers.registry", "providers.discovery"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -48,14 +52,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers.limits": WORDS | {"config"},
     "providers.discovery": WORDS | {"config", "providers"},
     # three neighbours that never import each other
-    "gateway": WORDS | STATE | {"dialects", "providers", "routing", "gateway.call"},
+    "gateway": WORDS | STATE | {"dialects", "providers", "routing", "gateway.call", "gateway.options"},
     "gateway.call": WORDS | {"dialects", "auth"},
+    "gateway.options": WORDS | {"auth", "gateway.call"},
     "workstreams": WORDS | STATE,
     "integrations": WORDS,
     # watches calls from above: what it sees is handed to it, nobody below knows it
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
-    "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations"},
+    "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations", "agents.performers.response"},
+    # tells an answer in the words of the one surface that has background responses
+    "agents.performers.response": WORDS | STATE | {"gateway.call", "workstreams", "dialects"},
     # the ways out that the owner configured
     "outside": WORDS | {"config", "integrations"},
     # durable work, wired

@@ -14,6 +14,7 @@ from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.engine import Engine, Function
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.record import RUN, Recorder
+from chittycan.workstreams.responses import Responses
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Performers
 from chittycan.workstreams.tasks import Tasks
@@ -29,6 +30,7 @@ class Durable:
         self.recorder.advance = self.advancer.advance
         self.tasks = Tasks(database, self.engine, self.recorder, clock)
         self.files = Files(database, clock)
+        self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what a worker does beside its work
         self.runner: Runner | None = None

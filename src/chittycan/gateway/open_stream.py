@@ -66,6 +66,11 @@ class OpenStream:
         stream._replay, stream._settled = reply.body, True
         return stream
 
+    @property
+    def error(self) -> ChittyError | None:
+        """Why the answer broke off for good; the client was told so within the stream."""
+        return self._error
+
     async def chunks(self) -> AsyncGenerator[bytes]:
         if self._relay is None or self._running is None or self._cache is None:
             yield self._replay

@@ -1,0 +1,156 @@
+"""Background responses: the client's own request, made by whichever worker is free, told as it comes.
+
+A try that is repeated (the worker died, or no model could finish) goes on after what was told before;
+`dialects.openai_responses.background` says how.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from chittycan.auth.keys import Key
+from chittycan.chat import Json
+from chittycan.clock import Clock
+from chittycan.dialects.openai_responses.background import Told, ended
+from chittycan.errors import ChittyError, Unavailable
+from chittycan.gateway.call import Call, Options, Reply, Trace
+from chittycan.workstreams.task import Done, Failed, Outcome, Performer, Task
+
+SURFACE = "openai_responses"
+TELL_SECONDS = 0.2  # what has come is stored this often
+TELL_BYTES = 32 << 10  # or when it is so much
+AWAY_SECONDS = 1.0  # between tries to store it while the database is away
+
+Verdict = Callable[[ChittyError, Task], Outcome]
+
+
+class Stream(Protocol):
+    trace: Trace
+
+    @property
+    def error(self) -> ChittyError | None: ...
+    def chunks(self) -> AsyncGenerator[bytes]: ...
+
+
+class Gateway(Protocol):
+    async def complete(self, call: Call) -> Reply: ...
+    async def open(self, call: Call) -> Stream: ...
+
+
+class Audience(Protocol):
+    """Where the events go, for whoever follows (`workstreams.responses`)."""
+
+    async def shown(self, response: str) -> list[bytes]: ...
+    async def tell(self, task: Task, events: Sequence[bytes], last: int) -> bool: ...
+
+
+def response(
+    gateway: Gateway, audience: Audience, clock: Clock, holder: Callable[[str | None], Key | None], verdict: Verdict
+) -> Performer:
+    """`holder` finds a key by its id (raises AccessError where it may not be used any more); `verdict` says what an
+    error of the gateway means for a task."""
+
+    async def perform(task: Task) -> Outcome:
+        call = _call(task, holder(task.key_id), clock)
+        try:
+            if not call.stream:
+                reply = await gateway.complete(call)
+                answer = ended(task.spec["response"], msgspec.json.decode(reply.body))
+                return _done(answer, reply.trace)
+            told = Told(task.spec["response"], await audience.shown(task.id))
+            stream = await gateway.open(call)
+        except ChittyError as error:
+            return verdict(error, task)
+        teller = Teller(audience, task, clock)
+        await teller.relay(stream, told)
+        if stream.error is not None:
+            return _with_cost(verdict(stream.error, task), stream.trace)
+        assert told.answer is not None
+        return _done(told.answer, stream.trace)
+
+    return perform
+
+
+class Teller:
+    """Stores events in batches while they come. Another try's are not to be mixed with ours: then it ends."""
+
+    def __init__(self, audience: Audience, task: Task, clock: Clock) -> None:
+        self._audience, self._task, self._clock = audience, task, clock
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._last = 0
+        self._telling = asyncio.Lock()
+        self._void = False
+
+    async def relay(self, stream: Stream, told: Told) -> None:
+        """Raises CancelledError where another try has taken over: what this one comes to is nobody's business."""
+        telling = asyncio.create_task(self._tell_regularly())
+        chunks = stream.chunks()
+        try:
+            async for chunk in chunks:
+                events = told.take(chunk)
+                self._waiting += events
+                self._size += sum(map(len, events))
+                self._last = told.last
+                if self._size >= TELL_BYTES:
+                    with suppress(Unavailable):
+                        await self._tell()
+                if self._void:
+                    break
+        finally:
+            await chunks.aclose()
+            telling.cancel()
+            await asyncio.gather(telling, return_exceptions=True)
+        while self._waiting and not self._void:
+            try:
+                await self._tell()
+            except Unavailable:
+                await self._clock.sleep(AWAY_SECONDS)
+        if self._void:
+            raise asyncio.CancelledError
+
+    async def _tell_regularly(self) -> None:
+        while not self._void:
+            await self._clock.sleep(TELL_SECONDS)
+            with suppress(Unavailable):
+                await self._tell()
+
+    async def _tell(self) -> None:
+        async with self._telling:
+            events, last = self._waiting[:], self._last
+            if not events:
+                return
+            self._void = not await self._audience.tell(self._task, events, last)
+            del self._waiting[: len(events)]
+            self._size = sum(map(len, self._waiting))
+
+
+def _call(task: Task, key: Key | None, clock: Clock) -> Call:
+    fields: Json = task.spec["body"]
+    wishes: Mapping[str, Any] = {"kind": task.kind, "session": task.session, **task.options, "task": task.id}
+    return Call(
+        # A try's own: its items must not have the ids of another's.
+        request_id=f"req_{task.id.removeprefix('resp_')}_{task.tries}",
+        model=fields["model"], stream=fields.get("stream") is True, surface=SURFACE,
+        options=msgspec.convert(wishes, Options), key=key, body=msgspec.json.encode(fields), fields=fields,
+        forward=tuple((name, value) for name, value in task.spec.get("forward", ())),
+        at=clock.now(), started=clock.monotonic(),
+    )  # fmt: skip
+
+
+def _done(answer: Json, trace: Trace) -> Done:
+    return Done(result={"text": _text(answer), "response": answer}, model=trace.model, cost_nano=trace.cost_nano)
+
+
+def _with_cost(outcome: Outcome, trace: Trace) -> Outcome:
+    known = isinstance(outcome, Failed) and outcome.cost_nano is None
+    return msgspec.structs.replace(outcome, cost_nano=trace.cost_nano) if known else outcome
+
+
+def _text(answer: Json) -> str:
+    items = [item for item in answer.get("output") or [] if item.get("type") == "message"]
+    parts = [part for item in items for part in item.get("content") or []]
+    return "".join(part.get("text", "") for part in parts if part.get("type") == "output_text")
