@@ -16,10 +16,10 @@ import typer
 
 from chittycan import errors
 from chittycan.api.control import PREFIX, SURFACES, document
-from chittycan.api.status import STATUS
 from chittycan.cli.main import can
 from chittycan.config import SCHEMA_FILE
 from chittycan.control.table import OPERATIONS
+from chittycan.dialects.status import STATUS
 from chittycan.gateway import attempt, chain, health
 from chittycan.providers.vendors import vendors
 from chittycan.routing import failure

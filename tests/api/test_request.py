@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chittycan.api.http_request import Request
-from chittycan.api.request import OFF_LOOP, keeps_answering, options_of, read_body, read_off_loop
+from chittycan.api.request import OFF_LOOP, keeps_answering, read_body, read_off_loop
 from chittycan.auth.keys import ADMIN, Key
 from chittycan.errors import InvalidRequest
 from chittycan.gateway.call import NO_OPTIONS, Options
+from chittycan.gateway.options import options_of
 
 
 def wished(**given: str) -> dict[bytes, bytes]:

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from chittycan import errors
-from chittycan.api.status import STATUS, body_of, headers_of, status_of
+from chittycan.api.status import body_of, headers_of
+from chittycan.dialects.status import STATUS, status_of
 from chittycan.errors import ChittyError
 
 SURFACES = ["openai", "openai_completions", "openai_responses", "anthropic"]

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from chittycan import errors
-from chittycan.api.status import body_of, headers_of, status_of
+from chittycan.api.status import body_of, headers_of
 from chittycan.auth import admin
 from chittycan.cli.remote import error_of
+from chittycan.dialects.status import status_of
 from chittycan.testing import ANSWER
 
 

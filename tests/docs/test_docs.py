@@ -16,11 +16,11 @@ import typer
 from chittycan import errors
 from chittycan.api.control import document
 from chittycan.api.inference import ROUTES, trace_lines
-from chittycan.api.request import OPTION_NAMES
-from chittycan.api.status import STATUS
 from chittycan.cli.main import can
 from chittycan.config import CONFIG_FILE, MODELS_FILE, load
+from chittycan.dialects.status import STATUS
 from chittycan.gateway.call import Trace
+from chittycan.gateway.options import OPTION_NAMES
 from chittycan.providers.registry import build
 from chittycan.providers.vendors import vendors
 

@@ -10,9 +10,11 @@ from chittycan.api.http import Responder
 from chittycan.api.http_request import Request
 from chittycan.api.inference import JSON, ROUTES, Inference
 from chittycan.api.models import model_list, one_model
-from chittycan.api.status import body_of, headers_of, status_of
+from chittycan.api.routes import MethodNotAllowed, Routes
+from chittycan.api.status import body_of, headers_of
 from chittycan.app import Network
-from chittycan.errors import ChittyError, InvalidRequest, NotFound
+from chittycan.dialects.status import status_of
+from chittycan.errors import ChittyError, NotFound
 
 
 class App:
@@ -22,6 +24,7 @@ class App:
         self._network = network
         self._guard = Guard(network.keys)
         self._inference = Inference(network.gateway, self._guard, network.telemetry, network.clock)
+        self._routes = Routes(self._guard, network.telemetry, network.clock)
         self._control: Asgi | None = None
 
     async def __call__(self, request: Request, responder: Responder) -> None:
@@ -34,6 +37,8 @@ class App:
 
                 self._control = Asgi(control_app(self._network))
             await self._control(request, responder)
+        elif self._routes.know(path):
+            await self._routes(request, responder)
         else:
             await self._small(request, responder)
 
@@ -45,7 +50,7 @@ class App:
         except ChittyError as error:
             status, headers = status_of(error), [JSON, *headers_of(error)]
             if isinstance(error, MethodNotAllowed):
-                status, headers = 405, [*headers, (b"allow", b"POST")]
+                status, headers = 405, [*headers, (b"allow", error.allow.encode())]
             responder.whole(status, headers, body_of(error, surface))
 
     def _health(self, query: bytes, port: int | None) -> dict[str, str]:
@@ -75,10 +80,6 @@ class App:
         if path in ROUTES:
             raise MethodNotAllowed(f"{path} takes POST, not {request.method}.")
         raise NotFound(f"There is nothing at {path[:200]}.", fix="GET /openapi.json lists what there is.")
-
-
-class MethodNotAllowed(InvalidRequest):
-    code = "method_not_allowed"
 
 
 def _json(content: Any) -> tuple[bytes, tuple[bytes, bytes]]:

@@ -11,23 +11,25 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import Body, Depends, FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from starlette.exceptions import HTTPException
 
 from chittycan import __version__
 from chittycan.api.guard import Guard
 from chittycan.api.inference import ROUTES
 from chittycan.api.request import read_body
-from chittycan.api.status import headers_of, status_of
+from chittycan.api.status import headers_of
 from chittycan.app import Network
 from chittycan.auth.keys import Key
 from chittycan.control.operation import Operation
 from chittycan.control.table import OPERATIONS
 from chittycan.dialects import load
+from chittycan.dialects.status import status_of
 from chittycan.errors import ChittyError, Forbidden, InvalidRequest, NotFound, Unauthenticated
 
 PREFIX = "/api/v1"
 CALLER = "chittycan.caller"  # where the admitted key stands in the ASGI scope
+OURS = "_"  # ends the names of fields in Python: some, such as `json`, are those of Pydantic's own methods
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -117,7 +119,7 @@ def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..
         caller: Key | None = request.scope[CALLER]
         sent: BaseModel | None = given.pop("fields", None)
         if sent is not None:
-            given |= {name: getattr(sent, name) for name in sent.model_fields_set}
+            given |= {name.removesuffix(OURS): getattr(sent, name) for name in sent.model_fields_set}
         try:
             result = await operation(network, caller, **given)
         except ChittyError:
@@ -125,7 +127,7 @@ def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..
         except Exception as error:
             network.telemetry.bug(error, operation.name)
             raise ChittyError("Something broke inside ChittyCan; its log says where.", code="internal_error") from error
-        return _answer(request, result)
+        return _answer(request, result, operation.status)
 
     parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Request)]
     parameters += [_parameter(operation, each) for each in operation.parameters.values() if each.name not in fields]
@@ -138,7 +140,7 @@ def _endpoint(operation: Operation[Any], network: Network | None) -> Callable[..
     return endpoint
 
 
-def _answer(request: Request, result: Any) -> Response:
+def _answer(request: Request, result: Any, status: int) -> Response:
     """A result with an `etag` is not sent again to a reader who knows it."""
     if result is None:
         return Response(status_code=204)
@@ -148,7 +150,7 @@ def _answer(request: Request, result: Any) -> Response:
         known = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
         if request.method == "GET" and (tag in known or "*" in known):
             return Response(status_code=304, headers=headers)
-    return Response(msgspec.json.encode(result), headers=headers, media_type="application/json")
+    return Response(msgspec.json.encode(result), status, headers, media_type="application/json")
 
 
 def _parameter(operation: Operation[Any], given: inspect.Parameter) -> inspect.Parameter:
@@ -166,7 +168,10 @@ def _fields(operation: Operation[Any], names: Iterable[str]) -> type[BaseModel]:
     """The JSON object that carries an operation's parameters; an unknown key is an error, not a typo ignored."""
     given = {name: operation.parameters[name] for name in names}
     fields: dict[str, Any] = {
-        name: (each.annotation, ... if each.default is inspect.Parameter.empty else each.default)
+        name + OURS: (
+            each.annotation,
+            Field(... if each.default is inspect.Parameter.empty else each.default, alias=name),
+        )
         for name, each in given.items()
     }
     name = "".join(word.capitalize() for word in operation.name.split("_"))
@@ -218,7 +223,7 @@ def _completed(built: dict[str, Any]) -> dict[str, Any]:
     results = iter(schemas)
     for operation in OPERATIONS:
         entry = built["paths"][PREFIX + operation.path][operation.method.lower()]
-        good = "204" if operation.returns is None else "200"
+        good = "204" if operation.returns is None else str(operation.status)
         content = {} if operation.returns is None else {"content": _json(next(results))}
         entry["responses"] = {good: {"description": "Done", **content}, "default": _FAILED}
         entry["security"] = [{"key": []}] if operation.owner else [{"key": []}, {}]

@@ -14,17 +14,19 @@ import msgspec
 from chittycan.api.guard import Guard
 from chittycan.api.http import Lines, Responder
 from chittycan.api.http_request import Request
-from chittycan.api.request import OFF_LOOP, keeps_answering, options_of, read_body, read_off_loop
-from chittycan.api.status import body_of, headers_of, status_of
+from chittycan.api.request import OFF_LOOP, keeps_answering, read_body, read_off_loop
+from chittycan.api.status import body_of, headers_of
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.clock import Clock
 from chittycan.dialects import load
-from chittycan.dialects.openai_completions import join, split
+from chittycan.dialects.status import status_of
 from chittycan.dialects.tokens import estimate_tokens
-from chittycan.errors import ChittyError, Forbidden, InvalidRequest
+from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.gateway.call import NO_OPTIONS, Call, Reply, Trace
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.options import allow_kind, allow_route, options_of
+from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.telemetry import Telemetry
 
@@ -68,7 +70,7 @@ class Inference:
         call: Call | None = None
         try:
             key = self._guard.admit(request.headers)
-            _allow_route(key, surface if operation == "chat" else operation)
+            allow_route(key, surface if operation == "chat" else operation)
             body = request.body
             fields = read_body(request.headers, body) if len(body) <= OFF_LOOP else await read_off_loop(request)
             call = self._call(request, fields, key, exchange)
@@ -77,7 +79,7 @@ class Inference:
             elif call.stream:
                 await self._stream(call, exchange)
             else:
-                exchange.whole(await self._whole(call))
+                exchange.whole(await complete_each(self._gateway, call))
         except ChittyError as error:
             exchange.error(error)
         except asyncio.CancelledError:
@@ -101,29 +103,13 @@ class Inference:
             raise InvalidRequest("`stream` must be true or false.", param="stream")
         has_options = request.chitty or "chitty" in fields
         options = options_of(headers, fields) if has_options else NO_OPTIONS
-        _allow_kind(key, options.kind)
+        allow_kind(key, options.kind)
         return Call(
             request_id=exchange.request_id, model=model, stream=bool(stream) and operation == "chat", surface=surface,
             operation=operation, options=options, key=key, body=request.body, fields=fields,
             forward=_forwarded(surface, headers), keep_answering=has_options and keeps_answering(key, headers),
             at=self._clock.now(), started=exchange.began,
         )  # fmt: skip
-
-    async def _whole(self, call: Call) -> Reply:
-        prompts = split(call.fields) if call.surface == "openai_completions" else ()
-        if len(prompts) < 2:
-            return await self._gateway.complete(call)
-        calls = [msgspec.structs.replace(call, fields=fields, body=msgspec.json.encode(fields)) for fields in prompts]
-        for number, each in enumerate(calls[1:], start=1):
-            each.request_id = f"{call.request_id}_{number}"
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._gateway.complete(each)) for each in calls]
-        except ExceptionGroup as several:  # one prompt that fails ends them all
-            raise next((each for each in several.exceptions if isinstance(each, ChittyError)), several) from None
-        replies = [task.result() for task in tasks]
-        body = msgspec.json.encode(join([msgspec.json.decode(reply.body) for reply in replies]))
-        return Reply(body=body, trace=_together([reply.trace for reply in replies]))
 
     async def _stream(self, call: Call, exchange: "Exchange") -> None:
         opening = asyncio.get_running_loop().create_task(self._gateway.open(call))
@@ -164,28 +150,9 @@ def _in_band(call: Call, error: ChittyError) -> bytes:
     return failure
 
 
-def _together(traces: list[Trace]) -> Trace:
-    """The trace of several prompts served as one answer."""
-    costs = [trace.cost_nano for trace in traces]
-    known = [cost for cost in costs if cost is not None]
-    return msgspec.structs.replace(
-        traces[0], cost_nano=sum(known) if len(known) == len(costs) else None, attempts=sum(t.attempts for t in traces)
-    )
-
-
 def _forwarded(surface: str, headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:
     names = FORWARDED.get(surface, ())
     return tuple((name.decode(), headers[name].decode("latin-1")) for name in names if name in headers)
-
-
-def _allow_route(key: Key | None, route: str) -> None:
-    if key is not None and key.routes is not None and route not in key.routes:
-        raise Forbidden(f"This key may not use the route '{route}'.", code="route_not_allowed")
-
-
-def _allow_kind(key: Key | None, kind: str | None) -> None:
-    if key is not None and key.kinds is not None and kind not in key.kinds:
-        raise Forbidden(f"This key is for {', '.join(sorted(key.kinds))} only.", code="kind_not_allowed")
 
 
 class Exchange:

@@ -1,23 +1,15 @@
-"""Reading a request: its body as strict JSON, and what the caller asks of us beyond the model."""
+"""Reading a request: its body as strict JSON, and who may ask for the default chain."""
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
 
 from chittycan.api.http_request import Request
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.dialects.wire import read_json
 from chittycan.errors import InvalidRequest
-from chittycan.gateway.call import NO_OPTIONS, Options
 
 OFF_LOOP = 256 << 10  # bytes; larger bodies are parsed on a thread
-
-FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-PREFIX = b"x-chitty-"
-OPTION_NAMES = (
-    "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
-)  # fmt: skip
 
 
 def read_body(headers: Mapping[bytes, bytes], body: bytes) -> Json:
@@ -32,95 +24,6 @@ async def read_off_loop(request: Request) -> Json:
     return await asyncio.get_running_loop().run_in_executor(None, read_body, request.headers, request.body)
 
 
-def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
-    """The `x-chitty-*` headers and the body field `chitty` (which wins). Raises InvalidRequest naming the culprit."""
-    given: dict[str, tuple[str, Any]] = {}
-    for name, value in headers.items():
-        if name.startswith(PREFIX):
-            key = name[len(PREFIX) :].decode("latin-1").replace("-", "_")
-            if key in OPTION_NAMES:
-                given[key] = (name.decode("latin-1"), value.decode("latin-1").strip())
-    extra = fields.get("chitty")
-    if extra is not None:
-        if not isinstance(extra, dict):
-            raise InvalidRequest("`chitty` must be an object.", param="chitty")
-        for key, value in extra.items():
-            if key not in OPTION_NAMES:
-                raise InvalidRequest(
-                    f"`chitty.{key}` is unknown; known: {', '.join(OPTION_NAMES)}.", param=f"chitty.{key}"
-                )
-            given[key] = (f"chitty.{key}", value)
-    if not given:
-        return NO_OPTIONS
-    return Options(
-        kind=_text(given, "kind"),
-        session=_text(given, "session"),
-        task=_text(given, "task"),
-        region=_text(given, "region"),
-        private=_flag(given, "private") or False,
-        max_cost_nano=_scaled(given, "max_cost_usd"),
-        models=_names(given),
-        timeout=_number(given, "timeout"),
-        cache=_flag(given, "cache"),
-        recall=_flag(given, "recall"),
-        record=_record(given),
-    )
-
-
 def keeps_answering(key: Key | None, headers: Mapping[bytes, bytes]) -> bool:
     """This machine's own `can` may ask that a named model's chain end with the default chain, as it does in process."""
     return key is not None and key.admin and headers.get(b"x-chitty-keep-answering") == b"true"
-
-
-def _text(given: dict[str, tuple[str, Any]], key: str) -> str | None:
-    place, value = given.get(key, (key, None))
-    if value is None or (isinstance(value, str) and 0 < len(value) <= 200):
-        return value
-    raise InvalidRequest(f"`{place}` must be a text of 1 to 200 characters.", param=place)
-
-
-def _flag(given: dict[str, tuple[str, Any]], key: str) -> bool | None:
-    place, value = given.get(key, (key, None))
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in FLAGS:
-        return FLAGS[value.lower()]
-    raise InvalidRequest(f"`{place}` must be true or false.", param=place)
-
-
-def _record(given: dict[str, tuple[str, Any]]) -> bool | str | None:
-    """Whether to keep the answer, or under which key of the session's document."""
-    place, value = given.get("record", ("record", None))
-    if isinstance(value, str) and value.lower() not in FLAGS:
-        if 0 < len(value) <= 200:
-            return value
-        raise InvalidRequest(f"`{place}` must be true, false, or a key of 1 to 200 characters.", param=place)
-    return _flag(given, "record")
-
-
-def _number(given: dict[str, tuple[str, Any]], key: str) -> float | None:
-    place, value = given.get(key, (key, None))
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = -1.0
-    if not 0 < number < 1e9 or isinstance(value, bool):
-        raise InvalidRequest(f"`{place}` must be a number above 0.", param=place)
-    return number
-
-
-def _scaled(given: dict[str, tuple[str, Any]], key: str) -> int | None:
-    dollars = _number(given, key)
-    return None if dollars is None else round(dollars * 1e9)
-
-
-def _names(given: dict[str, tuple[str, Any]]) -> tuple[str, ...]:
-    place, value = given.get("models", ("models", None))
-    if value is None:
-        return ()
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InvalidRequest(f"`{place}` must be a list of model names.", param=place)
-    return tuple(name.strip() for name in names if name.strip())
