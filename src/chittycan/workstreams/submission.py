@@ -114,7 +114,7 @@ def read(given: Mapping[str, Any], now: float, *, key_id: str | None = None) -> 
         priority=wishes.priority, spec=spec | {"messages": messages} if messages else spec,
         options={name: value for name, value in options.items() if value is not None},
         at=_time("at", wishes.at, now), deadline=_time("deadline", wishes.deadline, now), budget_nano=cost,
-        retries=wishes.retries, store=wishes.store, webhook=_webhook(wishes.webhook),
+        retries=wishes.retries, store=wishes.store, webhook=checked_webhook(wishes.webhook),
     )  # fmt: skip
     if task.deadline is not None and task.deadline <= max(now, task.at or 0):
         raise InvalidRequest("The deadline is before the task could begin.", param="deadline")
@@ -260,7 +260,8 @@ def _base_name(name: str) -> str:
     return name.replace("\\", "/").rstrip("/").rpartition("/")[2][:200] or "file"
 
 
-def _webhook(webhook: dict[str, Any] | None) -> dict[str, Any] | None:
+def checked_webhook(webhook: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Who is told of an end: `{"url": …}`. Raises InvalidRequest."""
     if webhook is None:
         return None
     unknown = next((name for name in webhook if name not in WEBHOOK_FIELDS), None)

@@ -23,6 +23,8 @@ from chittycan.store.tasks import Wanted
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.life import TERMINAL, Status
+from chittycan.workstreams.paging import cursor as cursor_of
+from chittycan.workstreams.paging import place
 from chittycan.workstreams.record import TASK_BEFORE_FAILED, Recorder, new_task_id, run_id
 from chittycan.workstreams.rows import from_row, packed
 from chittycan.workstreams.submission import MOST_PRIORITY, Attachment, Submission, read, with_files
@@ -132,9 +134,9 @@ class Tasks:
     ) -> tuple[list[Task], str | None]:
         """The newest first, and the cursor of the next page, None at the end."""
         asked = wanted if for_key is None else replace(wanted, key_id=for_key)
-        found = await self._database.read(rows.listing, asked, before=_place(cursor), limit=limit + 1)
+        found = await self._database.read(rows.listing, asked, before=place(cursor), limit=limit + 1)
         tasks = [from_row(each) for each in found[:limit]]
-        return tasks, f"{tasks[-1].created!r}~{tasks[-1].id}" if len(found) > limit else None
+        return tasks, cursor_of(tasks[-1].created, tasks[-1].id) if len(found) > limit else None
 
     async def cancel(self, task_id: str, *, reason: str | None = None, for_key: str | None = None) -> Task:
         """Ends a task that has not ended; what runs is stopped within seconds. One that has ended stays as it is."""
@@ -263,15 +265,3 @@ def _loaded(files: Sequence[Any]) -> list[Any]:
         return [{"name": each.name, "data": each.read_bytes()} if isinstance(each, Path) else each for each in files]
     except OSError as error:
         raise InvalidRequest(f"{error.filename} cannot be read: {error.strerror}.", param="files") from None
-
-
-def _place(cursor: str | None) -> tuple[float, str] | None:
-    if cursor is None:
-        return None
-    created, mark, last = cursor.partition("~")
-    try:
-        if not mark:
-            raise ValueError
-        return float(created), last
-    except ValueError:
-        raise InvalidRequest("this is no cursor of a listing", param="cursor") from None
