@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.exc import DBAPIError
 
 from chittycan.errors import Unavailable
+from chittycan.workstreams import engine_rows as rows
 
 QUEUE = "work"
 CONCURRENCY = 64  # workflows at once in one worker
@@ -33,7 +34,7 @@ T = TypeVar("T")
 
 _functions: Mapping[str, Function] = {}
 _owner: "Engine | None" = None  # DBOS is one per process
-_at_work: set["asyncio.Task[Any]"] = set()
+_at_work: dict["asyncio.Task[Any]", str] = {}  # and the id of what each does
 _registered: Any = None
 
 
@@ -173,6 +174,16 @@ class Engine:
             await self.stop()
             raise
 
+    async def drain(self, seconds: float) -> bool:
+        """Take no more work, and let what runs come to its end for so long; whether it did. `stop` comes after it."""
+        if self._dbos is None:
+            return True
+        for event in self._dbos.background_thread_stop_events:
+            event.set()
+        if _at_work:
+            await asyncio.wait(list(_at_work), timeout=seconds)
+        return not _at_work
+
     async def stop(self) -> None:
         """Take no more work. What runs is abandoned: another worker, or this one when it starts again, repeats it."""
         global _owner, _functions
@@ -192,12 +203,46 @@ class Engine:
         Harmless at any time and for several at once, but for a worker that is not dead: what it does is done twice.
         """
 
-        def back() -> int:
-            known = self._ready()._sys_db
-            found = [each for name in workers for each in known.get_pending_workflows(name, WORK_VERSION)]
-            return sum(known.reenqueue_for_recovery(each.workflow_id, list(workers), QUEUE) for each in found)
+        return await _ask(lambda: rows.give_back(self._known, workers, QUEUE, WORK_VERSION)) if workers else 0
 
-        return await _ask(back) if workers else 0
+    async def executors(self) -> set[str]:
+        """The workers that something is with."""
+        return await _ask(lambda: rows.executors(self._known))
+
+    async def adopt(self) -> int:
+        """Takes over what waits for a worker of an older `WORK_VERSION`; says how many workflows that was."""
+        return await _ask(lambda: rows.adopt(self._known, WORK_VERSION))
+
+    async def find(self, worker: str, before: float) -> list[str]:
+        """What `worker`, this process, has had since `before` (Unix seconds) without doing it goes back; its ids.
+
+        So it is where the database went away between taking a workflow and reading what it is.
+        """
+
+        def mislaid() -> list[str]:
+            found = rows.mislaid(self._known, worker, set(_at_work.values()), before)
+            return [each for each in found if self._known.reenqueue_for_recovery(each, [worker], QUEUE)]
+
+        return await _ask(mislaid)
+
+    async def open(self, ids: Collection[str]) -> set[str]:
+        """Those of `ids` (hundreds, not thousands) that are to be run yet, or are being run."""
+        return await _ask(lambda: rows.open_of(self._known, ids)) if ids else set()
+
+    async def forget_over(self, before: float, limit: int) -> int:
+        """Removes what is known of workflows that were over before then, `limit` of them; says how many there were."""
+
+        def remove() -> int:
+            ids = rows.over(self._known, before, limit)
+            if ids:
+                self._ready().delete_workflows(ids)
+            return len(ids)
+
+        return await _ask(remove)
+
+    @property
+    def _known(self) -> Any:
+        return self._ready()._sys_db
 
 
 async def _ask(look: Callable[[], T]) -> T:
@@ -214,11 +259,11 @@ async def _run(function: str, *args: Any) -> None:
         raise Unavailable(f"this worker does not know {function!r}")
     task = asyncio.current_task()
     assert task is not None
-    _at_work.add(task)
+    _at_work[task] = _dbos().DBOS.workflow_id
     try:
         await found(*args)
     finally:
-        _at_work.discard(task)
+        del _at_work[task]
 
 
 def _register(dbos: Any) -> None:
