@@ -10,6 +10,7 @@ from chittycan.api.http import Responder
 from chittycan.api.http_request import Request
 from chittycan.api.inference import JSON, ROUTES, Inference
 from chittycan.api.models import model_list, one_model
+from chittycan.api.responses import Background
 from chittycan.api.routes import MethodNotAllowed, Routes
 from chittycan.api.status import body_of, headers_of
 from chittycan.app import Network
@@ -25,6 +26,9 @@ class App:
         self._guard = Guard(network.keys)
         self._inference = Inference(network.gateway, self._guard, network.telemetry, network.clock)
         self._routes = Routes(self._guard, network.telemetry, network.clock)
+        background = Background(network.durable.responses, network.gateway, network.clock)
+        background.add_to(self._routes)
+        self._inference.ahead["openai_responses"] = background
         self._control: Asgi | None = None
 
     async def __call__(self, request: Request, responder: Responder) -> None:

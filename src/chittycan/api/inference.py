@@ -6,6 +6,7 @@ Every surface is a row of `ROUTES`. Answers and errors are in the surface's own 
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import lru_cache
 
@@ -63,6 +64,7 @@ class Inference:
 
     def __init__(self, gateway: Gateway, guard: Guard, telemetry: Telemetry, clock: Clock) -> None:
         self._gateway, self._guard, self._telemetry, self._clock = gateway, guard, telemetry, clock
+        self.ahead: dict[str, Ahead] = {}  # by surface
 
     async def __call__(self, request: Request, responder: Responder) -> None:
         surface, operation = ROUTES[request.path]
@@ -76,6 +78,8 @@ class Inference:
             call = self._call(request, fields, key, exchange)
             if operation == "count_tokens":
                 exchange.json(200, msgspec.json.encode({"input_tokens": estimate_tokens(call.chat)}))
+            elif surface in self.ahead and await self.ahead[surface](call, exchange):
+                pass
             elif call.stream:
                 await self._stream(call, exchange)
             else:
@@ -153,6 +157,10 @@ def _in_band(call: Call, error: ChittyError) -> bytes:
 def _forwarded(surface: str, headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:
     names = FORWARDED.get(surface, ())
     return tuple((name.decode(), headers[name].decode("latin-1")) for name in names if name in headers)
+
+
+# Sees a call before the gateway does, and may change it. True: it has answered it.
+Ahead = Callable[[Call, "Exchange"], Awaitable[bool]]
 
 
 class Exchange:

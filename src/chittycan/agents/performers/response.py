@@ -5,7 +5,7 @@ A try that is repeated (the worker died, or no model could finish) goes on after
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -48,13 +48,13 @@ class Audience(Protocol):
 
 
 def response(
-    gateway: Gateway, audience: Audience, clock: Clock, holder: Callable[[str | None], Key | None], verdict: Verdict
+    gateway: Gateway, audience: Audience, clock: Clock, key_of: Callable[[str], Awaitable[Key]], verdict: Verdict
 ) -> Performer:
-    """`holder` finds a key by its id (raises AccessError where it may not be used any more); `verdict` says what an
+    """`key_of` finds a key by its id (raises AccessError where it may not be used any more); `verdict` says what an
     error of the gateway means for a task."""
 
     async def perform(task: Task) -> Outcome:
-        call = _call(task, holder(task.key_id), clock)
+        call = _call(task, None if task.key_id is None else await key_of(task.key_id), clock)
         try:
             if not call.stream:
                 reply = await gateway.complete(call)
@@ -137,6 +137,7 @@ def _call(task: Task, key: Key | None, clock: Clock) -> Call:
         model=fields["model"], stream=fields.get("stream") is True, surface=SURFACE,
         options=msgspec.convert(wishes, Options), key=key, body=msgspec.json.encode(fields), fields=fields,
         forward=tuple((name, value) for name, value in task.spec.get("forward", ())),
+        keep_answering=task.spec.get("keep_answering", False),
         at=clock.now(), started=clock.monotonic(),
     )  # fmt: skip
 
