@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
+from chittycan.cli.imports import import_
 from chittycan.cli.output import Json, console, done, plain, print_json, progress, table
 from chittycan.errors import ConfigError
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from chittycan.config import Settings
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Set up remotes and providers, step by step; show, path, check."
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Set up remotes and providers, step by step; show, path, check, import.",
 )
 
 FIRST = ("openai", "anthropic")  # asked for whether or not a key was found
@@ -218,6 +221,9 @@ def _finish(folder: Path, changed: bool) -> None:
     with progress("looking whether it works"):
         checks, _ = asyncio.run(examine(os.environ, deep=False))
     show(checks, brief=True)
+
+
+app.command("import")(import_)
 
 
 # looking at it

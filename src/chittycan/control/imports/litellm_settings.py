@@ -1,0 +1,128 @@
+"""Pure: the sections of LiteLLM's configuration beside its models. A table says what each key becomes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chittycan.control.imports.findings import Imported, Level, Notes, Where
+
+SECTIONS = ("litellm_settings", "router_settings", "general_settings", "environment_variables")
+
+_AT_HOME = "not needed: "
+_TABLE = "the failure table decides (docs/failures.md)"
+# What a key means here, where nothing has to be written for it.
+SAID: dict[str, tuple[Level, str]] = {
+    "num_retries": ("approximate", _TABLE),
+    "retry_after": ("approximate", _TABLE),
+    "retry_policy": ("approximate", _TABLE),
+    "allowed_fails": ("approximate", f"models rest by their rate of failures; {_TABLE}"),
+    "allowed_fails_policy": ("approximate", _TABLE),
+    "cooldown_time": ("approximate", _TABLE),
+    "disable_cooldowns": ("unsupported", "models that fail always rest"),
+    "drop_params": ("approximate", "what a dialect lacks is left out in translation, or refused where it matters"),
+    "modify_params": ("approximate", "messages are translated so that the provider takes them"),
+    "enable_pre_call_checks": ("exact", "windows and abilities are always checked before a call"),
+    "routing_strategy": ("approximate", "models are tried in their chain's order; keys of one provider take turns"),
+    "cache": ("approximate", "name the models whose answers may be cached in config.json `cache.models`"),
+    "cache_params": ("approximate", "the cache is in the database; config.json `cache` has `models` and `ttl`"),
+    "redis_host": ("exact", f"{_AT_HOME}processes share the database"),
+    "redis_port": ("exact", f"{_AT_HOME}processes share the database"),
+    "redis_password": ("exact", f"{_AT_HOME}processes share the database"),
+    "redis_url": ("exact", f"{_AT_HOME}processes share the database"),
+    "set_verbose": ("unsupported", "bodies never reach the log"),
+    "json_logs": ("exact", "logs are JSON where they do not go to a terminal"),
+    "master_key": ("approximate", "the owner on this machine needs none; for others: `can keys create --name NAME`"),
+    "database_url": ("approximate", "set CHITTY_DATABASE_URL; keys and spend stay in the old database"),
+    "store_model_in_db": ("unsupported", "models are in models.json"),
+    "callbacks": ("approximate", "the ledger has every attempt, /metrics the counts; there are no callbacks"),
+    "success_callback": ("approximate", "the ledger has every attempt; there are no callbacks"),
+    "failure_callback": ("approximate", "the ledger has every attempt; there are no callbacks"),
+    "turn_off_message_logging": ("exact", "messages are never logged"),
+    "stream_timeout": ("approximate", "set `timeouts.firstToken` of each proxy"),
+}  # fmt: skip
+DAYS = {"1d": "day", "24h": "day", "30d": "month", "31d": "month", "1mo": "month"}
+
+
+def settings(section: str, values: Mapping[str, Any], imported: Imported, notes: Notes) -> None:
+    """One section; what has a place here is written into `imported`."""
+    for key, value in values.items():
+        at = (section, str(key))
+        if section == "environment_variables":
+            notes.add("approximate", at, "set it in the environment of `can serve`")
+        elif key in _WRITERS:
+            _WRITERS[key](value, values, imported, notes, at)
+        elif key in SAID:
+            notes.add(SAID[key][0], at, SAID[key][1])
+        elif key != "budget_duration":
+            notes.add("unsupported", at, "there is nothing like it here")
+
+
+def _fallbacks(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    level: Level = "exact" if at[1] == "fallbacks" else "approximate"
+    why = "" if level == "exact" else "; a request that is too long goes to larger windows by itself"
+    for number, entry in enumerate(value if isinstance(value, list) else [value]):
+        if not isinstance(entry, Mapping):
+            notes.add("unsupported", (*at, number), "this is no mapping from a model to its stand-ins")
+            continue
+        for name, chain in entry.items():
+            known = [
+                str(each) for each in (chain if isinstance(chain, list) else [chain]) if str(each) in imported.models
+            ]
+            for each in chain if isinstance(chain, list) else [chain]:
+                if str(each) not in imported.models:
+                    notes.add("unsupported", (*at, number, str(name)), f"no model {each!r} was imported")
+            before = imported.fallbacks.get(str(name), [])
+            imported.fallbacks[str(name)] = [*before, *(each for each in known if each not in before)]
+            notes.add(level, (*at, number, str(name)), f"fallbacks of {name}{why}")
+
+
+def _default(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    chain = value if isinstance(value, list) else [value]
+    imported.fallbacks["*"] = [str(each) for each in chain if str(each) in imported.models]
+    notes.add("approximate", at, "became the default chain `*`, which also answers `auto`")
+
+
+def _content(_value: Any, _all: Mapping[str, Any], _imported: Imported, notes: Notes, at: Where) -> None:
+    notes.add("unsupported", at, "a refusal by a provider's content policy is not taken to another provider")
+
+
+def _alias(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    for alias, target in value.items() if isinstance(value, Mapping) else ():
+        name = target.get("model") if isinstance(target, Mapping) else target
+        if not isinstance(name, str) or name not in imported.models:
+            notes.add("unsupported", (*at, str(alias)), f"no model {name!r} was imported")
+            continue
+        imported.models[str(alias)] = dict(imported.models[name])
+        if name in imported.fallbacks:
+            imported.fallbacks[str(alias)] = list(imported.fallbacks[name])
+        notes.add("exact", (*at, str(alias)), f"a model of its own with the settings of {name}")
+
+
+def _budget(value: Any, all_: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    period = DAYS.get(str(all_.get("budget_duration", "")))
+    if period is None or not isinstance(value, int | float):
+        notes.add("unsupported", at, "budgets here are per UTC day or calendar month: set `budgets` in config.json")
+        return
+    imported.budgets[period] = float(value)
+    notes.add("approximate" if period == "month" else "exact", at, f"budget of each UTC {period}")
+
+
+def _timeout(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    if not isinstance(value, int | float):
+        notes.add("unsupported", at, "this is no number of seconds")
+        return
+    for proxy in imported.proxies.values():
+        proxy.setdefault("timeouts", {}).setdefault("total", value)
+    notes.add("exact", at, f"`timeouts.total` of every proxy is {value:g} s")
+
+
+_Writer = Callable[[Any, Mapping[str, Any], Imported, Notes, Where], None]
+_WRITERS: dict[str, _Writer] = {
+    "fallbacks": _fallbacks,
+    "context_window_fallbacks": _fallbacks,
+    "content_policy_fallbacks": _content,
+    "default_fallbacks": _default,
+    "model_group_alias": _alias,
+    "max_budget": _budget,
+    "request_timeout": _timeout,
+    "timeout": _timeout,
+}

@@ -1,0 +1,165 @@
+"""LiteLLM's configuration becomes ours, and every line of it is accounted for.
+
+The examples follow the keys that https://docs.litellm.ai/docs/proxy/config_settings documents.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chittycan.config import load, settings_from
+from chittycan.control.imports.bring import parse, read, write
+from chittycan.control.imports.findings import Imported
+from chittycan.control.imports.litellm import convert
+from chittycan.errors import ConfigError
+from chittycan.providers.registry import build
+
+
+def imported(text: str) -> Imported:
+    return convert(*parse(text, "config.yaml"))
+
+
+def findings(found: Imported) -> set[tuple[str, str]]:
+    return {(each.key, each.level) for each in found.findings}
+
+
+def test_keys_of_one_deployment_take_turns() -> None:
+    found = imported("""
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o, api_key: os.environ/ONE}}
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o, api_key: os.environ/TWO}}
+""")
+    assert found.proxies == {"openai": {"enabled": True, "apiKey": ["env:ONE", "env:TWO"]}}
+    assert found.models == {"gpt": {"proxy": "openai", "upstream": "gpt-4o"}}
+    assert not found.fallbacks
+    assert findings(found) == {("model_list[0]", "exact"), ("model_list[1]", "exact")}
+
+
+def test_further_deployments_stand_in_for_the_first_and_come_before_its_fallbacks() -> None:
+    found = imported("""
+model_list:
+  - {model_name: gpt, litellm_params: {model: azure/eu, api_base: "https://eu.openai.azure.com/", api_key: sk-x}}
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o}}
+  - {model_name: claude, litellm_params: {model: claude-sonnet-4-5}}
+litellm_settings:
+  fallbacks: [{gpt: [claude, unheard]}]
+""")
+    azure = "azure-eu-openai-azure-com"
+    assert found.proxies[azure]["endpoint"] == "https://eu.openai.azure.com/openai/v1"
+    assert found.models["gpt"] == {"proxy": azure, "upstream": "eu"}
+    assert found.models["gpt-2"] == {"proxy": "openai", "upstream": "gpt-4o"}
+    assert found.models["claude"]["proxy"] == "anthropic"  # no prefix: known by its name
+    assert found.fallbacks == {"gpt": ["gpt-2", "claude"]}
+    assert ("model_list[1]", "approximate") in findings(found)
+    assert ("litellm_settings.fallbacks[0].gpt", "unsupported") in findings(found)
+
+
+def test_prices_limits_and_abilities_are_converted() -> None:
+    found = imported("""
+model_list:
+  - model_name: m
+    litellm_params:
+      {model: groq/llama, rpm: 60, tpm: 9000, max_parallel_requests: 4, weight: 2,
+       input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001}
+    model_info: {max_input_tokens: 8000, max_tokens: 1000, supports_vision: false, supports_function_calling: true}
+""")
+    assert found.models["m"] == {
+        "proxy": "groq", "upstream": "llama", "limits": {"rpm": 60, "tpm": 9000, "concurrency": 4},
+        "price": {"input": 2.5, "output": 10.0}, "contextWindow": 8000, "maxOutput": 1000,
+        "vision": False, "tools": True,
+    }  # fmt: skip
+    assert ("model_list[0].litellm_params.weight", "unsupported") in findings(found)
+
+
+def test_every_line_that_is_not_taken_over_is_named_with_its_line() -> None:
+    found = imported("""model_list: []
+litellm_settings:
+  num_retries: 3
+  success_callback: [langfuse]
+  something_new: 1
+general_settings:
+  master_key: sk-1
+guardrails: []
+""")
+    assert [(each.line, each.key, each.level) for each in found.findings] == [
+        (3, "litellm_settings.num_retries", "approximate"),
+        (4, "litellm_settings.success_callback", "approximate"),
+        (5, "litellm_settings.something_new", "unsupported"),
+        (7, "general_settings.master_key", "approximate"),
+        (8, "guardrails", "unsupported"),
+    ]
+
+
+def test_what_is_written_can_be_used_and_holds_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("""
+model_list:
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o, api_key: sk-secret-1}}
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o, api_key: sk-secret-2}}
+  - {model_name: own, litellm_params: {model: openai/llama, api_base: "http://10.0.0.7:8000/v1", api_key: none}}
+  - {model_name: small, litellm_params: {model: ollama_chat/llama3, api_base: "http://localhost:11434"}}
+litellm_settings: {default_fallbacks: [own], max_budget: 20, budget_duration: 1d, request_timeout: 30}
+router_settings: {model_group_alias: {gpt-4: gpt}}
+""")
+    folder = tmp_path / "chitty"
+    assert write(folder, read(file)) == []
+    written = (folder / "config.json").read_text() + (folder / "models.json").read_text()
+    assert "sk-secret" not in written
+    settings = load(folder, {})
+    assert settings.budgets.day == 20
+    catalogue = build(settings, {}, {}, None)
+    assert len(catalogue.providers["openai"].keys) == 2
+    assert catalogue.providers["openai"].timeouts.total == 30
+    assert catalogue.providers["ollama-local"].endpoint == "http://localhost:11434/v1"
+    assert catalogue.models["gpt-4"].upstream == "gpt-4o"
+    assert settings.fallbacks["*"] == ("own",)
+
+
+def test_what_is_there_stays_unless_it_is_to_be_replaced(tmp_path: Path) -> None:
+    first = imported("model_list: [{model_name: gpt, litellm_params: {model: openai/one}}]")
+    second = imported("model_list: [{model_name: gpt, litellm_params: {model: openai/two}}]")
+    write(tmp_path, first)
+    assert write(tmp_path, second) == ["proxy openai", "model gpt"]
+    assert load(tmp_path, {}).models["gpt"].upstream == "one"
+    assert write(tmp_path, second, replace=True) == []
+    assert load(tmp_path, {}).models["gpt"].upstream == "two"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("a: [1", "config.yaml:1"), ("a: 1", "model_list"), ("[]", "model_list"), ("model_list: 5", None)],
+)
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, says: str | None) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(text)
+    if says is None:
+        assert findings(read(file)) == {("model_list", "unsupported")}
+        return
+    with pytest.raises(ConfigError, match=says):
+        read(file)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12)
+NAMES = st.sampled_from([
+    "model_list", "model_name", "litellm_params", "model", "api_base", "api_key", "model_info", "mode", "fallbacks",
+    "litellm_settings", "router_settings", "general_settings", "default_fallbacks", "model_group_alias", "max_budget",
+    "extra_headers", "timeout", "rpm", "input_cost_per_token", "max_tokens",
+])  # fmt: skip
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    SCALARS | st.sampled_from(["openai/x", "azure/x", "x", "*"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=6))
+def test_any_document_gives_findings_or_a_configuration_that_can_be_read(document: dict[str, Any]) -> None:
+    found = convert(document, {})
+    models = {"models": found.models, "fallbacks": {key: value for key, value in found.fallbacks.items() if value}}
+    try:
+        settings_from({}, models, Path("/nowhere"))
+    except ConfigError:
+        pass  # a wrong kind of value is named when it is written
