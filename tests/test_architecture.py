@@ -27,7 +27,8 @@ CORE = (
     | STATE
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
-BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "providers.registry", "providers.discovery"}
+BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "mailbox"}
+BELOW_APP |= {"providers.registry", "providers.discovery"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -60,11 +61,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     # watches calls from above: what it sees is handed to it, nobody below knows it
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
-    "agents": WORDS | STATE | {"gateway.call", "workstreams", "integrations", "agents.performers.response"},
+    "agents": WORDS | STATE | {"routing", "gateway.call", "workstreams", "integrations", "agents.performers.response"},
     # tells an answer in the words of the one surface that has background responses
     "agents.performers.response": WORDS | STATE | {"gateway.call", "workstreams", "dialects"},
-    # the ways out that the owner configured
+    # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations"},
+    "mailbox": WORDS | {"config", "integrations", "agents"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chittycan.config import settings_from
-from chittycan.control.mailbox import inbox_settings, open_mailbox, terms
 from chittycan.errors import ConfigError, NotFound, UsageError
+from chittycan.mailbox import inbox_settings, open_mailbox, terms
 
 Json = dict[str, Any]
 

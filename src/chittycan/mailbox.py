@@ -6,17 +6,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
+from chittycan.agents import templates
+from chittycan.agents.pipeline import Terms
+from chittycan.agents.priority import Facts
 from chittycan.config import CONFIG_FILE, Finding, Settings
 from chittycan.config.parsing import Reader, join
 from chittycan.errors import UsageError
 from chittycan.integrations.email.sources import Source, open_source
-
-if TYPE_CHECKING:
-    from chittycan.agents.pipeline import Terms
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
 
@@ -76,15 +76,11 @@ def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     return open_source(settings.folder / Path(known.get(written, written)).expanduser())
 
 
-def terms(settings: Settings, *, template: str | None = None, **given: Any) -> "Terms":
+def terms(settings: Settings, *, template: str | None = None, **given: Any) -> Terms:
     """How the inbox is to be processed: what the owner set, and what is `given` for this run (fields of `Terms`).
 
     Raises NotFound for an unknown template.
     """
-    from chittycan.agents import templates
-    from chittycan.agents.pipeline import Terms
-    from chittycan.agents.priority import Facts
-
     own, _ = inbox_settings(settings)
     facts = Facts(
         critical_recipients=_lower(own.critical_recipients),

@@ -93,7 +93,7 @@ def invoke(
     from chittycan.agents.invoke import invoke as run_agent
     from chittycan.cli.session import Session, run
     from chittycan.config import load
-    from chittycan.control.mailbox import terms
+    from chittycan.mailbox import terms
 
     how = terms(load(), template=template, model=model, region=region, private=private)
 

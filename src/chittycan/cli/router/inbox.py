@@ -40,7 +40,7 @@ def process(
     """
     from chittycan.cli.router.processing import failed, process_mail, show, summary
     from chittycan.config import load
-    from chittycan.control.mailbox import inbox_settings, open_mailbox, terms
+    from chittycan.mailbox import inbox_settings, open_mailbox, terms
 
     settings = load()
     for finding in inbox_settings(settings)[1]:
