@@ -30,6 +30,7 @@ class Operation(Generic[T]):
     Parameters that `path` names go there, those of `headers` (parameter → header) into the headers. The others go
     into the query, or into the JSON body of POST, PUT and PATCH; where one parameter is the whole `body`, the others
     stay in the query. A result's property `etag` becomes its ETag. `seconds`: how long a client should be patient.
+    `status`: the HTTP status of a good answer.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Operation(Generic[T]):
         body: str | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = CLIENT_SECONDS,
+        status: int = 200,
     ) -> None:
-        self.seconds = seconds
+        self.seconds, self.status = seconds, status
         self.method, self.path, self.owner, self.body = method, path, owner, body
         self.headers: Mapping[str, str] = headers or {}
         self._function = function
@@ -101,9 +103,12 @@ def operation(
     body: str | None = None,
     headers: Mapping[str, str] | None = None,
     seconds: float = CLIENT_SECONDS,
+    status: int = 200,
 ) -> Callable[["Function[T]"], Operation[T]]:
     """Makes a function an operation."""
-    return lambda function: Operation(method, path, function, owner=owner, body=body, headers=headers, seconds=seconds)
+    return lambda function: Operation(
+        method, path, function, owner=owner, body=body, headers=headers, seconds=seconds, status=status
+    )
 
 
 def owns(caller: "Key | None") -> bool:

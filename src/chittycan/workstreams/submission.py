@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from chittycan.chat import File, Image, Message, Text
+from chittycan.context.document import check_session
 from chittycan.errors import InvalidRequest, RequestTooLarge
 from chittycan.workstreams.durations import moment, seconds
 from chittycan.workstreams.task import Task
@@ -97,7 +98,9 @@ def read(given: Mapping[str, Any], now: float, *, key_id: str | None = None) -> 
     """The submission of these fields of `Wishes`. Raises InvalidRequest that names the field."""
     wishes = _wishes(given)
     messages = _messages(wishes)
-    if wishes.session is None and (wishes.store or wishes.recall):
+    if wishes.session is not None:
+        check_session(wishes.session)
+    elif wishes.store or wishes.recall:
         name = "store" if wishes.store else "recall"
         raise InvalidRequest(f"`{name}` needs a session.", param="session", fix="Name one: session, --session.")
     cost = None if wishes.max_cost_usd is None else round(wishes.max_cost_usd * 1e9)
