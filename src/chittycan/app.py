@@ -190,6 +190,7 @@ class Network:
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
         self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
         self.gateway.catalogue = self._catalogue()
+        self.durable.waiting.look_again()
 
     @property
     def found(self) -> Mapping[str, Endpoint]:
@@ -245,6 +246,7 @@ class Network:
         if found != self._found:
             self._found = found
             self.gateway.catalogue = self._catalogue()
+            self.durable.waiting.look_again()
         return found
 
     async def check_ready(self) -> None:

@@ -18,6 +18,7 @@ from chittycan.workstreams.responses import Responses
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Performers
 from chittycan.workstreams.tasks import Tasks
+from chittycan.workstreams.waiting import Waiting
 from chittycan.workstreams.workers import Presence, default_id, this_process
 
 
@@ -29,6 +30,7 @@ class Durable:
         self.advancer = Advancer(self.recorder, clock)
         self.recorder.advance = self.advancer.advance
         self.tasks = Tasks(database, self.engine, self.recorder, clock)
+        self.waiting = Waiting(database, self.engine, self.recorder, clock)
         self.files = Files(database, clock)
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
@@ -57,7 +59,7 @@ class Durable:
             raise
         self.presence = presence
         loop = asyncio.get_running_loop()
-        endless = (presence.beat, self.runner.watch, self.files.sweep, *self.chores)
+        endless = (presence.beat, self.runner.watch, self.waiting.watch, self.files.sweep, *self.chores)
         self._chores = [loop.create_task(chore()) for chore in endless]
 
     async def _replaced(self) -> None:

@@ -78,11 +78,21 @@ async def test_what_is_delayed_waits_until_it_is_woken(database: Database, engin
     await put(database, engine, "now", "now")
     await until(lambda: calls.made == [("now",)])
     assert await engine.statuses(["late", "later"]) == {"late": "DELAYED", "later": "DELAYED"}
-    await engine.wake(["late"])
+    await database.run(engine.wake, ["late", "now", "unknown"])
     await until(lambda: ("late",) in calls.made)
+    await database.run(engine.wake, ["late"])
     await engine.drop(["later"])
     assert await engine.statuses(["later"]) == {"later": "CANCELLED"}
-    assert ("later",) not in calls.made
+    assert calls.made == [("now",), ("late",)]
+
+
+async def test_a_delay_can_be_shortened(database: Database, engine: Engine) -> None:
+    calls = Calls()
+    await put(database, engine, "soon", "soon", delay=HOUR)
+    await database.run(engine.wake, ["soon"], 0.5)
+    assert await engine.statuses(["soon"]) == {"soon": "DELAYED"}
+    await engine.start("one", {"note": calls.note})
+    await until(lambda: calls.made == [("soon",)])
 
 
 async def test_what_a_stopped_worker_left_is_taken_up_by_another_name(database: Database, engine: Engine) -> None:

@@ -9,10 +9,11 @@ Source: https://docs.dbos.dev/python/reference (DBOS Transact 3.4).
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, update
 from sqlalchemy.exc import DBAPIError
 
 from chittycan.errors import Unavailable
@@ -108,10 +109,21 @@ class Engine:
             options["delay_seconds"] = delay
         self._ready().enqueue_in_transaction(connection, options, function, *args)
 
-    async def wake(self, ids: Collection[str]) -> None:
-        """Those that are delayed are due now."""
-        if ids:
-            await _ask(lambda: self._ready().resume_workflows(list(ids), queue_name=QUEUE))
+    def wake(self, connection: Connection, ids: Collection[str], delay: float = 0.0) -> None:
+        """Those that are delayed are due in `delay` seconds, once `connection`'s transaction is committed.
+
+        Harmless for all others.
+        """
+        if not ids:
+            return
+        known = self._ready()._sys_db
+        known._apply_caller_schema(connection)
+        table = known.tables.workflow_status
+        values: dict[str, Any] = {"status": "ENQUEUED"}
+        if delay > 0:
+            values = {"delay_until_epoch_ms": int((time.time() + delay) * 1000)}
+        delayed = (table.c.workflow_uuid.in_(ids), table.c.status == "DELAYED")
+        connection.execute(update(table).where(*delayed).values(values))
 
     async def drop(self, ids: Collection[str]) -> None:
         """Those that have not begun never will; what runs is not stopped."""

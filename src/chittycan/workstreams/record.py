@@ -17,10 +17,10 @@ from chittycan.store import workstreams
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.life import TERMINAL, Status, before
 from chittycan.workstreams.rows import described, from_row, packed, to_row
-from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, WaitForModel
+from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, WaitForModel, run_name
+from chittycan.workstreams.waves import SEPARATOR, Waves
 
 RUN = "run_task"  # the engine's function for tasks: (task id, run)
-LONGEST_WAIT = 3600.0  # seconds until a task that waits for a model looks again if nobody woke it
 TASK_BEFORE_FAILED = "task_before_failed"  # code of the error of what can never begin
 RETRY_SECONDS = 2.0  # before the first retry of a failed try; doubled each time
 LONGEST_RETRY = 300.0
@@ -34,6 +34,7 @@ class Recorder:
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self.advance: Advance = _nothing
+        self.waves = Waves(engine, clock)
 
     def add(self, connection: Connection, task: Task, after: Collection[str] = ()) -> bool:
         """Stores and enqueues a task; False where there is one of its id already.
@@ -64,7 +65,7 @@ class Recorder:
         if found is None or found["run"] != task.run or found["status"] in TERMINAL:
             return False
         unseen = found["answer"] is not None and task.answer is None
-        task = from_row(found)
+        began, task = task.updated, from_row(found)
         if unseen and isinstance(outcome, Later | Ask):  # the answer came while it was looking for one
             outcome = Later(reason=outcome.reason, until=self._clock.now())
         match outcome:
@@ -80,15 +81,19 @@ class Recorder:
                 self.end(connection, task, "failed", error=described(outcome.error),
                          cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case WaitForModel():
-                until = outcome.until or self._clock.now() + LONGEST_WAIT
-                chain, cost = ", ".join(outcome.models), _sum(task.cost_nano, outcome.cost_nano)
+                chain = SEPARATOR.join(outcome.models)
+                until = self.waves.wait(connection, task, chain, outcome.until)
                 self.again(connection, task, "waiting_for_model", until, waiting_for=outcome.reason, chain=chain,
-                           cost_nano=cost)  # fmt: skip
+                           cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case Later():
                 self.again(connection, task, "queued", outcome.until, waiting_for=outcome.reason)
             case Ask():
                 self.again(connection, task, "waiting_for_approval", outcome.until, waiting_for=outcome.reason,
                            question=outcome.question)  # fmt: skip
+        if isinstance(outcome, Done) and (task.chain or outcome.model):
+            self.waves.served(connection, task.chain, outcome.model, began)
+        elif task.chain is not None and not isinstance(outcome, WaitForModel):
+            self.waves.look(connection, task.chain)
         return True
 
     def again(self, connection: Connection, task: Task, status: Status, until: float | None, **values: Any) -> bool:
@@ -100,7 +105,8 @@ class Recorder:
         following = replace(task, run=task.run + 1)
         moved = rows.move(
             connection, task.id, before(status),
-            {"status": status, "run": following.run, "since": since, "updated": now, **packed(values)}, run=task.run,
+            {"status": status, "run": following.run, "since": since, "updated": now, "due": until, **packed(values)},
+            run=task.run,
         )  # fmt: skip
         if moved and until is not None:
             self.enqueue(connection, following, until=until)
@@ -109,7 +115,8 @@ class Recorder:
     def end(self, connection: Connection, task: Task, status: Status, **values: Any) -> bool:
         """The end of `task`, and what follows from it. False where it had ended already."""
         now = self._clock.now()
-        ended = {"status": status, "since": now, "updated": now, "ended": now, "waiting_for": None, "chain": None}
+        ended = {"status": status, "since": now, "updated": now, "ended": now, "waiting_for": None, "chain": None,
+                 "due": None}  # fmt: skip
         if not rows.move(connection, task.id, before(status), {**ended, **packed(values)}):
             return False
         for each in rows.following(connection, task.id):
@@ -156,7 +163,7 @@ _WHAT = {"failed": "failed", "cancelled": "was cancelled"}
 
 def run_id(task: Task) -> str:
     """The engine's name of the task's valid run."""
-    return f"{task.id}.{task.run}"
+    return run_name(task.id, task.run)
 
 
 def delivery(task: Task, status: Status, now: float) -> Task:

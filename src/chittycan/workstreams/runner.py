@@ -61,7 +61,7 @@ class Runner:
                 return None
             now = self._clock.now()
             values = {"status": "running", "worker": self.worker, "tries": found["tries"] + 1, "updated": now,
-                      "since": now, "started": found["started"] or now, "waiting_for": None}  # fmt: skip
+                      "since": now, "started": found["started"] or now, "waiting_for": None, "due": None}  # fmt: skip
             if found["chain"] is not None:
                 values["since"] = found["since"]
             if not rows.move(connection, task_id, before("running"), values, run=run):

@@ -63,6 +63,11 @@ class Task(Struct, frozen=True, kw_only=True):
     ended: float | None = None
 
 
+def run_name(task_id: str, run: int) -> str:
+    """What the engine calls this run of the task."""
+    return f"{task_id}.{run}"
+
+
 class Done(Struct, frozen=True, kw_only=True):
     """It is done. `result` is JSON; `model` is who served, `cost_nano` what this try cost (None: nobody knows)."""
 
