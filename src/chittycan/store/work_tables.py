@@ -225,7 +225,7 @@ batches = Table(
     Index(None, "key_id", "created"),
     Index(None, "status"),
 )
-# What has been done of a batch: one row per piece of its input, each done as a whole.
+# The input of a batch, cut into pieces: each is done by one function of the engine at a time.
 batch_pieces = Table(
     "batch_pieces",
     metadata,
@@ -234,12 +234,20 @@ batch_pieces = Table(
     Column("start", BigInteger, nullable=False),  # offsets in the input file
     Column("stop", BigInteger, nullable=False),
     Column("lines", Integer, nullable=False),
-    Column("status", Text, nullable=False),  # waiting | done
+    Column("status", Text, nullable=False),  # waiting | running | done
     Column("run", Integer, nullable=False),
-    Column("completed", Integer, nullable=False),
-    Column("failed", Integer, nullable=False),
-    Column("output", LargeBinary),
-    Column("errors", LargeBinary),
+    Column("checkpoints", Integer, nullable=False),  # how many rows of batch_results there are
+    Column("done", LargeBinary, nullable=False),  # bit n: its line n has its answer
+)
+# What came of its lines: one row per checkpoint, lines of the output and of the error file as they will be in them.
+batch_results = Table(
+    "batch_results",
+    metadata,
+    Column("batch", Text, primary_key=True),
+    Column("piece", Integer, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("output", LargeBinary, nullable=False),
+    Column("errors", LargeBinary, nullable=False),
 )
 
 # Events of a background response, so that a client may come back for those it has not seen.

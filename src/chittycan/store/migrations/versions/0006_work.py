@@ -209,11 +209,18 @@ def upgrade() -> None:
         sa.Column("lines", sa.Integer, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("run", sa.Integer, nullable=False),
-        sa.Column("completed", sa.Integer, nullable=False),
-        sa.Column("failed", sa.Integer, nullable=False),
-        sa.Column("output", sa.LargeBinary),
-        sa.Column("errors", sa.LargeBinary),
+        sa.Column("checkpoints", sa.Integer, nullable=False),
+        sa.Column("done", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("batch", "number", name=op.f("pk_batch_pieces")),
+    )
+    op.create_table(
+        "batch_results",
+        sa.Column("batch", sa.Text, nullable=False),
+        sa.Column("piece", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("number", sa.Integer, nullable=False, autoincrement=False),
+        sa.Column("output", sa.LargeBinary, nullable=False),
+        sa.Column("errors", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("batch", "piece", "number", name=op.f("pk_batch_results")),
     )
     op.create_table(
         "response_events",
