@@ -6,9 +6,11 @@ process a worker.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from chittycan.clock import Clock
+from chittycan.errors import Unavailable
 from chittycan.store.database import Database
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.engine import Engine, Function
@@ -16,10 +18,15 @@ from chittycan.workstreams.files import Files
 from chittycan.workstreams.record import RUN, Recorder
 from chittycan.workstreams.responses import Responses
 from chittycan.workstreams.runner import Runner
+from chittycan.workstreams.sweeper import Sweeper
 from chittycan.workstreams.task import Performers
 from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.waiting import Waiting
 from chittycan.workstreams.workers import Presence, default_id, this_process
+
+Chore = Callable[[], Coroutine[Any, Any, None]]
+
+CHORE_SECONDS = 5.0  # before what a worker does beside its work is begun anew, where it failed
 
 
 class Durable:
@@ -34,10 +41,13 @@ class Durable:
         self.files = Files(database, clock)
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
-        self.chores: list[Callable[[], Coroutine[Any, Any, None]]] = []  # what a worker does beside its work
+        self.chores: list[Chore] = []  # what a worker does beside its work
+        self.retention: float | None = None  # seconds that what has ended is kept
+        self.sweeper = Sweeper(database, self.engine, self.recorder, self.advancer, clock, lambda: self.retention)
         self.runner: Runner | None = None
         self.presence: Presence | None = None  # among the workers, where this process is one
         self.replaced = asyncio.Event()  # set once another worker has taken this one's name
+        self.bug: Callable[[BaseException], None] = _nothing  # told of what should not have happened
         self._chores: list[asyncio.Task[None]] = []
 
     async def work(
@@ -53,14 +63,33 @@ class Durable:
         self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers)
         await presence.register()
         try:
+            await self.engine.adopt()
             await self.engine.start(me.id, {**self.functions, RUN: self.runner.run})
         except BaseException:
             await presence.leave()
             raise
         self.presence = presence
         loop = asyncio.get_running_loop()
-        endless = (presence.beat, self.runner.watch, self.waiting.watch, self.files.sweep, *self.chores)
-        self._chores = [loop.create_task(chore()) for chore in endless]
+        sweep = partial(self.sweeper.run, presence)
+        endless: list[Chore] = [presence.beat, sweep, self.runner.watch, self.waiting.watch, self.files.sweep]
+        endless += self.chores
+        self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
+
+    async def _endlessly(self, chore: Chore) -> None:
+        """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
+        while True:
+            try:
+                await chore()
+                return
+            except Unavailable:
+                pass  # the database is away
+            except Exception as error:
+                self.bug(error)
+            await self._clock.sleep(CHORE_SECONDS)
+
+    async def drain(self, seconds: float) -> None:
+        """Takes no more work, and lets what runs come to its end for so long. `close` hands back what is left."""
+        await self.engine.drain(seconds)
 
     async def _replaced(self) -> None:
         """Another process has this one's name, because this one was silent for too long: the work is that one's."""
@@ -78,3 +107,7 @@ class Durable:
             await presence.leave()
         await self.engine.close()
         self.runner = None
+
+
+def _nothing(_error: BaseException) -> None:
+    """Until somebody wants to know."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable, UsageError
+from chittycan.store import tasks
 from chittycan.store import workers as rows
 from chittycan.store.database import Database
 from chittycan.store.workers import Worker
@@ -60,6 +61,8 @@ class Presence:
         self._database, self._engine, self._clock = database, engine, clock
         self.me, self._lost = me, lost
         self._heard_since = clock.monotonic()  # since when it has not missed a beat
+        self.living = {me.id}  # the ids of those at work, as of the last look
+        self.leads = False  # it is the one that looks after what nobody is at: the longest at work
 
     async def register(self) -> None:
         """Takes the id. Raises UsageError where a living process has it."""
@@ -84,7 +87,11 @@ class Presence:
         with suppress(Unavailable):
             if await self._database.run(rows.beat, self.me.id, self.me.nonce):
                 await self._engine.recover([self.me.id])
-                await self._database.run(rows.remove, [self.me.nonce])
+                await self._database.run(self._leave)
+
+    def _leave(self, connection: Connection) -> None:
+        tasks.hand_back(connection, self.me.id, self._clock.now())
+        rows.remove(connection, [self.me.nonce])
 
     async def beat(self) -> None:
         """Says that it is alive and looks after the others, for as long as the worker is at work."""
@@ -107,16 +114,21 @@ class Presence:
         await self._lost()
         return False
 
-    async def recover(self) -> list[str]:
+    async def recover(self) -> set[str]:
         """What the dead were at goes back into the queue; their ids."""
-        others = [each for each in await self._database.read(rows.listing) if each.nonce != self.me.nonce]
+        found = await self._database.read(rows.listing)
         # After an outage of the database everybody's last word is old.
         patient = self._clock.monotonic() - self._heard_since < SILENT_SECONDS
-        gone = [each for each in others if _gone(each) or (dead(each) and not patient)]
-        if gone:
-            await self._engine.recover([each.id for each in gone])
+        gone = [each for each in found if _gone(each) or (dead(each) and not patient)]
+        left = [each for each in found if each not in gone]
+        self.leads = bool(left) and left[0].nonce == self.me.nonce
+        self.living = {each.id for each in left}
+        # Somebody may have begun something after it was taken for dead, and then died.
+        ids = {each.id for each in gone} | (await self._engine.executors() - self.living)
+        if ids:
+            await self._engine.recover(ids)
             await self._database.run(rows.remove, [each.nonce for each in gone])
-        return [each.id for each in gone]
+        return ids
 
 
 def _gone(worker: Worker) -> bool:
