@@ -118,7 +118,7 @@ def test_an_open_pipe_that_nobody_writes_to_is_explained(monkeypatch: Any, capfd
     with os.fdopen(reader) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         threading.Timer(0.05, os.close, [writer]).start()
-        assert asking._piped(has_prompt=True) == ""
+        assert asking.piped(has_prompt=True) == ""
     assert "waiting for the end of standard input" in capfd.readouterr().err
 
 

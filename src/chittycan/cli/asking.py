@@ -28,8 +28,8 @@ def request(words: Sequence[str], *, model: str, system: str | None, quiet: bool
     from chittycan.integrations.documents.attach import named_files, part
 
     prompt = " ".join(words).strip()
-    piped = _piped(bool(prompt))
-    if not prompt and not piped:
+    added = piped(bool(prompt))
+    if not prompt and not added:
         raise UsageError("There is no prompt.", fix='can ask "What is a heat pump?"')
     parts: list[Part] = [Text(prompt)] if prompt else []
     files = named_files(prompt, Path.cwd())
@@ -39,13 +39,13 @@ def request(words: Sequence[str], *, model: str, system: str | None, quiet: bool
             parts += [part(path) for path in files]
         if not quiet:
             errors.print(f"[dim]with {names}[/]")
-    if piped:
-        parts.append(Text(piped))
+    if added:
+        parts.append(Text(added))
     messages = [system_message(system)] if system else []
     return ChatRequest(model=model, messages=[*messages, Message("user", parts)])
 
 
-def _piped(has_prompt: bool) -> str:
+def piped(has_prompt: bool) -> str:
     """Standard input where something is piped in; "" where it is a terminal, closed or /dev/null."""
     try:
         number = sys.stdin.fileno()

@@ -24,11 +24,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "config": ("config", "app", "Set up remotes and providers, step by step."),
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
     "context": ("context", "app", "The documents that models, tasks and people share."),
+    "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),
 }
-SPELLINGS = {"key": "keys", "contexts": "context", "ensembles": "ensemble"}
+SPELLINGS = {"key": "keys", "task": "tasks", "contexts": "context", "ensembles": "ensemble"}
 
 
 class LazyGroup(TyperGroup):

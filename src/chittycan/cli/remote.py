@@ -83,6 +83,9 @@ class RemoteSession:
         result: Any = msgspec.json.decode(content, type=operation.returns) if content else None
         return result  # type: ignore[no-any-return]
 
+    async def work(self) -> None:
+        """The server's own workers do it."""
+
     @asynccontextmanager
     async def database(self) -> "AsyncIterator[Database]":
         """The database that this server and this command share: `auth.admin.proof` covers its URL."""

@@ -54,6 +54,10 @@ class Session(Protocol):
         """One operation of the control API."""
         ...
 
+    async def work(self) -> None:
+        """Sees to it that somebody does durable work while this command waits for it."""
+        ...
+
     def database(self) -> "AbstractAsyncContextManager[Database]":
         """The network's state, for work that this command does itself. Only on the network's own machine."""
         ...
@@ -110,6 +114,9 @@ class HereSession:
 
     async def call(self, operation: Operation[T], **given: Any) -> T:
         return await operation(self._network, None, **given)
+
+    async def work(self) -> None:
+        await self._network.ensure_worker()
 
     def database(self) -> "AbstractAsyncContextManager[Database]":
         return nullcontext(self._network.database)

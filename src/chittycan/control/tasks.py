@@ -273,7 +273,7 @@ def _waiting(task: "Task", idle: bool) -> str | None:
     """What it waits for, in words."""
     if task.waiting_for is not None or task.status != "queued":
         return task.waiting_for
-    return "a worker, and none is running" if idle else "a worker"
+    return "a worker; none is running" if idle else "a worker"
 
 
 def _fields(task: "Task", idle: bool) -> dict[str, Any]:
