@@ -1,0 +1,285 @@
+"""Conditions: read once, then weighed against facts.
+
+    condition := or;  or := and ("OR" and)*;  and := term (["AND"] term)*
+    term      := ["-"] ( "(" condition ")" | field operator value )
+
+A value is a word or stands in double quotes, where \\" and \\\\ are a quote and a backslash. Facts are a mapping from
+a field to its value: text, a number, True or False, or several of them; a field that is absent never matches.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from chittycan.errors import InvalidRequest
+from chittycan.routing.rules.fields import (
+    DURATIONS,
+    FIELDS,
+    FLAGS,
+    HEADER,
+    LEVELS,
+    OPERATORS,
+    SIZES,
+    VALUES,
+    Kind,
+)
+from chittycan.routing.rules.patterns import compiled, found_in
+
+LONGEST = 2_000  # characters of a condition
+DEEPEST = 20  # parentheses in each other
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<open>\() | (?P<close>\)) | (?P<minus>-(?=[\w(]))
+    | (?P<test>(?P<name>[A-Za-z][\w.-]*) \s* (?P<op>[:=~<>]) \s*
+        (?:"(?P<quoted>(?:[^"\\]|\\.)*)" | (?P<bare>[^\s()"]+)))
+    | (?P<word>[A-Za-z]+))""",
+    re.VERBOSE,
+)
+_QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
+
+Facts = Mapping[str, Any]
+
+
+class RuleError(InvalidRequest):
+    """A rule cannot be read. `column` counts from 1."""
+
+    code = "invalid_rule"
+
+    def __init__(self, message: str, *, column: int, param: str, fix: str | None = None) -> None:
+        super().__init__(f"column {column}: {message}", param=param, fix=fix)
+        self.column = column
+
+
+class Test(Struct, frozen=True):
+    """One comparison of one field."""
+
+    field: str
+    kind: Kind
+    operator: str
+    value: Any  # as facts have it: folded text, a number, a place among LEVELS, a compiled pattern
+
+    def holds(self, facts: Facts) -> bool:
+        fact = facts.get(self.field)
+        if fact is None:
+            return False
+        several = isinstance(fact, list | tuple | set | frozenset)
+        return any(_compare(self, each) for each in (fact if several else (fact,)))
+
+
+class All(Struct, frozen=True):
+    parts: tuple[Any, ...]
+
+    def holds(self, facts: Facts) -> bool:
+        return all(part.holds(facts) for part in self.parts)
+
+
+class OneOf(Struct, frozen=True):
+    parts: tuple[Any, ...]
+
+    def holds(self, facts: Facts) -> bool:
+        return any(part.holds(facts) for part in self.parts)
+
+
+class Not(Struct, frozen=True):
+    part: Any
+
+    def holds(self, facts: Facts) -> bool:
+        return not self.part.holds(facts)
+
+
+Condition = Test | All | OneOf | Not
+
+
+def parse(text: str) -> Condition:
+    """Raises RuleError, which names the column and the fix."""
+    if len(text) > LONGEST:
+        raise _error(f"longer than {LONGEST:,} characters", LONGEST + 1, "Make several rules of it.")
+    return _Reader(text).whole()
+
+
+def fields_of(condition: Condition) -> frozenset[str]:
+    """The fields that it asks about."""
+    match condition:
+        case Test():
+            return frozenset({condition.field})
+        case Not():
+            return fields_of(condition.part)
+        case All() | OneOf():
+            return frozenset().union(*map(fields_of, condition.parts))
+
+
+class _Reader:
+    def __init__(self, text: str) -> None:
+        self._text, self._at, self._depth = text, 0, 0
+
+    def whole(self) -> Condition:
+        if not self._text.strip():
+            raise _error("a condition is needed", 1, 'Write field:value, such as "priority:low".')
+        found = self._either()
+        if self._text[self._at :].strip():
+            token = self._token()
+            said = "this parenthesis was never opened" if token["close"] else "this cannot stand here"
+            raise _error(said, self._column(), "Write field:value, joined by AND or OR.")
+        return found
+
+    def _either(self) -> Condition:
+        parts = [self._both()]
+        while self._word("OR"):
+            parts.append(self._both())
+        return parts[0] if len(parts) == 1 else OneOf(tuple(parts))
+
+    def _both(self) -> Condition:
+        parts = [self._term()]
+        while self._word("AND") or self._more():
+            parts.append(self._term())
+        return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+    def _more(self) -> bool:
+        token = _TOKEN.match(self._text, self._at)
+        return token is not None and bool(token["open"] or token["minus"] or token["test"])
+
+    def _word(self, word: str) -> bool:
+        token = _TOKEN.match(self._text, self._at)
+        if token is None or token["word"] is None or token["word"].upper() != word:
+            return False
+        self._at = token.end()
+        return True
+
+    def _term(self) -> Condition:
+        token = self._token()
+        column = token.start(token.lastgroup or 0) + 1
+        if token["minus"]:
+            self._at = token.end()
+            return Not(self._term())
+        if token["open"]:
+            self._depth += 1
+            if self._depth > DEEPEST:
+                raise _error(f"more than {DEEPEST} parentheses in each other", column, "Make several rules of it.")
+            self._at = token.end()
+            inside = self._either()
+            closing = _TOKEN.match(self._text, self._at)
+            if closing is None or not closing["close"]:
+                raise _error("this parenthesis is never closed", column, "Add a ) where it ends.")
+            self._at, self._depth = closing.end(), self._depth - 1
+            return inside
+        if token["test"]:
+            self._at = token.end()
+            return _test(token)
+        raise _error("a test is needed here", column, 'Write field:value, such as "priority:low".')
+
+    def _token(self) -> re.Match[str]:
+        token = _TOKEN.match(self._text, self._at)
+        if token is None:
+            fix = 'Write field:value; texts with spaces or parentheses stand in "…".'
+            raise _error("this cannot be read", self._column(), fix)
+        return token
+
+    def _column(self) -> int:
+        rest = self._text[self._at :]
+        return self._at + len(rest) - len(rest.lstrip()) + 1
+
+
+def _test(token: re.Match[str]) -> Test:
+    name, operator = token["name"].lower(), token["op"]
+    column = token.start("name") + 1
+    kind = "text" if name.startswith(HEADER) and len(name) > len(HEADER) else FIELDS.get(name)
+    if kind is None:
+        raise _error(
+            f"there is no field {name!r}{_nearest(name)}", column, f"Fields: {', '.join(FIELDS)}, header.NAME."
+        )
+    if operator not in OPERATORS[kind]:
+        allowed = " ".join(OPERATORS[kind])
+        raise _error(f"{name} cannot be asked with {operator}", token.start("op") + 1, f"Use one of {allowed}")
+    quoted = token["quoted"]
+    value = token["bare"] if quoted is None else re.sub(r"\\([\"\\])", r"\1", quoted)
+    try:
+        return Test(name, kind, operator, _value(name, kind, operator, value))
+    except ValueError as error:
+        place = token.start("bare") if quoted is None else token.start("quoted")
+        raise _error(str(error), place + 1, _EXAMPLES.get(kind, "Correct the value.")) from None
+
+
+_EXAMPLES: Mapping[str, str] = {
+    "number": "Write a number, such as confidence>0.8.", "duration": "Write a length of time, such as age<2d.",
+    "size": "Write a size, such as size>5mb.", "flag": "Write true or false.",
+}  # fmt: skip
+
+
+def _value(name: str, kind: Kind, operator: str, text: str) -> Any:
+    """Raises ValueError."""
+    folded = text.casefold()
+    if operator == "~":
+        return compiled(text)
+    allowed = VALUES.get(name)
+    if allowed is not None and folded not in allowed:
+        raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+    match kind:
+        case "level":
+            return LEVELS.index(folded)
+        case "number":
+            return float(text)
+        case "flag":
+            if folded not in FLAGS:
+                raise ValueError(f"{text!r} is neither true nor false")
+            return FLAGS[folded]
+        case "duration" | "size":
+            return _quantity(folded, DURATIONS if kind == "duration" else SIZES)
+        case _:
+            return folded
+
+
+def _quantity(text: str, units: Mapping[str, int]) -> float:
+    found = _QUANTITY.fullmatch(text)
+    if found is None or found[2] not in units:
+        raise ValueError(f"{text!r} is no amount with one of the units {', '.join(filter(None, units))}")
+    return float(found[1]) * units[found[2]]
+
+
+def _compare(test: Test, fact: Any) -> bool:
+    match test.kind:
+        case "text" | "choice" | "parts":
+            return _COMPARE_TEXT[test.operator, test.kind == "text"](str(fact), test.value)
+        case "level":
+            text = str(fact).casefold()
+            fact = LEVELS.index(text) if text in LEVELS else None
+        case "flag":
+            return bool(fact) is test.value
+    if fact is None or isinstance(fact, bool) or not isinstance(fact, int | float):
+        return False
+    compared: bool = _COMPARE[test.operator](fact, test.value)
+    return compared
+
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    ":": lambda fact, value: fact == value,
+    "=": lambda fact, value: fact == value,
+    "<": lambda fact, value: fact < value,
+    ">": lambda fact, value: fact > value,
+}
+# by operator, and whether it is running text: there `:` means "contains"
+_COMPARE_TEXT: Mapping[tuple[str, bool], Callable[[str, Any], bool]] = {
+    (":", True): lambda fact, value: value in fact.casefold(),
+    (":", False): lambda fact, value: fact.casefold() == value or _under(fact.casefold(), value),
+    ("=", True): lambda fact, value: fact.casefold() == value,
+    ("=", False): lambda fact, value: fact.casefold() == value,
+    ("~", True): found_in,
+    ("~", False): found_in,
+}
+
+
+def _under(fact: str, value: str) -> bool:
+    """`kind:email.*` is true of email.triage."""
+    return value.endswith(".*") and fact.startswith(value[:-1])
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, FIELDS, 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _error(message: str, column: int, fix: str | None) -> RuleError:
+    return RuleError(message, column=column, param="condition", fix=fix)

@@ -1,0 +1,32 @@
+"""Regular expressions of rules: they are other people's, and read other people's texts, so their time is limited.
+
+Python's own `re` cannot be stopped while it searches; `regex` can.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+SECONDS = 0.05  # for one search; a pattern that needs longer does not match
+LONGEST_PATTERN = 500  # characters
+READ = 100_000  # characters of a text that are searched
+
+
+@lru_cache(maxsize=512)
+def compiled(pattern: str) -> Any:
+    """Ignores case. Raises ValueError for what is no regular expression."""
+    import regex
+
+    if len(pattern) > LONGEST_PATTERN:
+        raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters")
+    try:
+        return regex.compile(pattern, regex.IGNORECASE | regex.VERSION1)
+    except regex.error as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+def found_in(text: str, pattern: Any) -> bool:
+    """Whether the pattern matches anywhere in the text; False where that cannot be told in time."""
+    try:
+        return pattern.search(text[:READ], timeout=SECONDS) is not None
+    except TimeoutError:
+        return False

@@ -1,0 +1,75 @@
+"""Actions, and several rules at once."""
+
+import pytest
+
+from chittycan.routing.rules import actions
+from chittycan.routing.rules.actions import Action
+from chittycan.routing.rules.book import Book, Rule
+from chittycan.routing.rules.condition import RuleError
+
+
+def rule(condition: str, action: str, **more: object) -> Rule:
+    fields = {"id": f"{condition}→{action}", "name": condition, **more}
+    return Rule(condition=condition, action=action, **fields)  # type: ignore[arg-type]
+
+
+def test_the_promised_rules_work_as_written() -> None:
+    book = Book([rule("priority:low", "model:llama-scout"), rule("branch:main", "priority:high")])
+    assert book.apply({"priority": "LOW"}).values == {"model": "llama-scout"}
+    assert book.apply({"branch": "main"}).values == {"priority": "high"}
+    assert book.apply({"from": "x"}).values == {}
+
+
+def test_several_actions_and_values_with_spaces() -> None:
+    assert actions.parse('priority:HIGH,agent:legal-response , label:"to do, soon", stop') == (
+        Action("priority", "high"), Action("agent", "legal-response"), Action("label", "to do, soon"),
+        Action("stop", True),
+    )  # fmt: skip
+    assert actions.parse("draft:false, model:gpt 4") == (Action("draft", False), Action("model", "gpt 4"))
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("", 1, "an action is needed"),
+        ("model:", 1, "needs a value|needed"),
+        ("model", 1, "model needs a value"),
+        ("label:x, send:anna", 10, "no action of a rule"),
+        ("label:x,", 8, "missing after the comma"),
+        ("priority:soon", 1, "no priority"),
+        ("paint:red", 1, "no action 'paint'"),
+        ("stop:perhaps", 1, "true or false"),
+    ],
+)
+def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str) -> None:
+    with pytest.raises(RuleError, match=says) as caught:
+        actions.parse(text)
+    assert caught.value.column == column
+    assert caught.value.fix
+
+
+def test_the_higher_priority_comes_first_and_the_first_word_counts() -> None:
+    book = Book([
+        rule("from:a", "model:one, label:x", created=1.0),
+        rule("from:a", "model:two, label:y", priority=5, created=2.0),
+        rule("from:a", "model:three", created=0.5, enabled=False),
+    ])  # fmt: skip
+    applied = book.apply({"from": "a"})
+    assert applied.values == {"model": "two", "label": ["y", "x"]}
+    assert applied.rules == ["from:a→model:two, label:y", "from:a→model:one, label:x"]
+
+
+def test_stop_ends_the_search() -> None:
+    book = Book([rule("from:a", "label:x, stop", created=1.0), rule("from:a", "label:y, private", created=2.0)])
+    applied = book.apply({"from": "a"})
+    assert (applied.values, applied.stopped) == ({"label": ["x"]}, "from:a→label:x, stop")
+
+
+def test_no_rule_makes_public_what_another_keeps_private() -> None:
+    book = Book([rule("from:a", "private:false", created=1.0), rule("from:a", "private", created=2.0)])
+    assert book.apply({"from": "a"}).values == {"private": True}
+    assert "private" not in Book([rule("from:a", "private:false")]).apply({"from": "a"}).values
+
+
+def test_a_book_knows_what_it_asks_about() -> None:
+    assert Book([rule("body:x OR from:y", "stop"), rule("label:z", "stop", enabled=False)]).fields == {"body", "from"}

@@ -1,0 +1,125 @@
+"""Conditions: what they mean, and what is said of those that cannot be read."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chittycan.routing.rules.condition import RuleError, fields_of, parse
+from chittycan.routing.rules.fields import FIELDS, OPERATORS, VALUES
+
+MAIL: dict[str, Any] = {
+    "from": "Anna Berg <anna@court.example>", "subject": "Invoice 4711 (second)", "priority": "HIGH", "confidence": 0.9,
+    "has": ["attachment", "pdf"], "size": 3_000_000, "age": 7200.0, "sender-known": True, "dkim": "pass",
+    "label": ["billing", "urgent"], "kind": "email.triage", "header.x-spam": "no", "branch": "main",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "priority:high", "priority>normal", "priority<critical", "from:@court.example", "FROM:anna",
+        'subject:"invoice 4711"',
+        'subject:"(second)"', r'subject~"invoice \d+"', "confidence>0.8", "has:pdf", "size>2mb", "size<4mb", "age<1d",
+        "age>1h", "sender-known:true", "dkim:pass", "label:urgent", "kind:email.*", "kind=email.triage",
+        "header.x-spam:no", "branch:main", "-branch:dev", "-(branch:dev OR label:spam)", "branch:main label:billing",
+        "branch:main AND label:billing", "branch:dev OR label:billing", "(branch:dev OR branch:main) -has:image",
+        "branch:dev label:none OR priority:high", "from=\"anna berg <anna@court.example>\"",
+    ],
+)  # fmt: skip
+def test_holds(text: str) -> None:
+    assert parse(text).holds(MAIL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "priority:low", "priority<high", "from:@court.example -has:attachment", "confidence<0.8", "confidence=0.8",
+        "repo:web", "repo~.*", "branch:main label:none", "-branch:main", "kind:email", "kind:mail.*", "size<2mb",
+        "branch:dev OR (label:billing kind:other)", "account:any",
+    ],
+)  # fmt: skip
+def test_does_not_hold(text: str) -> None:
+    assert not parse(text).holds(MAIL)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("", 1, "a condition is needed"),
+        ("priority:urgent", 10, "none of low, normal, high, critical"),
+        ("subjekt:x", 1, "did you mean subject"),
+        ("branch:main AND", 16, "cannot be read"),
+        ("branch:main OR )", 16, "a test is needed"),
+        ("(branch:main", 1, "never closed"),
+        ("branch:main)", 12, "never opened"),
+        ("branch<main", 7, "cannot be asked with <"),
+        ("confidence>much", 12, "could not convert"),
+        ("age<2 days", 5, "no amount"),
+        ('subject~"(a"', 10, "no regular expression"),
+        ('subject:"open', 1, "a test is needed"),
+        ("branch:main ANDOR label:x", 13, "cannot stand here"),
+        ("dkim:maybe", 6, "none of pass, fail, none"),
+        ("(" * 30 + "branch:x" + ")" * 30, 21, "parentheses"),
+    ],
+)
+def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str) -> None:
+    with pytest.raises(RuleError, match=says) as caught:
+        parse(text)
+    assert caught.value.column == column
+    assert caught.value.fix
+
+
+def test_a_hostile_pattern_ends_and_does_not_match() -> None:
+    condition = parse('body~"(a|aa)+$"')
+    assert not condition.holds({"body": "a" * 5_000 + "b"})
+
+
+def test_fields_are_known() -> None:
+    assert fields_of(parse("branch:x OR -(label:y has:pdf)")) == {"branch", "label", "has"}
+
+
+WORDS = st.text(
+    st.characters(codec="ascii", exclude_characters='()" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f'), min_size=1, max_size=6
+)
+TEXTS = sorted(name for name, kind in FIELDS.items() if kind in ("text", "choice") and name not in VALUES)
+TESTS = st.builds("{}{}{}".format, st.sampled_from(TEXTS), st.sampled_from([":", "="]), WORDS)
+CONDITIONS = st.recursive(
+    TESTS,
+    lambda inner: (
+        st.builds("({} AND {})".format, inner, inner)
+        | st.builds("({} OR {})".format, inner, inner)
+        | st.builds("-({})".format, inner)
+    ),
+    max_leaves=8,
+)
+
+
+@given(CONDITIONS, CONDITIONS, st.dictionaries(st.sampled_from(TEXTS), WORDS))
+def test_logic_is_that_of_python(one: str, other: str, facts: dict[str, str]) -> None:
+    a, b = parse(one).holds(facts), parse(other).holds(facts)
+    assert parse(f"{one} {other}").holds(facts) is all([a, b])
+    assert parse(f"{one} OR {other}").holds(facts) is any([a, b])
+    assert parse(f"-({one})").holds(facts) is (not a)
+    assert parse(f"{one} OR {one} AND {other}").holds(facts) is a
+
+
+PIECES = st.sampled_from([*'():=~<>"-\\ ', "priority", "OR", "AND", "from", "low", "x"])
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_any_text_is_a_condition_or_a_mistake(text: str) -> None:
+    mistakes = []
+    try:
+        parse(text).holds(MAIL)
+    except RuleError as error:
+        mistakes.append(error)
+    assert all(1 <= error.column <= len(text) + 1 for error in mistakes)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_can_be_asked(field: str) -> None:
+    value = {"level": "low", "number": "1", "duration": "1h", "size": "1kb", "flag": "true"}
+    written = VALUES.get(field, (value.get(FIELDS[field], "x"),))[0]
+    assert not parse(f"{field}{OPERATORS[FIELDS[field]][0]}{written}").holds({})
