@@ -19,7 +19,7 @@ app = typer.Typer(
 )  # fmt: skip
 
 Task = Annotated[str, typer.Argument(metavar="TASK", help="The task's id.")]
-Tasks = Annotated[list[str], typer.Argument(metavar="TASK…", help="Ids of tasks.")]
+Tasks = Annotated[list[str], typer.Argument(metavar="TASK", help="Ids of tasks.")]
 NO_WORKER = "To have it done: can up, can serve, or can tasks wait {}"
 
 
