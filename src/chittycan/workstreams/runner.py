@@ -104,18 +104,21 @@ class Runner:
             return Failed(error=_unforeseen(error))
 
     async def watch(self) -> None:
-        """Stops what was cancelled while it ran here. Runs as long as the worker does."""
+        """Stops what was cancelled or deleted while it ran here. Runs as long as the worker does."""
         while True:
             await self._clock.sleep(LOOK_SECONDS)
             if not self._running:
                 continue
             with suppress(Unavailable):
-                for each in await self._database.read(rows.standing, list(self._running)):
-                    self._stop_void(each)
+                ids = list(self._running)
+                standing = {each["id"]: each for each in await self._database.read(rows.standing, ids)}
+                for each in ids:
+                    self._stop_void(each, standing.get(each))
 
-    def _stop_void(self, standing: Mapping[str, object]) -> None:
-        run, performing = self._running.get(str(standing["id"]), (0, None))
-        if performing is not None and (standing["status"] in TERMINAL or standing["run"] != run):
+    def _stop_void(self, task_id: str, standing: Mapping[str, object] | None) -> None:
+        """`standing` is None where the task was deleted."""
+        run, performing = self._running.get(task_id, (0, None))
+        if performing is not None and (standing is None or standing["status"] in TERMINAL or standing["run"] != run):
             performing.cancel()
 
     async def _patiently(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
