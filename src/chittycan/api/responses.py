@@ -28,6 +28,7 @@ SURFACE = "openai_responses"
 ENTRY = "/v1/responses/{response_id}"
 QUIET_SECONDS = 10.0  # after which a follower is told that its connection lives
 MOST_ITEMS = 100
+RETRIES = 3  # where an answer breaks off; that no model can answer now is none
 
 # What a task's status is called here; of one that is done, the answer says whether it is complete.
 STATUS = {"running": "in_progress", "done": "completed", "failed": "failed", "cancelled": "cancelled"}
@@ -86,7 +87,7 @@ class Background:
         }
         task = Task(
             id=given, type="response", kind=call.options.kind, session=call.options.session, model=call.model,
-            key_id=_reach(call.key), spec=spec, options=options,
+            key_id=_reach(call.key), spec=spec, options=options, retries=RETRIES,
         )  # fmt: skip
         return await self._responses.create(task)
 

@@ -11,20 +11,20 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chittycan.agents.performers.waits import outcome_of
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.clock import Clock
 from chittycan.dialects.openai_responses.background import Told, ended
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.call import Call, Options, Reply, Trace
-from chittycan.workstreams.task import Done, Failed, Outcome, Performer, Task
+from chittycan.routing.decide import Decision
+from chittycan.workstreams.task import Done, Outcome, Performer, Task
 
 SURFACE = "openai_responses"
 TELL_SECONDS = 0.2  # what has come is stored this often
 TELL_BYTES = 32 << 10  # or when it is so much
 AWAY_SECONDS = 1.0  # between tries to store it while the database is away
-
-Verdict = Callable[[ChittyError, Task], Outcome]
 
 
 class Stream(Protocol):
@@ -36,6 +36,7 @@ class Stream(Protocol):
 
 
 class Gateway(Protocol):
+    def decide(self, call: Call) -> Decision: ...
     async def complete(self, call: Call) -> Reply: ...
     async def open(self, call: Call) -> Stream: ...
 
@@ -47,11 +48,8 @@ class Audience(Protocol):
     async def tell(self, task: Task, events: Sequence[bytes], last: int) -> bool: ...
 
 
-def response(
-    gateway: Gateway, audience: Audience, clock: Clock, key_of: Callable[[str], Awaitable[Key]], verdict: Verdict
-) -> Performer:
-    """`key_of` finds a key by its id (raises AccessError where it may not be used any more); `verdict` says what an
-    error of the gateway means for a task."""
+def response(gateway: Gateway, audience: Audience, clock: Clock, key_of: Callable[[str], Awaitable[Key]]) -> Performer:
+    """`key_of` finds a key by its id (raises AccessError where it may not be used any more)."""
 
     async def perform(task: Task) -> Outcome:
         call = _call(task, None if task.key_id is None else await key_of(task.key_id), clock)
@@ -63,11 +61,11 @@ def response(
             told = Told(task.spec["response"], await audience.shown(task.id))
             stream = await gateway.open(call)
         except ChittyError as error:
-            return verdict(error, task)
+            return outcome_of(error, _chain(gateway, call), clock.now())
         teller = Teller(audience, task, clock)
         await teller.relay(stream, told)
         if stream.error is not None:
-            return _with_cost(verdict(stream.error, task), stream.trace)
+            return outcome_of(stream.error, _chain(gateway, call), clock.now(), cost_nano=stream.trace.cost_nano)
         assert told.answer is not None
         return _done(told.answer, stream.trace)
 
@@ -146,9 +144,12 @@ def _done(answer: Json, trace: Trace) -> Done:
     return Done(result={"text": _text(answer), "response": answer}, model=trace.model, cost_nano=trace.cost_nano)
 
 
-def _with_cost(outcome: Outcome, trace: Trace) -> Outcome:
-    known = isinstance(outcome, Failed) and outcome.cost_nano is None
-    return msgspec.structs.replace(outcome, cost_nano=trace.cost_nano) if known else outcome
+def _chain(gateway: Gateway, call: Call) -> dict[str, str]:
+    """Who might have answered, each with its provider."""
+    try:
+        return {each.model.name: each.provider.name for each in gateway.decide(call).chain}
+    except ChittyError:
+        return {}
 
 
 def _text(answer: Json) -> str:
