@@ -228,8 +228,9 @@ async def test_what_waited_for_an_older_version_is_done_by_a_newer_one(
     monkeypatch.setattr("chittycan.workstreams.engine.WORK_VERSION", "0")
     await left_by(office, "old")
     await office.database.run(lambda connection: office.engine.enqueue(connection, "note", "queued", id="queued"))
-    delayed = {"id": "delayed", "delay": 0.5}
-    await office.database.run(lambda connection: office.engine.enqueue(connection, "note", "delayed", **delayed))
+    await office.database.run(
+        lambda connection: office.engine.enqueue(connection, "note", "delayed", id="delayed", delay=0.5)
+    )
     monkeypatch.undo()
     made: list[str] = []
 
