@@ -28,7 +28,7 @@ CORE = (
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "mailbox"}
-BELOW_APP |= {"providers.registry", "providers.discovery"}
+BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -58,12 +58,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gateway.options": WORDS | {"auth", "gateway.call"},
     "workstreams": WORDS | STATE,
     "integrations": WORDS,
+    # rules as they are kept
+    "rulebook": WORDS | {"store", "routing"},
     # watches calls from above: what it sees is handed to it, nobody below knows it
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work
-    "agents": WORDS | STATE | {"routing", "gateway.call", "workstreams", "integrations", "agents.performers.response"},
+    "agents": WORDS
+    | STATE
+    | {"routing", "gateway.call", "gateway.options", "workstreams", "integrations", "agents.performers.response"},
     # tells an answer in the words of the one surface that has background responses
-    "agents.performers.response": WORDS | STATE | {"gateway.call", "workstreams", "dialects"},
+    "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents"},
