@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
@@ -19,6 +20,8 @@ from chittycan.integrations.email.sources import read_again
 from chittycan.store import inbox
 from chittycan.store.database import Database
 
+S = TypeVar("S", bound=Struct)
+
 AGENTS: Mapping[str, Agent[Any, Any, Any]] = {agent.name: agent for agent in (TRIAGE, PRIORITY, RESPONSE, DOCUMENT)}
 
 
@@ -30,19 +33,21 @@ async def invoke(
     terms: Terms = AS_IT_COMES,
     *,
     attachment: str | None = None,
+    earlier: Mapping[str, Any] = {},
     clock: Clock = SYSTEM,
 ) -> AgentResult[Any]:
     """Run the agent `name` on the mail whose id begins with `email`, record it, and give back what it said.
 
-    What an earlier agent found is used as it stands, else found by rules; `response` writes the mail's draft
-    anew. Raises `NotFound` for an unknown agent, mail or attachment, and `InvalidRequest` where no reply is
-    possible.
+    What an earlier agent found is used as it stands (that of `earlier`, by the agent's name and as JSON, else what
+    was recorded), else found by rules; `response` writes the mail's draft anew. Raises `NotFound` for an unknown
+    agent, mail or attachment, and `InvalidRequest` where no reply is possible or `earlier` makes no sense.
     """
     if name not in AGENTS:
         raise NotFound(f"no agent {name!r}", param="agent", fix=f"Use one of: {', '.join(AGENTS)}.")
     stored = await database.read(inbox.get, email)
     mail = restore(stored)
-    done = {entry.agent: entry for entry in await database.read(inbox.runs_of, stored.id)}
+    recorded = {entry.agent: entry.output for entry in await database.read(inbox.runs_of, stored.id)}
+    done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in earlier.items()}}
     if name == DOCUMENT.name:
         value: Any = await asyncio.to_thread(_paper, stored, mail, attachment)
     else:
@@ -52,10 +57,11 @@ async def invoke(
     return result
 
 
-def _input(name: str, mail: Mail, done: Mapping[str, inbox.Run], terms: Terms) -> Any:
+def _input(name: str, mail: Mail, done: Mapping[str, str], terms: Terms) -> Any:
+    """`done` is what earlier agents found, as JSON."""
     if name == TRIAGE.name:
         return mail
-    triage = msgspec.json.decode(done["triage"].output, type=Triage) if "triage" in done else TRIAGE.rules(mail)
+    triage = _found(done["triage"], Triage) if "triage" in done else TRIAGE.rules(mail)
     prioritized = Prioritized(mail, triage, terms.facts)
     if name == PRIORITY.name:
         return prioritized
@@ -64,10 +70,18 @@ def _input(name: str, mail: Mail, done: Mapping[str, inbox.Run], terms: Terms) -
     if (fact := verified(mail, terms.facts)) is not None:
         priority = critical(mail, fact)
     elif "priority" in done:
-        priority = msgspec.json.decode(done["priority"].output, type=Priority)
+        priority = _found(done["priority"], Priority)
     else:
         priority = PRIORITY.rules(prioritized)
     return Answerable(mail, triage, priority, terms.template, terms.signature)
+
+
+def _found(output: str, made: type[S]) -> S:
+    try:
+        return msgspec.json.decode(output, type=made)
+    except msgspec.ValidationError as error:
+        name = made.__name__.lower()
+        raise InvalidRequest(f"this is not what {name} finds: {error}", param=name) from None
 
 
 def _paper(stored: inbox.StoredMail, mail: Mail, name: str | None) -> Paper:

@@ -65,13 +65,17 @@ def attach(prompt: str, folder: Path, *, pdf_as: Literal["text", "data"] = "text
 
 def part(path: Path, *, pdf_as: Literal["text", "data"] = "text") -> Part:
     """One file as a part of a message; as `attach`."""
+    return part_of(bytes_of(path), path.name, pdf_as=pdf_as)
+
+
+def bytes_of(path: Path) -> bytes:
+    """All of a file. Raises NotFound, and RequestTooLarge where it is larger than anything that is read here."""
     try:
         if path.stat().st_size > MAX_FILE:
             raise RequestTooLarge(f"{path.name} is larger than {MAX_FILE // 2**20} MiB", param=path.name)
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise NotFound(f"{path} cannot be read: {error.strerror or error}", param=path.name) from error
-    return part_of(data, path.name, pdf_as=pdf_as)
 
 
 def part_of(data: bytes, name: str, *, pdf_as: Literal["text", "data"] = "text") -> Part:

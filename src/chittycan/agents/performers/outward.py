@@ -1,0 +1,158 @@
+"""The types `call`, `send` and `deliver`: what is done to the world outside, over `acts`.
+
+Who asks a person and then goes on puts into the question what must not be lost by it: the answer of the next
+question takes the place of this one's.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from chittycan.agents import acts
+from chittycan.agents.performers.parts import Parts
+from chittycan.agents.performers.waits import AWAY_SECONDS
+from chittycan.errors import ChittyError, Forbidden, InvalidRequest, NotFound
+from chittycan.store import tasks as task_rows
+from chittycan.store import workstreams
+from chittycan.store.database import AWAY
+from chittycan.workstreams.rows import from_row
+from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task
+from chittycan.workstreams.workstream import from_stream_row
+
+APPROVED, REJECTED = "approved", "rejected"
+
+Act = Callable[[str | None], Awaitable[acts.Acted | acts.Ask | acts.Later]]  # takes who approved of it
+
+
+async def call(parts: Parts, task: Task) -> Outcome:
+    """One HTTP request. `result`: `code`, `text`, `json`, `truncated`."""
+    return await _done(parts, task, lambda _approved_by: parts.acts.call(task.spec, task.id))
+
+
+async def send(parts: Parts, task: Task) -> Outcome:
+    """One mail, at most once. `result`: `state`, `message_id`, `answer`.
+
+    To whom nobody allowed mail it goes only after an approval: of a step before it, else of its own.
+    """
+    return await _done(
+        parts, task, lambda approved_by: parts.acts.send(task.spec, task.id, approved_by=approved_by),
+        await _approval_before(parts, task),
+    )  # fmt: skip
+
+
+async def deliver(parts: Parts, task: Task) -> Outcome:
+    """One try at a webhook. `spec`: `to` (with `url`), `event` (`type`, and the id of the `task` or `workstream`)."""
+    event, to = task.spec.get("event") or {}, task.spec.get("to") or {}
+    try:
+        told = {"url": to.get("url"), "event": event.get("type"), "at": task.created, "data": await _told(parts, event)}
+        done = await parts.acts.deliver(told, task.id, failures=max(0, task.tries - 1))
+    except ChittyError as error:
+        return _failed(parts, error, task.spec)
+    if isinstance(done, acts.Later):
+        return Later(reason=f"another try to deliver it: {done.reason}", until=done.until)
+    return Done(result=done.result)
+
+
+# what a person said
+
+
+async def _done(parts: Parts, task: Task, act: Act, approved_by: str | None = None) -> Outcome:
+    """The act, after what a person said about it, if anything."""
+    question, answer = task.question or {}, task.answer
+    approved_by = question.get("approved_by") or approved_by
+    try:
+        if answer is not None and question.get("about") == "approve":
+            if answer.get("decision") != APPROVED:
+                return Failed(error=_refused(answer), again=False)
+            approved_by = str(answer.get("by") or "owner")
+        elif answer is not None and question.get("about") == "happened":
+            await _resolve(parts, question["key"], answer)
+        done = await act(approved_by)
+    except ChittyError as error:
+        return _failed(parts, error, task.spec)
+    match done:
+        case acts.Acted():
+            return Done(result=done.result)
+        case acts.Later():
+            return Later(reason=done.reason, until=done.until)
+        case acts.Ask():
+            return Ask(question=_question(task, done, approved_by), reason=f"a person's word: {done.question}")
+
+
+def _question(task: Task, asked: acts.Ask, approved_by: str | None) -> dict[str, Any]:
+    """`approved` means yes: it may be done, or it did happen; `rejected` no."""
+    shown = {name: task.spec[name] for name in ("to", "subject", "body", "method", "url") if task.spec.get(name)}
+    said = {"title": asked.question, "question": asked.question, "about": asked.about, "key": asked.key}
+    return {**said, "show": shown, "who": [], "edit": False, "approved_by": approved_by}
+
+
+async def _resolve(parts: Parts, key: str, answer: dict[str, Any]) -> None:
+    """The person's word on an effect of which nobody knew whether it happened."""
+    outcome = "sent" if answer.get("decision") == APPROVED else "failed"
+    try:
+        await parts.effects.resolve(key, outcome, by=str(answer.get("by") or "owner"))  # type: ignore[arg-type]
+    except InvalidRequest:
+        pass  # it has become known meanwhile, and the act goes by that
+
+
+def _refused(answer: dict[str, Any]) -> Forbidden:
+    by, comment = answer.get("by"), answer.get("comment")
+    said = f"rejected by {by}" if by else "rejected"
+    return Forbidden(f"{said}: {comment}" if comment else said, code=REJECTED)
+
+
+async def _approval_before(parts: Parts, task: Task) -> str | None:
+    """Who approved in the last approval before this step; None where nobody did, or it was rejected.
+
+    One within an item of a loop counts for the steps of that item alone.
+    """
+    if task.workstream is None or task.path is None:
+        return None
+    rows = await parts.database.read(task_rows.of_workstream, task.workstream)
+    before = [each for each in map(from_row, rows) if each.type == "approval" and each.status == "done"]
+    counting = [each for each in before if task.path.startswith(_item(each.path or ""))]
+    last = max(counting, key=lambda each: each.ended or 0.0, default=None)
+    result = {} if last is None else last.result or {}
+    if result.get("decision") != APPROVED or result.get("timed_out"):
+        return None
+    return str(result.get("by") or "owner")
+
+
+def _item(path: str) -> str:
+    """The innermost item of a loop that a step is in: "each[3]." of "each[3].ask", "" outside of loops."""
+    return path[: path.rfind("].") + 2] if "]." in path else ""
+
+
+def _failed(parts: Parts, error: ChittyError, spec: dict[str, Any]) -> Outcome:
+    if error.code == AWAY:
+        return Later(reason="the database was away", until=parts.clock.now() + AWAY_SECONDS)
+    return Failed(error=error, again=acts.repeatable(error, spec))
+
+
+# what a webhook is told
+
+
+async def _told(parts: Parts, event: dict[str, Any]) -> dict[str, Any]:
+    """What there is to say of the task or workstream. Raises NotFound where it was removed meanwhile."""
+    if (workstream := event.get("workstream")) is not None:
+        row = await parts.database.read(workstreams.get, workstream)
+        if row is None:
+            raise NotFound(f"there is no workstream {workstream} any more")
+        stream = from_stream_row(row)
+        error = None if stream.error is None else {"message": stream.error}
+        said = {"id": stream.id, "name": stream.name, "status": stream.status, "outputs": stream.outputs}
+        return {**said, "error": error, "cost_usd": stream.spent_nano / 1e9}
+    found = await parts.database.read(task_rows.get, str(event.get("task")))
+    if found is None:
+        raise NotFound(f"there is no task {event.get('task')} any more")
+    task = from_row(found)
+    if not str(event.get("type")).startswith("task."):
+        return {"id": task.id}  # OpenAI's events name the thing, and their clients fetch it
+    result = {name: value for name, value in (task.result or {}).items() if name in ("text", "json", "instead_of")}
+    return {
+        "id": task.id, "status": task.status, "type": task.type, "title": task.title, "result": result or None,
+        "model": task.served_by, "error": task.error, "cost_usd": _usd(task.cost_nano),
+    }  # fmt: skip
+
+
+def _usd(nano: int | None) -> float | None:
+    return None if nano is None else nano / 1e9
