@@ -231,6 +231,12 @@ def since(connection: Connection, moment: float, *, limit: int) -> list[StoredMa
     return [_stored(row) for row in connection.execute(query.order_by(mails.c.rank.desc(), when.desc()).limit(limit))]
 
 
+def latest(connection: Connection, limit: int) -> list[StoredMail]:
+    """What came in last, the newest first."""
+    query = select(mails).order_by(func.coalesce(mails.c.date, mails.c.added).desc(), mails.c.id).limit(limit)
+    return [_stored(row) for row in connection.execute(query)]
+
+
 def stats(connection: Connection) -> InboxStats:
     """The inbox in four numbers."""
     total, unread, high = connection.execute(

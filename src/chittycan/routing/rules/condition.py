@@ -48,7 +48,7 @@ class RuleError(InvalidRequest):
     code = "invalid_rule"
 
     def __init__(self, message: str, *, column: int, param: str, fix: str | None = None) -> None:
-        super().__init__(f"column {column}: {message}", param=param, fix=fix)
+        super().__init__(f"{param}, column {column}: {message}", param=param, fix=fix)
         self.column = column
 
 

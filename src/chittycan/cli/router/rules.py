@@ -1,0 +1,166 @@
+"""`can router rules`: what the owner wants done with mails, tasks and requests of which something is true."""
+
+from typing import Annotated
+
+import typer
+
+from chittycan.cli.output import Json, console, done, plain, print_json, table
+from chittycan.errors import UsageError
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True,
+    help="Rules: create, list, change, test, delete.",
+)  # fmt: skip
+
+Named = Annotated[str, typer.Argument(metavar="RULE", help="Its id or name: can router rules list.")]
+Condition = Annotated[str | None, typer.Option(help='Such as "priority:low" or "from:@court.example -has:attachment".')]
+Action = Annotated[str | None, typer.Option(help='Such as "model:llama-scout" or "priority:high, label:court".')]
+Priority = Annotated[int | None, typer.Option(help="Rules with a higher one are looked at first.")]
+
+
+@app.command("create")
+def create(
+    condition: Condition = None,
+    action: Action = None,
+    name: Annotated[str, typer.Option(help="What it is called in reasons; its id by default.")] = "",
+    priority: Annotated[int, typer.Option(help="Rules with a higher one are looked at first.")] = 0,
+    off: Annotated[bool, typer.Option("--off", help="Keep it, but do not use it yet.")] = False,
+    json: Json = False,
+) -> None:
+    """Make a rule. It holds from the next mail, task or request on."""
+    from chittycan.cli.session import Session, run
+    from chittycan.control import rules
+    from chittycan.routing.rules.book import Rule
+
+    if condition is None or action is None:
+        example = 'can router rules create --condition "priority:low" --action "model:llama-scout"'
+        raise UsageError("a rule needs --condition and --action", fix=example)
+
+    async def work(network: Session) -> Rule:
+        return await network.call(
+            rules.create, condition=condition, action=action, name=name, priority=priority, enabled=not off
+        )
+
+    made = run(work)
+    if json:
+        print_json(made)
+        return
+    done(f"rule {plain(made.name)}: {plain(made.condition)} → {plain(made.action)}")
+    console.print(f"  what it would have done: can router rules test {plain(made.name)} --against last:50")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Every rule, in the order in which they are looked at."""
+    from chittycan.cli.session import Session, run
+    from chittycan.control import rules
+    from chittycan.routing.rules.book import Rule
+
+    async def work(network: Session) -> list[Rule]:
+        return await network.call(rules.listed)
+
+    found = run(work)
+    if json:
+        print_json(found)
+        return
+    table(
+        ("", "rule", "condition", "action", "priority"),
+        [("✓" if each.enabled else "off", each.name, each.condition, each.action, each.priority or None)
+         for each in found],
+        empty='no rules; can router rules create --condition "priority:low" --action "model:llama-scout"',
+    )  # fmt: skip
+
+
+@app.command("change")
+def change(
+    rule: Named,
+    condition: Condition = None,
+    action: Action = None,
+    priority: Priority = None,
+    enabled: Annotated[bool | None, typer.Option("--on/--off", help="Whether it is used.")] = None,
+    json: Json = False,
+) -> None:
+    """Change a rule, or turn it on or off."""
+    from chittycan.cli.session import Session, run
+    from chittycan.control import rules
+    from chittycan.routing.rules.book import Rule
+
+    async def work(network: Session) -> Rule:
+        return await network.call(
+            rules.change, rule=rule, condition=condition, action=action, priority=priority, enabled=enabled
+        )
+
+    changed = run(work)
+    if json:
+        print_json(changed)
+        return
+    state = "" if changed.enabled else " (off)"
+    done(f"rule {plain(changed.name)}: {plain(changed.condition)} → {plain(changed.action)}{state}")
+
+
+@app.command("test")
+def test_(
+    rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="Its id or name; all rules by default.")] = None,
+    condition: Condition = None,
+    against: Annotated[str, typer.Option(help="last:N mails.")] = "last:50",
+    fact: Annotated[
+        list[str] | None, typer.Option("--fact", metavar="FIELD=VALUE", help="Instead of mails; repeat it.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show what a rule would do, without doing it."""
+    from chittycan.cli.session import Session, run
+    from chittycan.control import rules
+    from chittycan.control.rules import Tried
+
+    last = _last(against)
+    facts = None if not fact else dict(_fact(each) for each in fact)
+
+    async def work(network: Session) -> Tried:
+        return await network.call(rules.tried, rule=rule, condition=condition, facts=facts, last=last)
+
+    found = run(work)
+    if json:
+        print_json(found)
+        return
+    table(
+        ("mail", "from", "subject", "what would be done"),
+        [(each.id, each.sender, each.subject, "; ".join(f"{verb}: {value}" for verb, value in each.values.items()))
+         for each in found.hits],
+        empty="it holds for none of them", cut=("from", "subject"),
+    )  # fmt: skip
+    console.print(f"[dim]{len(found.hits)} of {found.against}; nothing was done[/]")
+
+
+@app.command("delete")
+def delete(rule: Named, json: Json = False) -> None:
+    """Delete a rule."""
+    from chittycan.cli.session import Session, run
+    from chittycan.control import rules
+    from chittycan.routing.rules.book import Rule
+
+    async def work(network: Session) -> Rule:
+        return await network.call(rules.delete, rule=rule)
+
+    gone = run(work)
+    if json:
+        print_json(gone)
+        return
+    done(f"rule {plain(gone.name)} is deleted")
+
+
+def _last(against: str) -> int:
+    word, _, number = against.partition(":")
+    if word != "last" or not number.isdecimal():
+        raise UsageError(f"--against {against} is not understood", fix="--against last:50")
+    return int(number)
+
+
+def _fact(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"--fact {text} has no value", fix="--fact branch=main")
+    try:
+        return name.strip().lower(), float(value)
+    except ValueError:
+        return name.strip().lower(), {"true": True, "false": False}.get(value, value)

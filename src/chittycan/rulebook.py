@@ -1,0 +1,105 @@
+"""The owner's rules: kept in the database, known in memory to every process within a second of a change."""
+
+import logging
+import secrets
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from sqlalchemy import Connection
+
+from chittycan.clock import Clock
+from chittycan.errors import ChittyError, InvalidRequest, NotFound
+from chittycan.routing.rules import actions, condition
+from chittycan.routing.rules.book import NO_RULES, Book, Rule
+from chittycan.store import rules as rows
+from chittycan.store.database import Database
+from chittycan.store.revisions import current
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+LONGEST_NAME = 100
+MOST_RULES = 1_000
+
+
+class RuleBook:
+    """`book` is what to apply. `refresh` before it is used first; `run` keeps it fresh."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database, self._clock = database, clock
+        self._revision = -1
+        self.book = NO_RULES
+
+    async def every(self) -> list[Rule]:
+        """In the order in which they are looked at."""
+        return [Rule(**row) for row in await self._database.read(rows.every)]
+
+    async def get(self, name: str) -> Rule:
+        """By id or name. Raises NotFound."""
+        row = await self._database.read(rows.named, name)
+        if row is None:
+            raise NotFound(f"no rule {name[:80]!r}", param="rule", fix="`can router rules list` shows them.")
+        return Rule(**row)
+
+    async def create(self, written: Rule) -> Rule:
+        """Stores a rule; its id is made here. Raises RuleError, and InvalidRequest for a name that is taken."""
+        check(written)
+        made = replace(written, id=f"rule_{secrets.token_hex(4)}", created=self._clock.now())
+        made = replace(made, name=made.name or made.id)
+
+        def store(connection: Connection) -> None:
+            if len(made.name) > LONGEST_NAME or rows.named(connection, made.name) is not None:
+                raise InvalidRequest(f"there is a rule {made.name[:80]!r} already, or it is too long", param="name")
+            if len(rows.every(connection)) >= MOST_RULES:
+                raise InvalidRequest(f"at most {MOST_RULES:,} rules", fix="Delete some first.")
+            rows.add(connection, _row(made))
+
+        await self._database.run(store)
+        await self.refresh()
+        return made
+
+    async def change(self, name: str, **values: Any) -> Rule:
+        """Changes what is given of condition, action, priority, enabled, name. Raises NotFound, RuleError."""
+        changed = replace(await self.get(name), **values)
+        check(changed)
+        await self._database.run(rows.change, changed.id, values)
+        await self.refresh()
+        return changed
+
+    async def delete(self, name: str) -> Rule:
+        """Raises NotFound."""
+        found = await self.get(name)
+        await self._database.run(rows.remove, found.id)
+        await self.refresh()
+        return found
+
+    async def refresh(self) -> None:
+        """Takes up what was changed, by whomever."""
+        revision = await self._database.read(current, rows.REVISION)
+        if revision == self._revision:
+            return
+        try:
+            self.book = Book(await self.every())
+        except ChittyError as error:  # written by a newer version: what was in use stays in use
+            log.warning("rules_kept", extra={"error": error.message})
+        self._revision = revision
+
+    async def run(self) -> None:
+        """Keeps `book` fresh, as long as it runs."""
+        while True:
+            await self._clock.sleep(POLL_SECONDS)
+            try:
+                await self.refresh()
+            except ChittyError:  # the database is away; it is said elsewhere
+                continue
+
+
+def check(rule: Rule) -> None:
+    """Raises RuleError where the rule cannot be read."""
+    condition.parse(rule.condition)
+    actions.parse(rule.action)
+
+
+def _row(rule: Rule) -> dict[str, Any]:
+    return msgspec.structs.asdict(rule)
