@@ -99,7 +99,7 @@ def change(
 
 
 @app.command("test")
-def test_(
+def try_out(
     rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="Its id or name; all rules by default.")] = None,
     condition: Condition = None,
     against: Annotated[str, typer.Option(help="last:N mails.")] = "last:50",
