@@ -158,6 +158,7 @@ OBJECTS = {
     "privacy": "`privacy`",
     "embedded": "`embedded`",
     "context": "`context`",
+    "tasks": "`tasks`",
     "outbound": "`outbound`",
     "smtp": "`smtp`",
     "models": "`models.json`",

@@ -116,6 +116,8 @@ class Network:
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
+        self.durable.retention = _retention(self.settings)
+        self.durable.bug = lambda error: self.telemetry.bug(error, "work")
             "chitty_answers_unrecorded": lambda: float(self.recall.lost),
             "chitty_calls_waiting": lambda: float(self.slots.waiting),
             "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
@@ -201,6 +203,7 @@ class Network:
     def config_error(self) -> ChittyError | None:
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
+        self.durable.retention = _retention(settings)
 
     async def work(self, worker: str | None = None, *, role: str = "all", region: str | None = None) -> None:
         """Makes this process do durable work too, under the name `worker`, until the network is closed.
@@ -326,6 +329,11 @@ def _cache_settings(settings: Settings) -> dict[str, Any]:
     written = settings.sections.get("cache", {})
     known = {"models": tuple(written.get("models", ()))}
     return known | ({"ttl": float(written["ttl"])} if "ttl" in written else {})
+
+
+def _retention(settings: Settings) -> float:
+    """Seconds."""
+    return settings.tasks.retention * 86_400
 
 
 def _ping(connection: Any) -> None:

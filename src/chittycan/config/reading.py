@@ -83,6 +83,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         outbound=own.outbound,
         smtp=own.smtp,
         context=own.context,
+        tasks=own.tasks,
         remotes=own.remotes,
         inbox=own.inbox,
         integrations=own.integrations,

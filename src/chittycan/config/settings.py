@@ -13,6 +13,7 @@ from msgspec import Meta, Struct, field
 from chittycan.catalogue import DialectName, Mode
 
 Seconds = Annotated[float, Meta(gt=0)]
+Days = Annotated[float, Meta(gt=0)]
 Dollars = Annotated[float, Meta(ge=0)]  # USD
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(gt=0)]
@@ -206,6 +207,12 @@ class ContextSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     ttl: Seconds | None = None  # from the last write; None: for good
 
 
+class TaskSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Durable work. `retention`: days that tasks and workstreams are kept after their end."""
+
+    retention: Days = 30
+
+
 class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     """Every key of config.json. The last ones are kept as they are, for the parts that own them."""
 
@@ -218,6 +225,7 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     outbound: OutboundSettings = OutboundSettings()
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
+    tasks: TaskSettings = TaskSettings()
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
     nudges: Mapping[str, Any] = field(default_factory=dict)
@@ -265,6 +273,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     outbound: OutboundSettings = OutboundSettings()
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
+    tasks: TaskSettings = TaskSettings()
     remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
