@@ -1,0 +1,69 @@
+"""Rules are kept, and known to every process within a second."""
+
+import asyncio
+
+import pytest
+
+from chittycan.errors import InvalidRequest, NotFound
+from chittycan.routing.rules.book import Rule
+from chittycan.routing.rules.condition import RuleError
+from chittycan.rulebook import POLL_SECONDS, RuleBook
+from chittycan.store.database import Database
+from chittycan.testing import FakeClock
+
+
+def written(condition: str = "priority:low", action: str = "model:llama-scout", **more: object) -> Rule:
+    return Rule(id="", condition=condition, action=action, **{"name": "", **more})  # type: ignore[arg-type]
+
+
+async def test_a_rule_holds_at_once_and_in_other_processes_within_a_second(database: Database) -> None:
+    clock = FakeClock()
+    here, there = RuleBook(database, clock), RuleBook(database, clock)
+    await there.refresh()
+    watching = asyncio.ensure_future(there.run())
+    await here.create(written())
+    assert here.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
+    await clock.until_asleep()
+    clock.advance(POLL_SECONDS)
+    await clock.until_asleep()
+    assert there.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
+    watching.cancel()
+
+
+async def test_rules_come_in_their_order_and_can_be_changed_and_deleted(database: Database) -> None:
+    rules = RuleBook(database, FakeClock())
+    first = await rules.create(written(name="first"))
+    await rules.create(written("branch:main", "priority:high", name="urgent", priority=5))
+    assert [each.name for each in await rules.every()] == ["urgent", "first"]
+    await rules.change("first", enabled=False)
+    assert not rules.book.apply({"priority": "low"}).rules
+    await rules.change(first.id, enabled=True, action="stop")
+    assert rules.book.apply({"priority": "low"}).stopped == first.id
+    await rules.delete("urgent")
+    assert [each.name for each in await rules.every()] == ["first"]
+    with pytest.raises(NotFound):
+        await rules.delete("urgent")
+
+
+async def test_a_bad_rule_is_refused_and_nothing_is_stored(database: Database) -> None:
+    rules = RuleBook(database, FakeClock())
+    await rules.create(written(name="good"))
+    with pytest.raises(RuleError, match="action, column 1"):
+        await rules.create(written(action="send:anna"))
+    with pytest.raises(RuleError, match="condition, column 1"):
+        await rules.change("good", condition="prioriti:low")
+    with pytest.raises(InvalidRequest, match="already"):
+        await rules.create(written(name="good"))
+    assert [each.condition for each in await rules.every()] == ["priority:low"]
+
+
+async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Database) -> None:
+    from chittycan.store import rules as rows
+
+    rules = RuleBook(database, FakeClock())
+    await rules.create(written(name="good"))
+    newer = {"id": "x", "name": "x", "condition": "mood:happy", "action": "stop", "priority": 0, "enabled": True,
+             "created": 0.0}  # fmt: skip
+    await database.run(rows.add, newer)
+    await rules.refresh()
+    assert rules.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
