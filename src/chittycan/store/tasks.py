@@ -105,9 +105,11 @@ def listing(
     return [_mapping(row) for row in connection.execute(query)]
 
 
-def counts(connection: Connection, *, key_id: str | None = None) -> dict[str, int]:
-    """How many tasks there are of each status."""
+def counts(connection: Connection, *, key_id: str | None = None, statuses: Collection[str] = ()) -> dict[str, int]:
+    """How many tasks there are of each status, or of each of `statuses` that any has."""
     query = select(tasks.c.status, func.count().label("count")).group_by(tasks.c.status)
+    if statuses:
+        query = query.where(tasks.c.status.in_(statuses))
     if key_id is not None:
         query = query.where(tasks.c.key_id == key_id)
     return {row.status: int(row[1]) for row in connection.execute(query)}

@@ -51,6 +51,11 @@ class Engine:
         self._dbos: Any = None
         self._preparing = asyncio.Lock()
 
+    @staticmethod
+    def check() -> None:
+        """Raises Unavailable where the extra is missing."""
+        _dbos()
+
     @property
     def prepared(self) -> bool:
         return self._client is not None
@@ -173,8 +178,9 @@ class Engine:
             )
             _quiet()
             _register(dbos)
-            # DBOS takes the loop that runs at its launch for asynchronous workflows.
-            dbos.DBOS.launch()
+            # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
+            self._dbos._background_event_loop.set_main_loop()
+            await asyncio.to_thread(dbos.DBOS.launch)
             await asyncio.to_thread(
                 dbos.DBOS.register_queue,
                 QUEUE,
