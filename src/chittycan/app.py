@@ -11,8 +11,9 @@ import os
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chittycan import chat
 from chittycan.auth.admin import proof, read_or_create
@@ -42,6 +43,7 @@ from chittycan.routing.ensembles.seating import SHAPE, chosen
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap
 from chittycan.store.migrations import migrate
+from chittycan.store.workers import Worker
 from chittycan.telemetry import Telemetry
 from chittycan.usage.ledger import Ledger
 from chittycan.usage.meters import Meters
@@ -49,7 +51,11 @@ from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
 from chittycan.workstreams.tasks import Tasks
-from chittycan.workstreams.workers import BEAT_SECONDS, living
+from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, owner_of
+
+if TYPE_CHECKING:
+    from chittycan.agents.performers.parts import Parts
+    from chittycan.outside import Outside
 
 RELOAD_SECONDS = 1.0
 DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
@@ -113,11 +119,12 @@ class Network:
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
         self.durable = Durable(self.database, self.clock)
+        self._outside: Outside | None = None  # the ways out, where this process does work
+        self.durable.retention = _retention(self.settings)
+        self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
-        self.durable.retention = _retention(self.settings)
-        self.durable.bug = lambda error: self.telemetry.bug(error, "work")
             "chitty_answers_unrecorded": lambda: float(self.recall.lost),
             "chitty_calls_waiting": lambda: float(self.slots.waiting),
             "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
@@ -145,6 +152,8 @@ class Network:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         await self.durable.close()
+        if self._outside is not None:
+            self._outside.close()
         await self.recall.close()
         await self.embedded.stop()
         await self.meters.close()
@@ -189,8 +198,11 @@ class Network:
         """New configuration, effective for the next call."""
         self.settings = settings
         self.admission.totals = _totals(settings)
+        if self._outside is not None:
+            self._outside.use(settings)
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
         self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
+        self.durable.retention = _retention(settings)
         self.gateway.catalogue = self._catalogue()
         self.durable.waiting.look_again()
 
@@ -203,7 +215,6 @@ class Network:
     def config_error(self) -> ChittyError | None:
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
-        self.durable.retention = _retention(settings)
 
     async def work(self, worker: str | None = None, *, role: str = "all", region: str | None = None) -> None:
         """Makes this process do durable work too, under the name `worker`, until the network is closed.
@@ -213,7 +224,24 @@ class Network:
         """
         from chittycan.agents.performers.table import performers
 
-        await self.durable.work(performers(self.gateway), worker, role=role, region=region)
+        await self.durable.work(lambda me: performers(self._parts(me)), worker, role=role, region=region)
+
+    def _parts(self, me: Worker) -> "Parts":
+        """What performers are made of, in this worker."""
+        from chittycan import mailbox
+        from chittycan.agents.acts import Acts
+        from chittycan.agents.performers.parts import Parts
+        from chittycan.outside import Outside
+        from chittycan.workstreams.effects import Effects
+
+        self._outside = Outside(self.settings, self.env)
+        alive = partial(owner_lives, self.database)
+        effects = Effects(self.database, owner=owner_of(me), clock=self.clock, alive=alive)
+        return Parts(
+            gateway=self.gateway, database=self.database, sessions=self.context, key_of=self.keys.of_id,
+            files=self.durable.files, acts=Acts(effects, self._outside, self.clock), effects=effects,
+            terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
+        )  # fmt: skip
 
     async def ensure_worker(self) -> bool:
         """Makes this process do durable work where nobody else does, now or later, until the network is closed.

@@ -12,6 +12,7 @@ from typing import Any
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.store.database import Database
+from chittycan.store.workers import Worker
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.engine import Engine, Function
 from chittycan.workstreams.files import Files
@@ -51,16 +52,22 @@ class Durable:
         self._chores: list[asyncio.Task[None]] = []
 
     async def work(
-        self, performers: Performers, worker: str | None = None, *, role: str = "all", region: str | None = None
+        self,
+        performers: Callable[[Worker], Performers],
+        worker: str | None = None,
+        *,
+        role: str = "all",
+        region: str | None = None,
     ) -> None:
         """Do work in this process, as `worker` (a name of its own by default), until `close`.
 
+        `performers` makes those of this very worker.
         Raises UsageError where another process goes by that name, and Unavailable where this one works already.
         """
         await self.engine.prepare()
         me = this_process(worker or default_id(), role, region)
         presence = Presence(self._database, self.engine, self._clock, me, self._replaced)
-        self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers)
+        self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers(me))
         await presence.register()
         try:
             await self.engine.adopt()

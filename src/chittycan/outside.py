@@ -16,7 +16,7 @@ from chittycan.integrations.targets import AllowList, Target
 
 
 class Outside:
-    """One configuration's ways out; a changed configuration gets a new one."""
+    """The ways out of a configuration; `use` takes up another one."""
 
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         self._settings, self._env = settings, env
@@ -54,6 +54,12 @@ class Outside:
             fix = 'Set it to a reference to a secret like "whsec_…", for example env:WEBHOOK_SECRET.'
             raise ConfigError("webhooks are not sent unsigned", file=CONFIG_FILE, key="outbound.webhookSecret", fix=fix)
         return tuple(self._secret(each, "outbound.webhookSecret") for each in references)
+
+    def use(self, settings: Settings) -> None:
+        """For the next act; what is under way ends as it began."""
+        self._settings = settings
+        for made in ("outbound", "mailer"):
+            self.__dict__.pop(made, None)
 
     def close(self) -> None:
         """Take no further mail."""

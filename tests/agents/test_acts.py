@@ -239,7 +239,7 @@ async def test_without_a_mail_server_the_error_says_what_to_set(acts: Make) -> N
 
 
 def told(peer: Peer) -> dict[str, Any]:
-    return {"url": peer.url, "event": "task.done", "at": 1_700_000_000, "data": {"id": "t1"}}
+    return {"url": peer.url, "event": "task.completed", "at": 1_700_000_000, "data": {"id": "t1"}}
 
 
 async def test_a_webhook_is_signed_and_keeps_its_id(acts: Make, http_peer: HttpPeer, clock: FakeClock) -> None:
@@ -255,7 +255,7 @@ async def test_a_webhook_is_signed_and_keeps_its_id(acts: Make, http_peer: HttpP
         assert verify([SECRET], headers, body, now=clock.now() - 5 + 5 * number, tolerance=0) == "evt_1"
         bodies.append(body)
     assert bodies[0] == bodies[1]
-    assert b'"type":"task.done"' in bodies[0]
+    assert b'"type":"task.completed"' in bodies[0]
 
 
 @pytest.mark.parametrize("answer", [says(302, b"", b"location: /hook"), says(404), says(503), gone])

@@ -41,9 +41,9 @@ def test_openais_client_reads_our_events(event: str, monkeypatch: pytest.MonkeyP
 
 
 def test_a_body_carries_what_standard_webhooks_names() -> None:
-    body = payload("task.done", {"id": "t1"}, id="evt_1", at=1674087231.25)
+    body = payload("task.completed", {"id": "t1"}, id="evt_1", at=1674087231.25)
     assert (
-        body == b'{"id":"evt_1","object":"event","type":"task.done","created_at":1674087231,'
+        body == b'{"id":"evt_1","object":"event","type":"task.completed","created_at":1674087231,'
         b'"timestamp":"2023-01-19T00:13:51.250Z","data":{"id":"t1"}}'
     )
 

@@ -23,7 +23,7 @@ TOLERANCE = 300.0  # seconds between the sender's clock and the receiver's
 
 # The events that leave here. `workstream.*`, `task.*` and `approval.needed` are ours, the others OpenAI's.
 EVENTS = (
-    "task.done", "task.failed", "task.cancelled", "workstream.done", "workstream.failed", "workstream.cancelled",
+    "task.completed", "task.failed", "task.cancelled", "workstream.completed", "workstream.failed", "workstream.cancelled",
     "approval.needed", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled", "response.completed",
     "response.failed", "response.incomplete", "response.cancelled",
 )  # fmt: skip

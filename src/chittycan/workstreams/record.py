@@ -89,7 +89,7 @@ class Recorder:
                 self.again(connection, task, "queued", outcome.until, waiting_for=outcome.reason)
             case Ask():
                 self.again(connection, task, "waiting_for_approval", outcome.until, waiting_for=outcome.reason,
-                           question=outcome.question)  # fmt: skip
+                           question=outcome.question, answer=None)  # fmt: skip
         if isinstance(outcome, Done) and (task.chain or outcome.model):
             self.waves.served(connection, task.chain, outcome.model, began)
         elif task.chain is not None and not isinstance(outcome, WaitForModel):

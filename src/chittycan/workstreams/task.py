@@ -93,7 +93,10 @@ class Later(Struct, frozen=True, kw_only=True):
 
 
 class Ask(Struct, frozen=True, kw_only=True):
-    """A person must decide. After `until` it is performed again, answered or not."""
+    """A person must decide. After `until` it is performed again, answered or not.
+
+    The task's `answer` is then the one to this question; those to questions before it are gone.
+    """
 
     question: dict[str, Any]
     until: float | None = None

@@ -52,6 +52,15 @@ async def living(database: Database) -> list[Worker]:
     return [each for each in await database.read(rows.listing) if not dead(each)]
 
 
+def owner_of(worker: Worker) -> str:
+    """What belongs to this very process, and to none after it of the same name, bears this name."""
+    return f"{worker.id}:{worker.nonce}"
+
+
+async def owner_lives(database: Database, owner: str) -> bool:
+    return any(owner_of(each) == owner for each in await living(database))
+
+
 class Presence:
     """This process among the workers. `lost` is called once if another process has taken its id over."""
 

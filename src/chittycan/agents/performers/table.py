@@ -1,32 +1,50 @@
-"""Which performer does which type of task."""
+"""Which performer does which type of task, and what is the same for all of them."""
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
-from chittycan import chat
-from chittycan.errors import AllCooling, AllFailed, AllRateLimited, UpstreamTimeout
-from chittycan.gateway.call import Answer, Options
-from chittycan.workstreams.task import Done, Outcome, Performers, Task, WaitForModel
+from chittycan.agents.performers import agent, approval, ensemble, outward, prompt, wait
+from chittycan.agents.performers.calls import Held
+from chittycan.agents.performers.keeping import keep
+from chittycan.agents.performers.parts import Parts
+from chittycan.agents.performers.response import response
+from chittycan.agents.performers.waits import outcome_of
+from chittycan.errors import ChittyError
+from chittycan.workstreams.responses import TYPE as RESPONSE
+from chittycan.workstreams.task import Done, Outcome, Performer, Performers, Task
+
+Perform = Callable[[Parts, Task], Awaitable[Outcome]]
+
+TABLE: Mapping[str, Perform] = {
+    "task": prompt.perform,
+    "ensemble": ensemble.perform,
+    "agent": agent.perform,
+    "approval": approval.perform,
+    "wait": wait.perform,
+    "call": outward.call,
+    "send": outward.send,
+    "deliver": outward.deliver,
+}
 
 
-class Gateway(Protocol):
-    """What performers need of the gateway, which the composition root hands in."""
-
-    async def ask(self, request: chat.ChatRequest, options: Options) -> Answer: ...
-
-
-def performers(gateway: Gateway) -> Performers:
-    async def task(task: Task) -> Outcome:
-        return await ask(gateway, task)
-
-    return {"task": task}
+def performers(parts: Parts) -> Performers:
+    """Every type of task with who does it."""
+    background = response(parts.gateway, parts.audience, parts.clock, parts.key_of)
+    return {type: _performer(parts, perform) for type, perform in TABLE.items()} | {RESPONSE: background}
 
 
-async def ask(gateway: Gateway, task: Task) -> Outcome:
-    """One prompt to one model."""
-    options: dict[str, Any] = {"kind": task.kind, "session": task.session, "task": task.id, **task.options}
-    request = chat.ChatRequest(model=task.model or "auto", messages=[chat.user(str(task.spec.get("prompt", "")))])
-    try:
-        answer = await gateway.ask(request, Options(**options))
-    except (AllRateLimited, AllCooling, AllFailed, UpstreamTimeout) as error:
-        return WaitForModel(models=(request.model,), reason=error.message)
-    return Done(result={"text": answer.text}, model=answer.model, cost_nano=answer.cost_nano)
+def _performer(parts: Parts, perform: Perform) -> Performer:
+    async def performed(task: Task) -> Outcome:
+        try:
+            outcome = await perform(parts, task)
+        except Held as held:
+            return held.outcome
+        except ChittyError as error:
+            return outcome_of(error, {}, parts.clock.now())
+        if isinstance(outcome, Done):
+            try:
+                await keep(parts, task, outcome.result)
+            except ChittyError as error:
+                return outcome_of(error, {}, parts.clock.now(), cost_nano=outcome.cost_nano)
+        return outcome
+
+    return performed
