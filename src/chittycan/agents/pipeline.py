@@ -16,15 +16,18 @@ from sqlalchemy import Connection
 
 from chittycan.agents import prefilter
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
+from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, verified
 from chittycan.agents.report import Outcome, Report
 from chittycan.agents.response import RESPONSE, Answerable, Reply, should_respond
 from chittycan.agents.templates import STANDARD
 from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.agents.words import Level
 from chittycan.clock import Clock, SystemClock
 from chittycan.gateway.call import Options
 from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.sources import RawMail
+from chittycan.routing.rules.book import NO_RULES, Applied, Book
 from chittycan.store import drafts, inbox
 from chittycan.store.database import Database
 
@@ -49,10 +52,23 @@ class Terms(Struct, frozen=True, kw_only=True):
     signature: str = ""
     facts: Facts = Facts()
     own_domains: frozenset[str] = frozenset()
+    rules: Book = NO_RULES
+    drafts: bool = True
 
     @property
     def options(self) -> Options:
         return Options(region=self.region, private=self.private, session=self.session)
+
+    def ruled(self, applied: Applied) -> "Terms":
+        """These terms for one mail, as the owner's rules say."""
+        said = applied.values
+        return msgspec.structs.replace(
+            self,
+            model=said.get("model", self.model),
+            private=self.private or said.get("private", False),
+            template=said.get("template", self.template),
+            drafts=said.get("draft", self.drafts),
+        )
 
 
 AS_IT_COMES = Terms()
@@ -155,28 +171,43 @@ class _Inbox:
             await self._ask_agents(mail, outcome)
 
     async def _ask_agents(self, mail: Mail, outcome: Outcome) -> None:
-        """Triage, priority, response: what is recorded is not asked again."""
+        """Triage, priority, response: what is recorded is not asked again.
+
+        The owner's rules are looked at before any model reads the mail, and again when it is known what the mail is.
+        """
         done = {run.agent: run for run in await self._database.read(inbox.runs_of, outcome.id)}
-        triage = await self._step(TRIAGE, Triage, mail, outcome, done)
-        reason = verified(mail, self._terms.facts)
+        terms = self._terms.ruled(self._terms.rules.apply(facts_of(mail, now=self._clock.now())))
+        triage = await self._step(TRIAGE, Triage, mail, outcome, done, terms)
+        reason = verified(mail, terms.facts)
         if reason is not None and PRIORITY.name not in done:
             priority = critical(mail, reason)
             await self._record(outcome, by_rules(PRIORITY, priority))
         else:
-            prioritized = Prioritized(mail, triage, self._terms.facts)
-            priority = await self._step(PRIORITY, Priority, prioritized, outcome, done)
-        if should_respond(mail, triage, priority):
-            answerable = Answerable(mail, triage, priority, self._terms.template, self._terms.signature)
-            await self._step(RESPONSE, Reply, answerable, outcome, done)
+            prioritized = Prioritized(mail, triage, terms.facts)
+            priority = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
+        found = facts_of(mail, now=self._clock.now(), category=triage.category, confidence=triage.confidence,
+                         level=priority.level)  # fmt: skip
+        applied = self._terms.rules.apply(found)
+        terms, priority = terms.ruled(applied), _raised(priority, applied)
+        outcome.rules, outcome.labels = tuple(applied.rules), tuple(applied.values.get("label", ()))
+        if terms.drafts and should_respond(mail, triage, priority):
+            answerable = Answerable(mail, triage, priority, terms.template, terms.signature)
+            await self._step(RESPONSE, Reply, answerable, outcome, done, terms)
             outcome.draft_id = draft_id(outcome.id)
         await self._finish(outcome, triage.category, priority)
 
     async def _step(
-        self, agent: Agent[In, Said, Out], made: type[Out], value: In, outcome: Outcome, done: dict[str, inbox.Run]
+        self,
+        agent: Agent[In, Said, Out],
+        made: type[Out],
+        value: In,
+        outcome: Outcome,
+        done: dict[str, inbox.Run],
+        terms: Terms,
     ) -> Out:
         if agent.name in done:
             return msgspec.json.decode(done[agent.name].output, type=made)
-        result = await run(agent, value, self._ask, model=self._terms.model, options=self._terms.options)
+        result = await run(agent, value, self._ask, model=terms.model, options=terms.options)
         await self._record(outcome, result)
         return result.value
 
@@ -195,6 +226,20 @@ class _Inbox:
             settled=outcome.settled,
             now=self._clock.now(),
         )
+
+
+_SCORES: dict[Level, int] = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
+
+
+def _raised(priority: Priority, applied: Applied) -> Priority:
+    """With the level that a rule gives."""
+    level = str(applied.values.get("priority", priority.level)).upper()
+    if level == priority.level or level not in _SCORES:
+        return priority
+    because = f"Rule {applied.why['priority']}."
+    return msgspec.structs.replace(
+        priority, level=level, numeric_score=_SCORES[level], reasoning=f"{because} {priority.reasoning}".strip()
+    )
 
 
 def record(connection: Connection, mail_id: str, result: AgentResult[Any], now: float) -> None:

@@ -35,6 +35,8 @@ class Outcome(Struct, kw_only=True):
     problem: str | None = None  # why it is unreadable
     results: list[AgentResult[Any]] = field(default_factory=list)
     prefilter_ms: float = 0.0
+    rules: tuple[str, ...] = ()  # ids of the owner's rules that held
+    labels: tuple[str, ...] = ()  # that they gave it
 
 
 class Step(Struct, kw_only=True):

@@ -19,13 +19,20 @@ EMBEDDED = "smollm2"
 
 def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
     """Process a mailbox, with a progress bar on a terminal. Raises ChittyError."""
+    from msgspec.structs import replace
+
     from chittycan.agents.pipeline import process
     from chittycan.cli.session import run
+    from chittycan.clock import SystemClock
+    from chittycan.rulebook import RuleBook
 
     async def work(network: "Session") -> "Report":
         async with network.database() as database:
-            with Counter(mailbox, terms) as counter:
-                return await process(mailbox, network.ask, database, terms, on_progress=counter.add)
+            rules = RuleBook(database, SystemClock())
+            await rules.refresh()
+            how = replace(terms, rules=rules.book)
+            with Counter(mailbox, how) as counter:
+                return await process(mailbox, network.ask, database, how, on_progress=counter.add)
 
     return run(work)
 
