@@ -178,16 +178,17 @@ class Engine:
             )
             _quiet()
             _register(dbos)
-            # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
-            self._dbos._background_event_loop.set_main_loop()
-            await asyncio.to_thread(dbos.DBOS.launch)
+            # Before the launch, which looks for queues: the next look is a second later.
             await asyncio.to_thread(
-                dbos.DBOS.register_queue,
+                self._client.register_queue,
                 QUEUE,
                 worker_concurrency=CONCURRENCY,
                 polling_interval_sec=POLL_SECONDS,
                 on_conflict="always_update",
             )
+            # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
+            self._dbos._background_event_loop.set_main_loop()
+            await asyncio.to_thread(dbos.DBOS.launch)
         except BaseException:
             await self.stop()
             raise
