@@ -91,6 +91,9 @@ class Runner:
         if perform is None:
             return Failed(error=Unavailable(f"nothing here performs a task of the type {task.type!r}"), again=False)
         left = None if task.deadline is None else task.deadline - self._clock.now()
+        if left is not None and left <= 0:
+            cause = "it could begin" if task.chain is None else "a model could serve it"
+            return Failed(error=DeadlinePassed(f"the task's deadline passed before {cause}"), again=False)
         try:
             async with asyncio.timeout(left) as limit:
                 return await perform(task)

@@ -33,7 +33,7 @@ class Schedule(Struct, frozen=True, kw_only=True):
     patient: int = 120  # from so many failed tries on, about an hour,
     very_longest: float = 60.0  # this is the pause
     asleep: float = 3600.0  # until one that nobody woke tries by itself
-    apart: float = 1.0  # of those: 100,000 that wait are to cost nothing
+    apart: float = 60.0  # of those: the line grows faster than whoever tries is taken from its head
     wave: int = 4  # how many each success wakes
     awake: int = 256  # the most that are due and not begun: who comes later with a higher priority still overtakes
 
