@@ -1,5 +1,7 @@
 """Cursors of listings: the newest come first, and a cursor is the last one seen."""
 
+import math
+
 from chittycan.errors import InvalidRequest
 
 
@@ -12,10 +14,11 @@ def place(text: str | None) -> tuple[float, str] | None:
     """`created` and id of the last one seen. Raises InvalidRequest."""
     if text is None:
         return None
-    created, mark, last = text.partition("~")
+    created, _, last = text.partition("~")
     try:
-        if not mark:
-            raise ValueError
-        return float(created), last
+        at = float(created)
     except ValueError:
-        raise InvalidRequest("this is no cursor of a listing", param="cursor") from None
+        at = math.nan
+    if not math.isfinite(at) or not last:
+        raise InvalidRequest("this is no cursor of a listing", param="cursor", fix="Leave it out for the first page.")
+    return at, last
