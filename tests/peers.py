@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from sqlalchemy import text
-
-from chittycan.store.database import Database
 
 TLS = Path(__file__).resolve().parent / "data" / "tls"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -113,10 +110,3 @@ def server_tls() -> ssl.SSLContext:
 
 def trusting() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(TLS / "ca.pem"))
-
-
-def create_effects_table(database: Database) -> None:
-    """Until a migration makes it."""
-    names = "key TEXT PRIMARY KEY, kind TEXT, state TEXT, detail TEXT, owner TEXT"
-    times = "created_at DOUBLE PRECISION, updated_at DOUBLE PRECISION"
-    database.run_sync(lambda c: c.execute(text(f"CREATE TABLE IF NOT EXISTS effects ({names}, {times})")))

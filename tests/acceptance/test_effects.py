@@ -11,7 +11,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from chittycan.store.database import Database
 from chittycan.workstreams.effects import Effects
-from peers import Inbox, MailPeer, create_effects_table
+from peers import Inbox, MailPeer
 
 MAILS = 12
 # Mail → the moment at which its sender is killed: before the text, or when the server has the text and the sender
@@ -70,7 +70,6 @@ class Killer(Inbox):
 async def test_each_mail_goes_out_at_most_once_however_often_its_sender_is_killed(
     database: Database, mail_peer: MailPeer, tmp_path: Path
 ) -> None:
-    create_effects_table(database)
     killer = Killer()
     port = await mail_peer(killer)
     script = tmp_path / "sender.py"

@@ -22,7 +22,7 @@ from chittycan.integrations.webhooks import RETRIES, verify
 from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.workstreams.effects import Effects
-from peers import Behaviour, HttpPeer, Inbox, MailPeer, Peer, create_effects_table
+from peers import Behaviour, HttpPeer, Inbox, MailPeer, Peer
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -52,7 +52,6 @@ Make = Callable[[Doors], Acts]
 
 @pytest.fixture
 def effects(sqlite: Database, clock: FakeClock) -> Effects:
-    create_effects_table(sqlite)
     return Effects(sqlite, owner="one", clock=clock)
 
 

@@ -19,13 +19,6 @@ from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.workstreams import effects as module
 from chittycan.workstreams.effects import LONGEST_ACT, TRANSITIONS, Effects
-from peers import create_effects_table
-
-
-@pytest.fixture(autouse=True)
-def effects_table(request: pytest.FixtureRequest) -> None:
-    for name in {"database", "sqlite"} & set(request.fixturenames):
-        create_effects_table(request.getfixturevalue(name))
 
 
 class Outside:
