@@ -1,26 +1,29 @@
 """The HTTP/1.1 server of the front doors: an asyncio protocol on httptools, one task per request.
 
-A handler gets the whole request and answers through a `Responder`; when the client leaves, the handler's task is
-cancelled at once. Limits come before handlers: size and time of headers and of bodies.
+A handler gets the whole request (of an upload its head, and the body as it comes) and answers through a `Responder`;
+when the client leaves, the handler's task is cancelled at once. Limits come before handlers: size and time of headers
+and of bodies.
 Why not a library: docs/decisions/0004-own-server-protocol.md. Framing follows RFC 9112; the parsing is llhttp's.
 """
 
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 
 import httptools
 
 from chittycan.api.http_request import RepeatedHead, Request, learn
+from chittycan.api.upload import Upload
+from chittycan.errors import InvalidRequest, RequestTooLarge
 from chittycan.outbox import Outbox
 
 HEADER_BYTES = 64 << 10
 HEADER_COUNT = 128
 BODY_BYTES = 100 << 20  # a 50 MB image as base64, with room
 PIPELINED = 16  # requests waiting on one connection before it is not read any further
-REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte
+REQUEST_SECONDS = 60.0  # for a whole request to arrive, from its first byte; of an upload, for its next bytes
 IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load balancers
 LINGER_SECONDS = 10.0  # how long a refused client may go on sending before it has to read the answer
 STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
@@ -90,6 +93,8 @@ class Responder:
         self._finish()
 
     def _head(self, status: int, headers: Headers) -> bytes:
+        if self._request.upload is not None and not self._request.upload.complete:
+            self._connection.refuse_rest(self._request)
         lines = [STATUS_LINES.get(status) or f"HTTP/1.1 {status} Status\r\n".encode()]
         lines += headers if isinstance(headers, Lines) else _lines(headers)
         if not self._request.keep_alive:
@@ -108,8 +113,9 @@ class Connection(asyncio.Protocol):
     """One client connection: requests are answered in the order in which they came."""
 
     __slots__ = (
-        "_between", "_body", "_deaf", "_drain", "_head", "_head_size", "_in_head", "_lessons", "_parser", "_request",
-        "_server", "_size", "_task", "_url", "_waiting", "busy", "client", "deadline", "paused", "transport",
+        "_between", "_body", "_deaf", "_drain", "_head", "_head_size", "_in_head", "_lessons", "_most", "_parser",
+        "_request", "_server", "_size", "_task", "_url", "_waiting", "busy", "client", "deadline", "paused",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, server: "HttpServer") -> None:
@@ -127,6 +133,7 @@ class Connection(asyncio.Protocol):
         self._url = b""
         self._body: list[bytes] = []
         self._size = 0  # bytes of body
+        self._most = BODY_BYTES  # that it may have
         self._head_size = 0
         self._in_head = False
         self._deaf = False  # what still comes is not read any more
@@ -211,7 +218,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._request = Request(self.client)
-        self._url, self._body, self._size = b"", [], 0
+        self._url, self._body, self._size, self._most = b"", [], 0, BODY_BYTES
         self._in_head, self._head_size = True, 0
         self._between = False
         if not self.busy:
@@ -245,20 +252,36 @@ class Connection(asyncio.Protocol):
         if len(request.headers) > HEADER_COUNT:
             self.refuse(431, "There are too many headers.")
         length = request.headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > BODY_BYTES:
-            self.refuse(413, f"The body is larger than {BODY_BYTES >> 20} MB.")
+        if request.method == "POST" and path in self._server.uploads:
+            self._most = self._server.uploads[path]
+            request.upload = Upload(self._hold)
+        if length.isdigit() and int(length) > self._most:
+            self.refuse(413, f"The body is larger than {self._most >> 20} MB.")
         elif not self.busy and request.headers.get(b"expect", b"").lower() == b"100-continue":
             self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if request.upload is not None and not self._deaf:
+            self._received(request)
+            self.deadline = self._server.loop.time() + REQUEST_SECONDS
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
         self._size += len(body)
-        if self._size > BODY_BYTES:
+        if self._size > self._most:
             self.refuse(413, "The body is too large.")
+        upload = self._request.upload
+        if upload is None:
+            self._body.append(body)
+        elif not self._deaf:
+            self.deadline = self._server.loop.time() + REQUEST_SECONDS
+            upload.feed(body)
 
     def on_message_complete(self) -> None:
         request = self._request
         if self._deaf or self.transport is None or self._parser.should_upgrade():
+            return
+        if request.upload is not None:
+            self._between = True
+            self.deadline = NEVER if self.busy else self.deadline
+            request.upload.end()
             return
         body = self._body
         request.body = body[0] if len(body) == 1 else b"".join(body)
@@ -310,12 +333,31 @@ class Connection(asyncio.Protocol):
         if self._deaf or self.transport is None:
             return
         self._deaf = True
+        upload = self._request.upload
+        if upload is not None:
+            upload.fail(RequestTooLarge(reason) if status == 413 else InvalidRequest(reason))
         if self.busy:
             return
         body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % reason.encode()
         head = STATUS_LINES[status] + b"content-type: application/json\r\nconnection: close\r\n"
         self.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self._linger()
+
+    def refuse_rest(self, request: Request) -> None:
+        """An upload is answered before its end: what still comes of it is passed over, and nothing is read after it."""
+        request.keep_alive = False
+        self._deaf = True
+        self._hold(False)
+
+    def _hold(self, back: bool) -> None:
+        """Whoever takes an upload is slower than the client: it must wait."""
+        if self.transport is None or self.transport.is_closing():
+            return
+        if back:
+            self.deadline = NEVER
+        elif not self._between:
+            self.deadline = self._server.loop.time() + REQUEST_SECONDS
+        (self.transport.pause_reading if back else self.transport.resume_reading)()
 
     def _linger(self) -> None:
         """Says no more, and passes over what still comes: closing at once would reset the connection, and take the
@@ -332,10 +374,14 @@ class Connection(asyncio.Protocol):
 
 
 class HttpServer:
-    """Listens until `close`. `handler` must answer every request; what it raises is a bug and cuts the connection."""
+    """Listens until `close`. `handler` must answer every request; what it raises is a bug and cuts the connection.
+
+    A handler with `uploads` (path → bytes at most) gets the bodies that are POSTed there as they come.
+    """
 
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
+        self.uploads: Mapping[bytes, int] = getattr(handler, "uploads", {})
         self._servers: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self.connections: set[Connection] = set()

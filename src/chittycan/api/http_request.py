@@ -4,18 +4,24 @@ A client sends the same head again and again; only its Content-Length changes. W
 would accept again, so the same bytes on the same connection need no second look.
 """
 
+from chittycan.api.upload import Upload
+
 LONGEST_KEPT_HEAD = 8 << 10  # bytes, per connection
 LENGTH_DIGITS = 8
 CONTENT_LENGTH = b"\r\ncontent-length:"
 
 
 class Request:
-    """One whole request. Header names are lower case; of repeated headers the last counts, except Host.
+    """One request, whole but for an `upload`. Header names are lower case; of repeated headers the last counts,
+    except Host.
 
     Requests with equal heads share their `headers`: nobody may change them.
     """
 
-    __slots__ = ("body", "chitty", "chunks", "client", "headers", "keep_alive", "method", "path", "query", "raw_path")
+    __slots__ = (
+        "body", "chitty", "chunks", "client", "headers", "keep_alive", "method", "path", "query", "raw_path",
+        "upload",
+    )  # fmt: skip
 
     def __init__(self, client: tuple[str, int] | None) -> None:
         self.client = client
@@ -28,6 +34,7 @@ class Request:
         self.keep_alive = True
         self.chunks = True  # the client reads chunked answers (HTTP/1.1)
         self.chitty = False  # one of our own headers is among them
+        self.upload: Upload | None = None  # in place of `body`, where that is handed on as it comes
 
     def like(self, body: bytes, length: bytes) -> "Request":
         """A request with the same head, but for its Content-Length, and this body."""
@@ -67,7 +74,13 @@ def learn(data: bytes, request: Request) -> RepeatedHead | None:
     end = data.find(b"\r\n\r\n") + 4
     headers = request.headers
     length = headers.get(b"content-length", b"")
-    if end > LONGEST_KEPT_HEAD or not request.keep_alive or not length.isdigit() or data[end:] != request.body:
+    if (
+        request.upload is not None
+        or end > LONGEST_KEPT_HEAD
+        or not request.keep_alive
+        or not length.isdigit()
+        or data[end:] != request.body
+    ):
         return None
     if b"transfer-encoding" in headers or b"upgrade" in headers or b"expect" in headers:
         return None

@@ -19,10 +19,16 @@ def append(connection: Connection, file: str, number: int, start: int, data: byt
     connection.execute(insert(file_chunks).values(file=file, number=number, start=start, data=data))
 
 
-def finish(connection: Connection, file: str, size: int) -> bool:
-    """All its bytes are there. False where the file was removed meanwhile."""
+def finish(connection: Connection, file: str, values: FileRow) -> bool:
+    """All its bytes are there, and what is known of it now. False where the file was removed meanwhile."""
     same = (files.c.id == file, files.c.status == "uploading")
-    return connection.execute(update(files).where(*same).values(status="processed", size=size)).rowcount == 1
+    return connection.execute(update(files).where(*same).values(**values)).rowcount == 1
+
+
+def keep(connection: Connection, file: str, until: float) -> None:
+    """The file does not expire before `until`."""
+    sooner = (files.c.id == file, files.c.expires < until)
+    connection.execute(update(files).where(*sooner).values(expires=until))
 
 
 def get(connection: Connection, file: str) -> FileRow | None:

@@ -4,10 +4,11 @@
 """
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chittycan.clock import Clock
 from chittycan.errors import ChittyError, NotFound, RequestTooLarge
@@ -48,23 +49,24 @@ class Files:
         expires: float | None = None,
     ) -> File:
         """Keeps what `data` brings. Nobody sees the file before it is whole; where `data` raises there is none."""
-        now = self._clock.now()
-        file = File(id=f"file-{secrets.token_hex(12)}", name=name, purpose=purpose, size=0, created=now,
-                    expires=expires, key_id=key_id)  # fmt: skip
-        await self._database.run(rows.add, _row(file))
-        size = 0
+        writer = await self.write(name, key_id)
         try:
-            async with aclosing(_pieces(data)) as pieces:
-                number = 0
-                async for piece in pieces:
-                    await self._database.run(rows.append, file.id, number, size, piece)
-                    number, size = number + 1, size + len(piece)
-            if not await self._database.run(rows.finish, file.id, size):
-                raise NotFound(f"the file {file.id} was removed while it was written")
+            if isinstance(data, bytes):
+                await writer.add(data)
+            else:
+                async for part in data:
+                    await writer.add(part)
+            return await writer.finish(purpose, expires)
         except BaseException:
-            await self._remove(file.id)
+            await writer.abandon()
             raise
-        return File(id=file.id, name=name, purpose=purpose, size=size, created=now, expires=expires, key_id=key_id)
+
+    async def write(self, name: str, key_id: str | None = None) -> "Writer":
+        """A file that is written bit by bit: `add`, then `finish` or `abandon`."""
+        file = File(id=f"file-{secrets.token_hex(12)}", name=name, purpose="", size=0, created=self._clock.now(),
+                    key_id=key_id)  # fmt: skip
+        await self._database.run(rows.add, _row(file))
+        return Writer(self._database, file, self._remove)
 
     async def get(self, file_id: str, *, for_key: str | None = None) -> File:
         """Raises NotFound."""
@@ -120,6 +122,10 @@ class Files:
         await self.get(file_id, for_key=for_key)
         await self._remove(file_id)
 
+    async def keep(self, file_id: str, until: float) -> None:
+        """It does not expire before `until`."""
+        await self._database.run(rows.keep, file_id, until)
+
     async def sweep(self) -> None:
         """Removes what has expired and what was never finished. Runs as long as the worker does."""
         while True:
@@ -145,20 +151,39 @@ class Files:
             pass
 
 
-async def _pieces(data: bytes | AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    """The same bytes, cut into pieces of the size of a row."""
-    if isinstance(data, bytes):
-        for start in range(0, len(data), PIECE_BYTES):
-            yield data[start : start + PIECE_BYTES]
-        return
-    held = bytearray()
-    async for part in data:
-        held += part
-        while len(held) >= PIECE_BYTES:
-            yield bytes(held[:PIECE_BYTES])
-            del held[:PIECE_BYTES]
-    if held:
-        yield bytes(held)
+class Writer:
+    """One file on its way into the database."""
+
+    def __init__(self, database: Database, file: File, remove: Callable[[str], Awaitable[None]]) -> None:
+        self._database, self._file, self._remove = database, file, remove
+        self._held = bytearray()
+        self._pieces = 0
+        self.size = 0
+
+    async def add(self, data: bytes) -> None:
+        self.size += len(data)
+        self._held += data
+        while len(self._held) >= PIECE_BYTES:
+            await self._store(bytes(self._held[:PIECE_BYTES]))
+            del self._held[:PIECE_BYTES]
+
+    async def finish(self, purpose: str, expires: float | None = None) -> File:
+        """From now on it is there for everyone."""
+        if self._held:
+            await self._store(bytes(self._held))
+        file = replace(self._file, purpose=purpose, expires=expires, size=self.size)
+        values = {"status": "processed", "purpose": purpose, "expires": expires, "size": self.size}
+        if not await self._database.run(rows.finish, file.id, values):
+            raise NotFound(f"the file {file.id} was removed while it was written")
+        return file
+
+    async def abandon(self) -> None:
+        await self._remove(self._file.id)
+
+    async def _store(self, piece: bytes) -> None:
+        start = self._pieces * PIECE_BYTES
+        await self._database.run(rows.append, self._file.id, self._pieces, start, piece)
+        self._pieces += 1
 
 
 def _row(file: File) -> FileRow:
