@@ -75,6 +75,13 @@ def ended_before(connection: Connection, when: float, limit: int = 100) -> list[
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
+def reading(connection: Connection, file: str, ended: Collection[str]) -> str | None:
+    """A batch of this input file whose status is none of `ended`."""
+    query = select(batches.c.id).where(batches.c.input_file == file, batches.c.status.not_in(ended)).limit(1)
+    found: str | None = connection.execute(query).scalar()
+    return found
+
+
 # pieces
 
 
