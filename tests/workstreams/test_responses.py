@@ -55,9 +55,9 @@ async def test_every_event_is_there_from_whichever_on(durable: Durable, database
     for after in range(-1, 9):
         looks = await followed(durable.responses, task.id, after)
         assert said(looks) == [b"%d" % number for number in range(max(2, after + 1), 8)]
-        assert looks[-1].ended
+        assert looks[-1].ended is not None
+        assert looks[-1].ended.status == looks[-1].status == "done"
         assert looks[-1].last == 7
-        assert looks[-1].task.status == "done"
     assert await durable.responses.shown(task.id) == [b"%d" % number for number in range(2, 8)]
 
 
@@ -68,14 +68,14 @@ async def test_a_long_stream_comes_in_several_looks_and_then_ends(durable: Durab
     await end(durable, database, task)
     looks = await followed(durable.responses, task.id, -1)
     assert said(looks) == [b"%d" % number for number in range(2 * ROWS_AT_ONCE)]
-    assert [news.ended for news in looks] == [False, False, True]
+    assert [news.ended is None for news in looks] == [True, True, False]
 
 
 async def test_one_without_any_event_ends_too(durable: Durable, database: Database) -> None:
     task = await begun(durable, database)
     await end(durable, database, task)
     [news] = await followed(durable.responses, task.id, -1)
-    assert (news.events, news.last, news.ended) == ([], -1, True)
+    assert (news.events, news.last, news.status) == ([], -1, "done")
 
 
 async def test_only_the_newest_try_is_heard(durable: Durable, database: Database) -> None:

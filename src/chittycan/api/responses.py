@@ -172,7 +172,7 @@ class Background:
         try:
             async with aclosing(self._responses.follow(task.id, after, for_key=for_key)) as looks:
                 async for news in looks:
-                    chunk = b"".join(map(wire.framed, news.events)) + (_ending(news, after) if news.ended else b"")
+                    chunk = b"".join(map(wire.framed, news.events)) + _ending(news, after)
                     now = self._clock.monotonic()
                     if not chunk and now - heard >= QUIET_SECONDS:
                         chunk = KEEPALIVE
@@ -198,9 +198,11 @@ def view(task: Task) -> Json:
 
 
 def _ending(news: News, after: int) -> bytes:
-    """The event that tells the end; nothing for one that was cancelled (the API has no such event)."""
+    """The event that tells the end, where it has come; nothing for what was cancelled (the API has no such event)."""
+    if news.ended is None:
+        return b""
     number = max(news.last, wire.FIRST - 1) + 1
-    response = view(news.task)
+    response = view(news.ended)
     kind = f"response.{response['status']}"
     return wire.framed(wire.lifecycle(kind, number, response)) if kind in wire.ENDINGS and number > after else b""
 

@@ -20,24 +20,25 @@ from chittycan.errors import NotFound
 from chittycan.store import response_events as rows
 from chittycan.store import tasks as task_rows
 from chittycan.store.database import Database
-from chittycan.workstreams.life import TERMINAL
+from chittycan.workstreams.life import TERMINAL, Status
 from chittycan.workstreams.rows import from_row
 from chittycan.workstreams.task import Task
 from chittycan.workstreams.tasks import Tasks
 
 TYPE = "response"
-LOOK_SECONDS = 0.15  # between two looks of whoever follows
+LOOK_SECONDS = 0.15  # between two looks of whoever follows what is being made
+IDLE_SECONDS = 0.6  # and of what nobody is at yet
 ROWS_AT_ONCE = 64  # of events in one look
 
 
 class News(Struct, frozen=True, kw_only=True):
-    """What a look brought: the JSON of `events`. `last` is the number of the last of them, or, once it has `ended`
-    and no more will come, of the last that was ever stored (-1: none was)."""
+    """What a look brought: the JSON of `events`, the last of which has the number `last`. `ended`: the task, once it
+    is over and no more will come; `last` is then that of the last event ever stored (-1: none was)."""
 
-    task: Task
     events: list[bytes]
     last: int
-    ended: bool
+    status: Status
+    ended: Task | None = None
 
 
 class Responses:
@@ -74,14 +75,15 @@ class Responses:
 
     async def follow(self, response: str, after: int, *, for_key: str | None = None) -> AsyncGenerator[News]:
         """What comes after the event `after`, look by look, until the end. Raises NotFound, also once it is deleted."""
+        await self.get(response, for_key=for_key)
         while True:
-            news = await self._database.read(_look, response, after, for_key)
+            news = await self._database.read(_look, response, after)
             yield news
-            after = max(after, news.last)
-            if news.ended:
+            if news.ended is not None:
                 return
+            after = news.last
             if not news.events:
-                await self._clock.sleep(LOOK_SECONDS)
+                await self._clock.sleep(LOOK_SECONDS if news.status == "running" else IDLE_SECONDS)
 
     # for whoever makes it
 
@@ -119,14 +121,20 @@ def _found(connection: Connection, response: str, for_key: str | None) -> Task:
     return task
 
 
-def _look(connection: Connection, response: str, after: int, for_key: str | None) -> News:
-    task = _found(connection, response, for_key)  # first: once it is over, all its events are there
+def _look(connection: Connection, response: str, after: int) -> News:
+    """Only the end is worth reading the whole task, whose request may be large."""
+    standing = task_rows.standing(connection, [response])  # first: once it is over, all its events are there
+    if not standing:
+        raise NotFound(f"Response with id '{response}' not found.", param="response_id")
+    status: Status = standing[0]["status"]
     found = rows.after(connection, response, after, ROWS_AT_ONCE)
     events: list[bytes] = []
     for last, data in found:
         each = data.split(b"\n")
         events += each[max(0, after - (last - len(each))) :]
-    ended = task.status in TERMINAL and len(found) < ROWS_AT_ONCE
-    stored = rows.last(connection, response) if ended and not found else None
-    last = found[-1][0] if found else after if not ended else -1 if stored is None else stored
-    return News(task=task, events=events, last=last, ended=ended)
+    last = found[-1][0] if found else after
+    if status not in TERMINAL or len(found) == ROWS_AT_ONCE:
+        return News(events=events, last=last, status=status)
+    stored = rows.last(connection, response)
+    task = _found(connection, response, None)
+    return News(events=events, last=-1 if stored is None else stored, status=status, ended=task)

@@ -69,20 +69,20 @@ class _Kind(Struct):
 
 
 class Item(Struct):
-    """An output item as far as it was shown."""
+    """An output item as far as it was shown. Pieces are joined at the end: adding to a string copies it."""
 
     announced: Json
-    content: dict[int, str] = field(default_factory=dict)  # text by content index
-    arguments: str = ""
+    content: dict[int, list[str]] = field(default_factory=dict)  # pieces of text by content index
+    arguments: list[str] = field(default_factory=list)
     closed: bool = False
 
     def interrupted(self) -> Json:
         """The item as it is left: what was shown of it, and that no more comes."""
         left = self.announced | {"status": "incomplete"}
         if left.get("type") == "message":
-            parts = [{"type": "output_text", "text": text, "annotations": []} for text in self.content.values()]
-            return left | {"content": parts}
-        return left | {"arguments": self.arguments} if left.get("type") == "function_call" else left
+            texts = map("".join, self.content.values())
+            return left | {"content": [{"type": "output_text", "text": text, "annotations": []} for text in texts]}
+        return left | {"arguments": "".join(self.arguments)} if left.get("type") == "function_call" else left
 
 
 class Shown:
@@ -92,7 +92,6 @@ class Shown:
         self.next = FIRST  # number of the event that comes next
         self.in_progress = False
         self.items: dict[int, Item] = {}  # by output index
-        self.text = ""  # all of it, while it is plain
         self.plain = True  # nothing was shown but one message of text
         self.kinds: set[str] = set()
 
@@ -110,17 +109,19 @@ class Shown:
         if item is None:
             return
         if kind == TEXT_DELTA:
-            place = event["content_index"]
-            item.content[place] = item.content.get(place, "") + event["delta"]
+            item.content.setdefault(event["content_index"], []).append(event["delta"])
         elif kind == "response.function_call_arguments.delta":
-            item.arguments += event["delta"]
+            item.arguments.append(event["delta"])
         elif kind == "response.output_item.done":
             item.closed = True
 
+    @property
+    def text(self) -> str:
+        """Of its first message."""
+        return "".join(self.items[0].content.get(0, ())) if 0 in self.items else ""
+
     def _judge(self, kind: str, index: int, event: Json) -> None:
         """Whether another try can still go on where this one stopped."""
-        if kind == TEXT_DELTA:
-            self.text += event["delta"]
         same = index == 0 and event.get("content_index", 0) == 0 and kind in (*PLAIN, TEXT_DELTA)
         if not same or kind in self.kinds or not _of_text(event):
             self.plain = False
@@ -145,6 +146,7 @@ class Told:
         self._seen = Shown()
         for each in shown:
             self._seen.note(msgspec.json.decode(each))
+        self._old = self._seen.text
         self._splitter = Splitter()
         self._shift = 0  # output items that were given up
         self._names: dict[str, str] = {}  # ids of items: this try's → those that the followers know
@@ -187,14 +189,14 @@ class Told:
         assert self._held is not None
         kind, seen = event["type"], self._seen
         self._held.append(event)
-        whole = len(self._again) == len(seen.text)
+        whole = len(self._again) == len(self._old)
         if seen.plain and kind == TEXT_DELTA and event.get("output_index") == 0 and not event.get("content_index"):
             text = self._again + event["delta"]
-            if seen.text.startswith(text):
+            if self._old.startswith(text):
                 self._again = text
                 return
-            if text.startswith(seen.text) and "response.output_text.done" not in seen.kinds:
-                self._go_on(told, event | {"delta": text[len(seen.text) :]})
+            if text.startswith(self._old) and "response.output_text.done" not in seen.kinds:
+                self._go_on(told, event | {"delta": text[len(self._old) :]})
                 return
         elif seen.plain and kind in PLAIN and not event.get("output_index") and _of_text(event):
             if kind in PLAIN[:2]:
