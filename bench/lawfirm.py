@@ -29,7 +29,7 @@ import statistics
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ DATA = Path(os.environ.get("CHITTY_DATA") or ROOT.parent / "shared" / "data")
 CONTRACT = ROOT / "examples" / "inbox" / "04-contract-for-review.eml"
 FASTER, CHEAPER, ANSWERED = 0.625, 0.775, 0.9999  # what users were promised
 STRONG = ("gpt-4", "claude-sonnet-4-5")
+OURS = ("workstream", "workstream gpt-4.1")
 UP, OUTAGE = 0.995, 1200.0
 YEAR = 365 * 86_400.0
 DEADLINE = 86_400.0
@@ -210,25 +211,28 @@ def summary(handled: Sequence[Handled]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def uncovered(catalogue: Catalogue, recipe: Recipe, seed: int, years: int = 2_000) -> dict[str, Any]:
-    """The share of the time in which some step of the recipe has no provider that is up, which is too rare to meet
-    in the mails of one year. The chains are the router's, the outages those of the simulation."""
-    steps = [step for step in recipe.steps if step.model is not None]
-    facts = {step.id: Facts(model=str(step.model), keep_answering=True) for step in steps}
-    chains = {each: {one.provider.name for one in decide(asked, catalogue).chain} for each, asked in facts.items()}
+def uncovered(catalogue: Catalogue, recipe: Recipe, seed: int, years: int = 500) -> dict[str, Any]:
+    """The share of the time in which no provider of a chain is up, which is too rare to meet in the mails of one year.
+
+    The steps' chains are the router's, the outages those of the simulation; and what so many providers would have.
+    """
+    steps = {step.id: Facts(model=step.model, keep_answering=True) for step in recipe.steps if step.model is not None}
+    chains = {step: {each.provider.name for each in decide(facts, catalogue).chain} for step, facts in steps.items()}
     down = outages(seed)
-    end, missing = years * YEAR, 0.0
-    for chain in {frozenset(chain) for chain in chains.values() if "embedded" not in chain}:
-        first, *others = (down[name] for name in sorted(chain))
-        moment = 0.0
-        while moment < end:
-            moment = first.next(moment)
-            outage = first.at(moment)
-            assert outage is not None
-            missing += _all_down(others, moment, outage.end)
-            moment = outage.end
-    return {"chains": {step: sorted(chain) for step, chain in chains.items()}, "years": years,
-            "seconds_a_year_without_a_model": missing / years, "share": missing / end}  # fmt: skip
+    share = {len(names): _missing(names, down, years) for names in itertools.accumulate([name] for name in down)}
+    return {"providers_of_each_step": {step: sorted(chain) for step, chain in chains.items()}, "years": years,
+            "share_without_a_provider_by_their_number": share}  # fmt: skip
+
+
+def _missing(names: Sequence[str], down: Mapping[str, Outages], years: int) -> float:
+    first, *others = (down[name] for name in names)
+    moment = missing = 0.0
+    while moment < years * YEAR:
+        outage = first.at(first.next(moment))
+        assert outage is not None
+        missing += _all_down(others, outage.begin, outage.end)
+        moment = outage.end
+    return missing / (years * YEAR)
 
 
 def _all_down(others: Sequence[Outages], begin: float, end: float) -> float:
@@ -257,28 +261,29 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 def promises(results: dict[str, dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     """Each promise against each baseline: some hold, some do not."""
     rows: list[dict[str, Any]] = []
-    for scenario, ways in results.items():
-        ours = ways["workstream"]
+    for (scenario, ways), us in itertools.product(results.items(), OURS):
+        ours = ways[us]
         for name, theirs in ways.items():
             if not name.startswith("script"):
                 continue
             faster, cheaper = (1 - ours[key] / theirs[key] for key in ("mean_s", "usd_per_mail"))
-            rows.append({"goal": f"{scenario}: {FASTER:.1%} faster than {name}", "measured": f"{faster:.1%}",
+            rows.append({"goal": f"{scenario}: {us} {FASTER:.1%} faster than {name}", "measured": f"{faster:.1%}",
                          "holds": faster >= FASTER})  # fmt: skip
-            if scenario == "alone":
-                rows.append({"goal": f"{CHEAPER:.1%} cheaper than {name}", "measured": f"{cheaper:.1%}",
+            if scenario == "alone" and name.startswith("script "):
+                rows.append({"goal": f"{us} {CHEAPER:.1%} cheaper than {name}", "measured": f"{cheaper:.1%}",
                              "holds": cheaper >= CHEAPER})  # fmt: skip
         for key, said in (("at_once", "answered at once"), ("in_a_day", "answered within a day")):
             measured = f"{ours[key]:.3%} of {ours['mails']}"
-            rows.append({"goal": f"{scenario}: {ANSWERED:.2%} {said}", "measured": measured,
-                         "holds": ours[key] >= ANSWERED})  # fmt: skip
+            row = {"goal": f"{scenario}: {us} {ANSWERED:.2%} {said}", "measured": measured}
+            shown = ours[key] < ANSWERED or ours["mails"] >= 3 / (1 - ANSWERED)  # too few without a miss show nothing
+            rows.append(row | ({"holds": ours[key] >= ANSWERED} if shown else {}))
     return rows
 
 
 def main(given: argparse.Namespace) -> int:
     catalogue = catalogue_of(CONFIG, MODELS, ENV)
     texts, document = mails(), contract()
-    ways = ["workstream", "workstream gpt-4.1"]
+    ways = [*OURS]
     for model in STRONG:
         ways += [f"script {model}", f"script16 {model}", f"strong {model}"]
     results: dict[str, dict[str, Any]] = {}
@@ -293,10 +298,13 @@ def main(given: argparse.Namespace) -> int:
         print(f"\n{scenario}\n\n{table(found)}", flush=True)
     gaps = uncovered(catalogue, parse_recipe(shipped_text("legal-pipeline")), given.seed)
     goals = promises(results)
-    print(f"\nwithout a provider that is up for some step: {gaps['seconds_a_year_without_a_model']:.1f} s a year "
-          f"({gaps['share']:.1e}), over {gaps['years']:,} years")  # fmt: skip
+    for number, share in gaps["share_without_a_provider_by_their_number"].items():
+        goals.append({"goal": f"a model for {ANSWERED:.2%} of the time with {number} providers",
+                      "measured": f"all are down for {share:.1e} of it", "holds": 1 - share >= ANSWERED})  # fmt: skip
+    print(f"\nproviders of each step: {gaps['providers_of_each_step']}")
+    print(f"{given.mails} mails without a miss show no more than {1 - 3 / given.mails:.2%} (at 95 %)\n")
     for row in goals:
-        print(f"{'ok  ' if row['holds'] else 'MISS'} {row['goal']}: {row['measured']}")
+        print(f"{ {True: 'ok  ', False: 'MISS', None: '    '}[row.get('holds')] } {row['goal']}: {row['measured']}")
     raw = {"machine": machine(), "assumptions": __doc__, "seed": given.seed, "mails_per_scenario": given.mails,
            "texts": len(texts), "contract_tokens": estimate_text(document), "results": results, "coverage": gaps,
            "goals": goals}  # fmt: skip
