@@ -97,6 +97,7 @@ class Network:
 
     def _wire(self) -> None:
         settings = self.settings.embedded
+        self._workers = 0  # at work on the database, as of the last look
         self.embedded = EmbeddedModel(
             Path(settings.model).expanduser() if settings.model else None,
             settings=ServerSettings(context=settings.context, threads=settings.threads),
@@ -138,6 +139,8 @@ class Network:
     async def __aenter__(self) -> "Network":
         await asyncio.to_thread(migrate, self.database)
         await self.keys.refresh()
+            "chitty_tasks_here": lambda: float(self.durable.busy),
+            "chitty_workers": lambda: float(self._workers),
         for provider in self.gateway.catalogue.providers.values():
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
@@ -263,6 +266,40 @@ class Network:
     async def _stand_in(self) -> None:
         while not self.durable.engine.running:
             await self.clock.sleep(BEAT_SECONDS)
+    async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:
+        """Does durable work beside what else a server does; comes back or raises where it cannot (any more).
+
+        With the role `all` the server goes on without, and the log says why; with `worker` there is nothing else to
+        do, and Unavailable says why. Raises UsageError where another process works under the name `worker`.
+        """
+        try:
+            self.durable.engine.check()
+            await self._work_patiently(worker, role)
+            await self.durable.replaced.wait()
+            raise Unavailable(
+                "another process has taken this worker's name, because nothing was heard of this one for too long",
+                fix="Start it again; give each worker a name of its own.",
+            )
+        except Unavailable as error:
+            if role == "worker":
+                raise
+            self.telemetry.warn("no_durable_work", why=error.message, fix=error.fix)
+
+    async def _work_patiently(self, worker: str | None, role: str) -> None:
+        while True:
+            try:
+                return await self.work(worker, role=role)
+            except Unavailable:  # the database is away
+                await self.clock.sleep(BEAT_SECONDS)
+
+    async def measure(self) -> None:
+        """Brings up to date what the metrics say of durable work; where the database is away, they say nothing."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                self.telemetry.work, self._workers = await self.durable.figures()
+        except (TimeoutError, Unavailable):
+            self.telemetry.work, self._workers = {}, 0
+
             with suppress(Unavailable):
                 await self._work_alone()
 

@@ -12,18 +12,20 @@ from typing import Any
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.store.database import Database
+from chittycan.store import tasks as task_rows
 from chittycan.store.workers import Worker
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.engine import Engine, Function
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.record import RUN, Recorder
 from chittycan.workstreams.responses import Responses
+from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.sweeper import Sweeper
 from chittycan.workstreams.task import Performers
 from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.waiting import Waiting
-from chittycan.workstreams.workers import Presence, default_id, this_process
+from chittycan.workstreams.workers import Presence, default_id, living, this_process
 
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
@@ -54,6 +56,7 @@ class Durable:
     async def work(
         self,
         performers: Callable[[Worker], Performers],
+        self.begun = asyncio.Event()  # set once this process takes work
         worker: str | None = None,
         *,
         role: str = "all",
@@ -83,6 +86,7 @@ class Durable:
         self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
 
     async def _endlessly(self, chore: Chore) -> None:
+        self.begun.set()
         """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
         while True:
             try:
@@ -101,6 +105,21 @@ class Durable:
     async def _replaced(self) -> None:
         """Another process has this one's name, because this one was silent for too long: the work is that one's."""
         self.replaced.set()
+    def check_working(self) -> None:
+        """Raises Unavailable where this process takes no work."""
+        if self.replaced.is_set() or not self.engine.running:
+            raise Unavailable("this process takes no work now")
+
+    async def figures(self) -> tuple[dict[str, int], int]:
+        """Open tasks by status, and how many workers there are. Raises Unavailable."""
+        found = await self._database.read(task_rows.counts, statuses=OPEN)
+        return {status: found.get(status, 0) for status in OPEN}, len(await living(self._database))
+
+    @property
+    def busy(self) -> int:
+        """How many tasks this process is at."""
+        return 0 if self.runner is None else self.runner.busy
+
         await self.engine.stop()
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
 from msgspec import Struct, field
@@ -64,6 +64,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.series: dict[tuple[str, str, int], Series] = {}
         self.gauges: dict[str, Callable[[], float]] = {}
+        self.work: Mapping[str, float] = {}  # open tasks by status
         self._log = logging.getLogger(LOGGER)
         self._verbose = self._log.isEnabledFor(logging.INFO)
 
@@ -164,5 +165,9 @@ class _Collector:
             fallbacks.add_metric([model], total.fallbacks)
             cached.add_metric([model], total.cached)
         yield from (requests, seconds, tokens, cost, fallbacks, cached)
+        work = GaugeMetricFamily("chitty_tasks", "Tasks that have not ended.", labels=["status"])
+        for state, tasks in self._telemetry.work.items():
+            work.add_metric([state], tasks)
+        yield work
         for name, read in self._telemetry.gauges.items():
             yield GaugeMetricFamily(name, name.replace("_", " "), value=read())

@@ -10,6 +10,7 @@ from chittycan.api.http import Responder
 from chittycan.api.http_request import Request
 from chittycan.api.inference import JSON, ROUTES, Inference
 from chittycan.api.models import model_list, one_model
+from chittycan.api.probes import Probes
 from chittycan.api.responses import Background
 from chittycan.api.routes import MethodNotAllowed, Routes
 from chittycan.api.status import body_of, headers_of
@@ -24,6 +25,7 @@ class App:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._guard = Guard(network.keys)
+        self._probes = Probes(network, self._guard)
         self._inference = Inference(network.gateway, self._guard, network.telemetry, network.clock)
         self._routes = Routes(self._guard, network.telemetry, network.clock)
         background = Background(network.durable.responses, network.gateway, network.clock)
@@ -57,24 +59,11 @@ class App:
                 status, headers = 405, [*headers, (b"allow", error.allow.encode())]
             responder.whole(status, headers, body_of(error, surface))
 
-    def _health(self, query: bytes, port: int | None) -> dict[str, str]:
-        """`?challenge=…` asks for the proof that this is the asking command's own server (`auth.admin`)."""
-        said = {"status": "ok", "name": "chittycan", "version": self._network.version}
-        challenge = query.partition(b"challenge=")[2][:100].decode("latin-1")
-        return said | ({"proof": self._network.proof(challenge, port)} if challenge else {})
-
     async def _found(self, request: Request, surface: str, port: int | None) -> tuple[bytes, tuple[bytes, bytes]]:
         """Health, metrics, the list of models, and a clear word for everything that is not there."""
         path, reading = request.path, request.method in ("GET", "HEAD")
-        if path in ("/", "/health") and reading:
-            return _json(self._health(request.query, port))
-        if path == "/ready" and reading:
-            await self._network.check_ready()
-            return _json({"status": "ready"})
-        if path == "/metrics" and reading:
-            self._guard.admit_scrape(request.headers, request.client)
-            body, kind = self._network.telemetry.exposition()
-            return body, (b"content-type", kind.encode())
+        if (probed := await self._probes.found(request, port)) is not None:
+            return probed
         if path in ("/v1/models", "/models") and reading:
             key = self._guard.admit(request.headers)
             return _json(model_list(self._network.gateway.catalogue, key, surface))

@@ -6,15 +6,17 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from chittycan.api.app import App
 from chittycan.api.guard import is_loopback
 from chittycan.api.http import HttpServer
+from chittycan.api.probes import WorkerApp
 from chittycan.app import Network
 from chittycan.errors import Unavailable, UsageError
 
-GRACE_SECONDS = 20.0  # for streams in flight when the server is stopped
+Role = Literal["gateway", "worker", "all"]
+GRACE_SECONDS = 20.0  # for streams and tasks in flight when the server is stopped
 
 
 def listen(host: str, port: int, shared: bool = False) -> socket.socket:
@@ -44,13 +46,21 @@ def check_bind(network: Network, host: str) -> None:
         )
 
 
-async def serve(network: Network, listener: socket.socket, ready: Callable[[str, int], None] | None = None) -> None:
-    """Serves on `listener` until SIGINT or SIGTERM; a second signal does not wait for streams.
+async def serve(
+    network: Network,
+    listener: socket.socket | None,
+    ready: Callable[[str, int], None] | None = None,
+    *,
+    role: Role = "gateway",
+    worker: str | None = None,
+) -> None:
+    """Serves on `listener`, works, or both, until SIGINT or SIGTERM; a second signal does not wait for what runs.
 
-    `ready` is called with the bound host and port once connections are accepted.
+    `ready` is called with the bound host and port once connections are accepted, or with "" and 0 without a
+    `listener`. `worker` is the name to work under. Raises what `Network.serve_work` raises.
     """
     loop = asyncio.get_running_loop()
-    server = HttpServer(App(network))
+    server = HttpServer(WorkerApp(network) if role == "worker" else App(network))
     asked, insisted = asyncio.Event(), asyncio.Event()
 
     def stop() -> None:
@@ -59,22 +69,47 @@ async def serve(network: Network, listener: socket.socket, ready: Callable[[str,
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        await server.listen(listener)
+        if listener is not None:
+            await server.listen(listener)
         _settle_memory()
-        if ready is not None:
-            ready(*listener.getsockname()[:2])
+        stopping = loop.create_task(asked.wait())
+        # After the door is open: the engine takes its time.
+        work = loop.create_task(_nothing() if role == "gateway" else network.serve_work(worker, role=role))
+        begun = loop.create_task(network.durable.begun.wait())
+        if role == "worker":
+            await asyncio.wait((begun, work, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if ready is not None and (role != "worker" or begun.done()):
+            ready(*(("", 0) if listener is None else listener.getsockname()[:2]))
+        begun.cancel()
         await network.warm()
-        await asked.wait()
-        closing = loop.create_task(server.close(GRACE_SECONDS))
-        impatient = loop.create_task(insisted.wait())
-        await asyncio.wait((closing, impatient), return_when=asyncio.FIRST_COMPLETED)
-        impatient.cancel()
-        if not closing.done():
-            closing.cancel()
-            await server.close(0)
+        await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
+        if not (work.done() and work.exception()):
+            await stopping
+        await _close(network, server, insisted)
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
+        elif (error := work.exception()) is not None:
+            raise error
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _close(network: Network, server: HttpServer, insisted: asyncio.Event) -> None:
+    """Takes no more requests and no more work, and lets what runs come to its end unless somebody insists."""
+    loop = asyncio.get_running_loop()
+    closing = asyncio.gather(server.close(GRACE_SECONDS), network.durable.drain(GRACE_SECONDS))
+    impatient = loop.create_task(insisted.wait())
+    await asyncio.wait((closing, impatient), return_when=asyncio.FIRST_COMPLETED)
+    impatient.cancel()
+    if not closing.done():
+        closing.cancel()
+        await server.close(0)
+
+
+async def _nothing() -> None:
+    """The durable work of a gateway."""
 
 
 def _settle_memory() -> None:

@@ -6,70 +6,110 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from msgspec import Struct
 
 from chittycan.cli.output import Json, console, done, print_line, warn
 from chittycan.errors import UsageError
 
-ROLES = ("gateway", "all")
+if TYPE_CHECKING:
+    from chittycan.api.server import Role
+
+ID = "CHITTY_WORKER_ID"
+ROLES = ("gateway", "worker", "all")
+PORT = 8787
 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine only with keys.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
+RolePort = Annotated[
+    int | None,
+    typer.Option(help="Port to listen on; 0 takes a free one. Default: 8787, and none for a worker.", min=0, max=65535),
+]
 Workers = Annotated[int, typer.Option(help="Processes that share the port.", min=1, max=64)]
 LogLevel = Annotated[str, typer.Option(help="warning, or info for a line per request.")]
 
 
 def serve(
     host: Host = "127.0.0.1",
-    port: Port = 8787,
-    role: Annotated[str, typer.Option(help="gateway or all; the same until there are workers and a console.")] = "all",
+    port: RolePort = None,
+    role: Annotated[str, typer.Option(help="gateway answers, worker does durable work, all does both.")] = "all",
     workers: Workers = 1,
+    worker_id: Annotated[
+        str | None, typer.Option(help="Name of this worker, no other's. Default: the host and a number.", envvar=ID)
+    ] = None,
     log: LogLevel = "warning",
     json: Json = False,
 ) -> None:
     """Serve the OpenAI- and Anthropic-compatible HTTP API until stopped."""
     if role not in ROLES:
         raise UsageError(f"--role {role} is unknown", fix=f"Use one of: {', '.join(ROLES)}.")
+    if port is None and role != "worker":
+        port = PORT
     if workers > 1:
-        raise typer.Exit(_supervise(host, port, role, workers, log))
+        raise typer.Exit(_supervise(host, port, role, workers, worker_id, log))
     from chittycan.api.server import run_loop
 
-    worker = os.environ.get(SHARED)  # its number, where this process is one of several
-    run_loop(_serve(host, port, log, json, shared=worker is not None, quiet=worker not in (None, "0")))
+    number = os.environ.get(SHARED)  # where this process is one of several
+    _end_with_supervisor()
+    wanted = Service(
+        host=host,
+        port=port,
+        role=cast("Role", role),
+        worker=worker_id,
+        shared=number is not None,
+        quiet=number not in (None, "0"),
+    )
+    run_loop(_serve(wanted, log, as_json=json))
 
 
-def up(port: Port = 8787, log: LogLevel = "warning") -> None:
+def up(port: Port = PORT, log: LogLevel = "warning") -> None:
     """Find providers, start the local model and the server."""
     from chittycan.api.server import run_loop
 
-    run_loop(_serve("127.0.0.1", port, log, as_json=False, first_run=True))
+    run_loop(_serve(Service(host="127.0.0.1", port=port, first_run=True), log, as_json=False))
 
 
-async def _serve(
-    host: str, port: int, log: str, as_json: bool, *, shared: bool = False, quiet: bool = False, first_run: bool = False
-) -> None:
+class Service(Struct, frozen=True, kw_only=True):
+    """What a process is to do. Without a `port` it listens nowhere; `shared`: it is one of several on that port."""
+
+    host: str
+    port: int | None
+    role: "Role" = "all"
+    worker: str | None = None
+    shared: bool = False
+    quiet: bool = False
+    first_run: bool = False
+
+
+async def _serve(wanted: Service, log: str, *, as_json: bool) -> None:
     from chittycan.api.server import check_bind, listen, serve
     from chittycan.app import Network
     from chittycan.telemetry import setup_logging
 
     setup_logging(log)
-    listener = listen(host, port, shared) if port else None
+    listener = listen(wanted.host, wanted.port, wanted.shared) if wanted.port else None
     async with Network() as network:
-        check_bind(network, host)
-        if first_run:
+        if wanted.port is not None:
+            check_bind(network, wanted.host)
+        if wanted.first_run:
             await _first_run(network)
 
         def ready(bound_host: str, bound_port: int) -> None:
-            if quiet:
+            if wanted.quiet:
                 return
             if as_json:
-                print_line({"url": f"http://{bound_host}:{bound_port}", "pid": os.getpid()})
+                url = f"http://{bound_host}:{bound_port}" if bound_port else None
+                print_line({"url": url, "pid": os.getpid()})
+            elif wanted.role == "worker":
+                done(f"taking work from {network.database.place}")
             else:
                 _announce(network, bound_host, bound_port)
 
-        await serve(network, listener or listen(host, port, shared), ready)
+        if wanted.port == 0:
+            listener = listen(wanted.host, 0, wanted.shared)
+        await serve(network, listener, ready, role=wanted.role, worker=wanted.worker)
     if not as_json:
         console.print("stopped")
 
@@ -113,19 +153,40 @@ def _announce(network: object, host: str, port: int) -> None:
         console.print("  [dim]no key needed on this machine until you create one: can keys create --name NAME[/]")
 
 
-SHARED = "CHITTY_SHARED_PORT"
+SHARED, SUPERVISOR = "CHITTY_SHARED_PORT", "CHITTY_SUPERVISOR"
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def _supervise(host: str, port: int, role: str, workers: int, log: str) -> int:
+def _end_with_supervisor() -> None:
+    """Nobody would end this process, or start it again, once its supervisor was killed."""
+    supervisor = os.environ.get(SUPERVISOR)
+    if supervisor is None or sys.platform != "linux":
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != int(supervisor):
+        raise typer.Exit(1)  # it died before we asked to be told
+
+
+def _named(worker_id: str | None, number: int) -> dict[str, str]:
+    """The name of one of several workers."""
+    return {} if worker_id is None else {ID: f"{worker_id}-{number}"}
+
+
+def _supervise(host: str, port: int | None, role: str, workers: int, worker_id: str | None, log: str) -> int:
     """Runs several servers on one port; ends them all with itself, and itself when one fails to start."""
     if port == 0:
         raise UsageError("--workers needs a fixed --port")
-    command = [sys.executable, "-m", "chittycan.cli.main", "serve", "--host", host, "--port", str(port)]
-    command += ["--role", role, "--log", log]
+    command = [sys.executable, "-m", "chittycan.cli.main", "serve", "--host", host, "--role", role, "--log", log]
+    command += [] if port is None else ["--port", str(port)]
+    environment = os.environ | {SUPERVISOR: str(os.getpid())}
     # In sessions of their own: Ctrl-C would else reach them twice, from the terminal and from here, and a second
     # signal means not to wait for streams.
     children = [
-        subprocess.Popen(command, env=os.environ | {SHARED: str(number)}, start_new_session=True)  # noqa: S603 (ours)
+        subprocess.Popen(  # noqa: S603 (ours)
+            command, env=environment | {SHARED: str(number)} | _named(worker_id, number), start_new_session=True
+        )
         for number in range(workers)
     ]
     left = {child.pid for child in children}

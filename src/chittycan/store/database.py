@@ -86,10 +86,14 @@ class Database:
                 raise
         raise AssertionError("the last try returns or raises")
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return str(self.url.database) if self.sqlite else self.url.render_as_string(hide_password=True)
+
     def _unavailable(self, error: DBAPIError) -> Unavailable:
-        place = self.url.database if self.sqlite else self.url.render_as_string(hide_password=True)
         reason = str(error.orig).strip().splitlines()[0] if str(error.orig).strip() else type(error.orig).__name__
-        message = f"the database {place} did not answer: {reason}"
+        message = f"the database {self.place} did not answer: {reason}"
         return Unavailable(message, fix=f"check {URL_SOURCE} and the server", code=AWAY)
 
 

@@ -10,7 +10,7 @@ Source: https://docs.dbos.dev/python/reference (DBOS Transact 3.4).
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, update
@@ -188,7 +188,7 @@ class Engine:
             )
             # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
             self._dbos._background_event_loop.set_main_loop()
-            await asyncio.to_thread(dbos.DBOS.launch)
+            await _whole(asyncio.to_thread(dbos.DBOS.launch))
         except BaseException:
             await self.stop()
             raise
@@ -262,6 +262,16 @@ class Engine:
     @property
     def _known(self) -> Any:
         return self._ready()._sys_db
+
+
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Cancelled only after `work` has come to its end: half launched, DBOS could not be destroyed."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _ask(look: Callable[[], T]) -> T:
