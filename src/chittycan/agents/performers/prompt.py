@@ -10,13 +10,14 @@ from chittycan.agents.performers.material import gathered, request_of
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.schema import AnswerError
 from chittycan.chat import ResponseFormat
-from chittycan.errors import ChittyError
+from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.gateway.call import Answer
 from chittycan.routing.decide import AUTO
 from chittycan.routing.ensembles.extraction import json_in
 from chittycan.workstreams.task import Done, Outcome, Task
 
-BAD_ANSWER = "bad_answer"
+BAD_ANSWER, REFUSED = "bad_answer", "refused"
+CUT_OFF = ("length", "content_filter")  # stop reasons
 
 
 async def perform(parts: Parts, task: Task) -> Outcome:
@@ -25,7 +26,7 @@ async def perform(parts: Parts, task: Task) -> Outcome:
     `spec`: `prompt` or `messages` (OpenAI's form); `system`, `files`, `schema`, `json`, `max_tokens`. Files and
     mails, and the results of the tasks that this one was to begin after, are given along, marked as data. `result`:
     `text`, `json` (the parsed answer, where it is JSON), `instead_of` where the default chain stood in for the model
-    that was named, and `label` where the answer is private. An answer that does not fit `schema`, or is no JSON
+    that was named, `stop_reason` where the answer was cut off, and `label` where it is private. An answer that does not fit `schema`, or is no JSON
     where `json` was asked for, is a failure that may be tried again.
     """
     material = await gathered(parts, task)
@@ -39,6 +40,8 @@ async def perform(parts: Parts, task: Task) -> Outcome:
         request.response_format = ResponseFormat("json")
     try:
         answer = await calls.ask(request)
+        if not answer.text.strip():
+            return calls.failed(_nothing(answer))
         value = read(answer.text, schema) if structured else plain(answer.text)
     except AnswerError as error:
         return calls.failed(ChittyError(f"the answer cannot be used: {error}", code=BAD_ANSWER))
@@ -52,7 +55,17 @@ def told(answer: Answer, value: Any, calls: Calls) -> dict[str, Any]:
     result: dict[str, Any] = {"text": answer.text}
     if value is not None:
         result["json"] = value
+    if answer.response.stop_reason in CUT_OFF:
+        result["stop_reason"] = answer.response.stop_reason
     return result | marks(answer.trace.label, calls)
+
+
+def _nothing(answer: Answer) -> ChittyError:
+    """An answer without a word is none."""
+    if answer.response.stop_reason == "content_filter":
+        return InvalidRequest(f"{answer.model} refused to answer", code=REFUSED)
+    said = "had no room left to answer" if answer.response.stop_reason == "length" else "gave no text"
+    return ChittyError(f"{answer.model} {said}", code=BAD_ANSWER, fix="Raise max_tokens.")
 
 
 def marks(label: str, calls: Calls) -> dict[str, Any]:
