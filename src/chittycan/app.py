@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chittycan import chat
+from chittycan.agents.batch import BatchClerk
 from chittycan.auth.admin import proof, read_or_create
 from chittycan.auth.keys import Keys
 from chittycan.catalogue import Catalogue
@@ -30,9 +31,10 @@ from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.recall import Recall, RecallSettings
 from chittycan.gateway.record import Recorder
-from chittycan.gateway.service import Gateway
+from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.gateway.slots import Turns
 from chittycan.providers.discovery import Endpoint, discover
 from chittycan.providers.local import EmbeddedModel, ServerSettings
@@ -50,6 +52,7 @@ from chittycan.usage.meters import Meters
 from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
+from chittycan.workstreams.batch_work import BatchWork
 from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, owner_of
 
@@ -121,6 +124,11 @@ class Network:
         )  # fmt: skip
         self.durable = Durable(self.database, self.clock)
         self._outside: Outside | None = None  # the ways out, where this process does work
+        clerk = BatchClerk(
+            partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock
+        )
+        batches = BatchWork(self.database, self.durable.engine, self.durable.files, self.clock, clerk)
+        self.durable.functions |= batches.functions
         self.durable.retention = _retention(self.settings)
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.telemetry.gauges |= {

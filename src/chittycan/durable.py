@@ -15,6 +15,7 @@ from chittycan.store.database import Database
 from chittycan.store import tasks as task_rows
 from chittycan.store.workers import Worker
 from chittycan.workstreams.advance import Advancer
+from chittycan.workstreams.batches import Batches
 from chittycan.workstreams.engine import Engine, Function
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.record import RUN, Recorder
@@ -42,6 +43,7 @@ class Durable:
         self.tasks = Tasks(database, self.engine, self.recorder, clock)
         self.waiting = Waiting(database, self.engine, self.recorder, clock)
         self.files = Files(database, clock)
+        self.batches = Batches(database, self.engine, self.files, clock)
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Chore] = []  # what a worker does beside its work
@@ -82,7 +84,7 @@ class Durable:
         loop = asyncio.get_running_loop()
         sweep = partial(self.sweeper.run, presence)
         endless: list[Chore] = [presence.beat, sweep, self.runner.watch, self.waiting.watch, self.files.sweep]
-        endless += self.chores
+        endless += [self.batches.sweep, *self.chores]
         self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
 
     async def _endlessly(self, chore: Chore) -> None:
