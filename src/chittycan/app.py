@@ -136,6 +136,8 @@ class Network:
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
             "chitty_answers_unrecorded": lambda: float(self.recall.lost),
             "chitty_calls_waiting": lambda: float(self.slots.waiting),
+            "chitty_tasks_here": lambda: float(self.durable.busy),
+            "chitty_workers": lambda: float(self._workers),
             "chitty_models_resting": lambda: float(len(self.gateway.health.snapshot())),
         }
 
@@ -147,8 +149,6 @@ class Network:
     async def __aenter__(self) -> "Network":
         await asyncio.to_thread(migrate, self.database)
         await self.keys.refresh()
-            "chitty_tasks_here": lambda: float(self.durable.busy),
-            "chitty_workers": lambda: float(self._workers),
         for provider in self.gateway.catalogue.providers.values():
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
