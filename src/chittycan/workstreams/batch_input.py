@@ -11,7 +11,7 @@ from msgspec import Struct
 from chittycan.workstreams.batch import Problem
 
 LINE_BYTES = 32 << 20  # the longest line
-MOST_LINES = 50_000
+MOST_LINES = 100_000  # Anthropic allows so many; OpenAI half of them
 MOST_PROBLEMS = 100  # that are told
 CUSTOM_ID_CHARACTERS = 512
 CUT_LINES = 25  # pieces are cut at multiples of so many lines

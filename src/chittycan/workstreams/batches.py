@@ -4,7 +4,6 @@
 """
 
 import secrets
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any
 
@@ -41,8 +40,9 @@ class Batches:
         surface: Surface = "openai",
         detail: Detail | None = None,
         key_id: str | None = None,
+        total: int = 0,
     ) -> Batch:
-        """Submits the requests of a file, each of which is for `endpoint`.
+        """Submits the requests of a file, each of which is for `endpoint`; `total` of them where that is known.
 
         Raises NotFound where there is no such file, InvalidRequest for an endpoint or a window that cannot be.
         """
@@ -54,7 +54,7 @@ class Batches:
         now = self._clock.now()
         batch = Batch(
             id=f"{PREFIX[surface]}{secrets.token_hex(12)}", surface=surface, endpoint=endpoint, status="validating",
-            key_id=key_id, input_file=input_file, detail=detail, created=now, expires=now + window,
+            key_id=key_id, input_file=input_file, detail=detail, total=total, created=now, expires=now + window,
         )  # fmt: skip
 
         def store(connection: Connection) -> None:
@@ -120,12 +120,6 @@ class Batches:
         """The id of a batch that has not ended and reads this file."""
         return await self._database.read(rows.reading, file_id, ENDED)
 
-    def results(self, batch: Batch) -> AsyncGenerator[bytes, None]:
-        """All its results, in pieces. Raises NotFound where there are none (yet)."""
-        if batch.output_file is None:
-            raise NotFound(f"{batch.id} has no results yet" if batch.ended is None else f"{batch.id} has no results")
-        return self._files.stream(batch.output_file)
-
     async def sweep(self) -> None:
         """Removes batches that ended long ago. Runs as long as the worker does."""
         while True:
@@ -159,7 +153,7 @@ def _window(text: str) -> int:
     return window
 
 
-def options_of(given: Any) -> dict[str, Any]:
-    """Options as a batch keeps them: the fields of a struct that were given."""
-    kept = {name: value for name, value in msgspec.to_builtins(given).items() if value not in (None, False, [], ())}
-    return dict(kept)
+def kept_options(options: Any) -> dict[str, Any]:
+    """The fields of a `gateway.call.Options` that were given, as a batch keeps them."""
+    given = msgspec.to_builtins(options).items()
+    return {name: value for name, value in given if value not in (None, False, [], ()) and name != "task"}
