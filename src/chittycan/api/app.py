@@ -5,10 +5,13 @@ from typing import Any
 import msgspec
 
 from chittycan.api.asgi import Asgi
+from chittycan.api.batches import BatchRoutes
+from chittycan.api.files import FILE_BYTES, FORM_BYTES, PATHS, FileRoutes
 from chittycan.api.guard import Guard
 from chittycan.api.http import Responder
 from chittycan.api.http_request import Request
 from chittycan.api.inference import JSON, ROUTES, Inference
+from chittycan.api.message_batches import MessageBatchRoutes
 from chittycan.api.models import model_list, one_model
 from chittycan.api.probes import Probes
 from chittycan.api.responses import Background
@@ -22,6 +25,8 @@ from chittycan.errors import ChittyError, NotFound
 class App:
     """All of the HTTP front door. The control API (FastAPI) is imported when it is first asked for."""
 
+    uploads = dict.fromkeys(PATHS, FILE_BYTES + FORM_BYTES)  # the bodies that are too large to be held
+
     def __init__(self, network: Network) -> None:
         self._network = network
         self._guard = Guard(network.keys)
@@ -30,6 +35,10 @@ class App:
         self._routes = Routes(self._guard, network.telemetry, network.clock)
         background = Background(network.durable.responses, network.gateway, network.clock)
         background.add_to(self._routes)
+        durable, clock = network.durable, network.clock
+        FileRoutes(durable.files, durable.batches, clock).add_to(self._routes)
+        BatchRoutes(durable.batches).add_to(self._routes)
+        MessageBatchRoutes(durable.batches, durable.files).add_to(self._routes)
         self._inference.ahead["openai_responses"] = background
         self._control: Asgi | None = None
 
