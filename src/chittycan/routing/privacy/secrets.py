@@ -1,0 +1,58 @@
+"""Secrets: keys, tokens and passwords, by the forms that their makers gave them and by what stands beside them.
+
+Sources: the services' own documentation of their token formats; RFC 7468 (PEM), RFC 7519 (JWT), RFC 7617 (Basic).
+No guessing by entropy: in prose every long word has enough of it.
+"""
+
+import re
+from collections.abc import Iterator
+
+from chittycan.routing.privacy.finding import Finding
+
+_KEY_BLOCK = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
+_TOKENS = re.compile(
+    r"(?<![\w-])(?:"
+    r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
+    r"|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{40,}|glpat-[\w-]{20,}"
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-\d-[A-Za-z0-9-]{10,}"  # Slack
+    r"|(?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/=]{16,}"  # Stripe
+    r"|sk-(?:ant-|proj-|or-|chitty-)?[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{20,}|hf_[A-Za-z0-9]{20,}"  # models
+    r"|AIza[\w-]{35}|ya29\.[\w-]{20,}"  # Google
+    r"|npm_[A-Za-z0-9]{30,}|pypi-[\w-]{50,}|dop_v1_[0-9a-f]{64}|SG\.[\w-]{16,}\.[\w-]{16,}|shp(?:at|ss|ca|pa)_[0-9a-f]{32}"
+    r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"  # JWT
+    r")(?![\w-])"
+)
+_IN_URL = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,100}:(?P<secret>[^\s/@\"']{3,200})@[^\s/\"'@]{0,200}")
+_ASSIGNED = re.compile(
+    r"(?<![A-Za-z])(?:[A-Za-z0-9]+[_.-]){0,4}(?:password|passwd|passwort|pwd|passphrase|secret|secret[_-]?key|api[_-]?key|"
+    r"access[_-]?key|auth[_-]?token|access[_-]?token|client[_-]?secret|private[_-]?key|token|credentials?)"
+    r"[\"']?\s*(?:=>|:=|=|:)\s*(?P<quote>[\"']?)(?P<secret>[^\s\"'<>{}$()\[\],;]{6,200})(?P=quote)",
+    re.IGNORECASE,
+)
+_NETRC = re.compile(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>\S+)", re.IGNORECASE)
+_PGPASS = re.compile(r"^[\w.*-]+:(?:\d+|\*):[\w*-]+:[\w*-]+:(?P<secret>\S+)$", re.MULTILINE)
+_BASIC = re.compile(r"\bAuthorization:\s*(?:Basic|Bearer)\s+(?P<secret>[\w+/=.-]{8,})", re.IGNORECASE)
+_HASHED = re.compile(r"(?<![\w$])\$(?:1|2[aby]|5|6|y|argon2id?)\$[\w./$=,+-]{20,}")
+
+# What people write where a secret would stand.
+_PLACEHOLDER = re.compile(
+    r"^(?:x{3,}|\*{3,}|\.{3,}|<.*|your.*|my.*|example.*|changeme|none|null|nil|true|false|undefined|string|str|self\..*|"
+    r"os\..*|process\..*|env.*|getenv.*|input.*|request.*|config.*|settings.*|required|optional|placeholder|.*_here|"
+    r"[a-z]+|[A-Z_]+|\d{1,5})$",
+    re.IGNORECASE,
+)
+
+
+def secrets(text: str) -> Iterator[Finding]:
+    for found in _KEY_BLOCK.finditer(text):
+        yield Finding("private_key", *found.span())
+    for pattern in (_TOKENS, _HASHED):
+        for found in pattern.finditer(text):
+            yield Finding("secret", *found.span())
+    for found in _IN_URL.finditer(text):
+        if not _PLACEHOLDER.match(found["secret"]):
+            yield Finding("secret", *found.span())
+    for pattern in (_ASSIGNED, _NETRC, _PGPASS, _BASIC):
+        for found in pattern.finditer(text):
+            if not _PLACEHOLDER.match(found["secret"]):
+                yield Finding("secret", *found.span("secret"))
