@@ -13,6 +13,8 @@ from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.store.database import Database
 from chittycan.store import tasks as task_rows
+from chittycan.store import workers as worker_rows
+from chittycan.store.database import Database
 from chittycan.store.workers import Worker
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.batches import Batches
@@ -114,6 +116,10 @@ class Durable:
 
     async def figures(self) -> tuple[dict[str, int], int]:
         """Open tasks by status, and how many workers there are. Raises Unavailable."""
+    async def workers(self) -> list[tuple[Worker, int]]:
+        """All workers, the dead that were not cleared away yet too, and how many tasks each is at."""
+        return await self._database.read(worker_rows.with_tasks)
+
         found = await self._database.read(task_rows.counts, statuses=OPEN)
         return {status: found.get(status, 0) for status in OPEN}, len(await living(self._database))
 

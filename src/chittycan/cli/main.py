@@ -26,10 +26,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "context": ("context", "app", "The documents that models, tasks and people share."),
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
+    "workers": ("workers", "app", "Who does the durable work."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),
 }
-SPELLINGS = {"key": "keys", "task": "tasks", "contexts": "context", "ensembles": "ensemble"}
+SPELLINGS = {"key": "keys", "task": "tasks", "worker": "workers", "contexts": "context", "ensembles": "ensemble"}
 
 
 class LazyGroup(TyperGroup):

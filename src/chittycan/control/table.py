@@ -17,6 +17,7 @@ from chittycan.control import (
     tasks,
     templates,
     usage,
+    workers,
 )
 from chittycan.control.operation import Operation
 
@@ -63,6 +64,7 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     inbox.mark_read,
     agents.listed,
     agents.history,
+    workers.listed,
     drafts.listed,
     drafts.shown,
     rules.listed,

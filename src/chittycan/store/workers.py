@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from chittycan.store.work_tables import workers
+from chittycan.store.work_tables import tasks, workers
 
 
 class Worker(Struct, frozen=True, kw_only=True):
@@ -31,6 +31,13 @@ def listing(connection: Connection) -> list[Worker]:
     clock = _now(connection)
     query = select(workers, (clock - workers.c.beat).label("silence")).order_by(workers.c.started, workers.c.id)
     return [Worker(**row._mapping) for row in connection.execute(query)]
+
+
+def with_tasks(connection: Connection) -> list[tuple[Worker, int]]:
+    """All of them, and how many tasks each is at."""
+    query = select(tasks.c.worker, func.count()).where(tasks.c.status == "running").group_by(tasks.c.worker)
+    busy = {worker: int(count) for worker, count in connection.execute(query)}
+    return [(each, busy.get(each.id, 0)) for each in listing(connection)]
 
 
 def get(connection: Connection, worker_id: str) -> Worker | None:
