@@ -42,6 +42,7 @@ from chittycan.providers.registry import build
 from chittycan.providers.transport import Transport
 from chittycan.routing.decide import AUTO, Decision
 from chittycan.routing.ensembles.seating import SHAPE, chosen
+from chittycan.rulebook import RuleBook
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap
 from chittycan.store.migrations import migrate
@@ -53,6 +54,7 @@ from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
 from chittycan.workstreams.batch_work import BatchWork
+from chittycan.workstreams.streams import Streams
 from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, owner_of
 
@@ -95,12 +97,12 @@ class Network:
         self._look_around = look_around
         self._reloader = Reloader(self.settings, self.env)
         self._tasks: list[asyncio.Task[None]] = []
+        self._workers = 0  # at work on the database, as of the last look
         self._stands_in = False  # does durable work where nobody else does
         self._wire()
 
     def _wire(self) -> None:
         settings = self.settings.embedded
-        self._workers = 0  # at work on the database, as of the last look
         self.embedded = EmbeddedModel(
             Path(settings.model).expanduser() if settings.model else None,
             settings=ServerSettings(context=settings.context, threads=settings.threads),
@@ -111,6 +113,7 @@ class Network:
         self.meters = Meters(self.database, self.clock)
         self._admin = read_or_create(self.data)
         self.keys = Keys(self.database, self.clock, self._admin)
+        self.rules = RuleBook(self.database, self.clock)
         self.slots = Slots(self.database, self.clock, self.meters.owner)
         turns = Turns(self.slots, self.meters, self.clock)
         self.admission = Admission(self.meters, self.prices, _totals(self.settings), turns)
@@ -149,11 +152,20 @@ class Network:
     async def __aenter__(self) -> "Network":
         await asyncio.to_thread(migrate, self.database)
         await self.keys.refresh()
+        await self.rules.refresh()
         for provider in self.gateway.catalogue.providers.values():
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
             await self.rediscover()
-        for work in (self.ledger.run, self.meters.run, self.slots.run, self.keys.run, self.context.run, self._watch):
+        for work in (
+            self.ledger.run,
+            self.meters.run,
+            self.slots.run,
+            self.keys.run,
+            self.rules.run,
+            self.context.run,
+            self._watch,
+        ):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
         return self
 
@@ -254,26 +266,6 @@ class Network:
             terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
         )  # fmt: skip
 
-    async def ensure_worker(self) -> bool:
-        """Makes this process do durable work where nobody else does, now or later, until the network is closed.
-
-        True where it does so now. For commands that wait for work to be done. Raises Unavailable as `work` does.
-        """
-        working = await self._work_alone()
-        if not self._stands_in:
-            self._stands_in = True
-            self._tasks.append(asyncio.get_running_loop().create_task(self._stand_in()))
-        return working
-
-    async def _work_alone(self) -> bool:
-        if self.durable.engine.running or await living(self.database):
-            return self.durable.engine.running
-        await self.work(role="temporary")
-        return True
-
-    async def _stand_in(self) -> None:
-        while not self.durable.engine.running:
-            await self.clock.sleep(BEAT_SECONDS)
     async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:
         """Does durable work beside what else a server does; comes back or raises where it cannot (any more).
 
@@ -308,6 +300,26 @@ class Network:
         except (TimeoutError, Unavailable):
             self.telemetry.work, self._workers = {}, 0
 
+    async def ensure_worker(self) -> bool:
+        """Makes this process do durable work where nobody else does, now or later, until the network is closed.
+
+        True where it does so now. For commands that wait for work to be done. Raises Unavailable as `work` does.
+        """
+        working = await self._work_alone()
+        if not self._stands_in:
+            self._stands_in = True
+            self._tasks.append(asyncio.get_running_loop().create_task(self._stand_in()))
+        return working
+
+    async def _work_alone(self) -> bool:
+        if self.durable.engine.running or await living(self.database):
+            return self.durable.engine.running
+        await self.work(role="temporary")
+        return True
+
+    async def _stand_in(self) -> None:
+        while not self.durable.engine.running:
+            await self.clock.sleep(BEAT_SECONDS)
             with suppress(Unavailable):
                 await self._work_alone()
 
@@ -315,6 +327,11 @@ class Network:
     def tasks(self) -> Tasks:
         """Durable work: submit, look at it, decide, wait."""
         return self.durable.tasks
+
+    @property
+    def workstreams(self) -> Streams:
+        """Recipes at work: run, look, decide, pause, resume, fork."""
+        return self.durable.streams
 
     async def rediscover(self) -> dict[str, Endpoint]:
         """Looks for model servers on this machine; returns those that answer."""
@@ -387,6 +404,11 @@ def _totals(settings: Settings) -> tuple[Cap, ...]:
     return total_caps(settings.budgets.day_nano, settings.budgets.month_nano)
 
 
+def _retention(settings: Settings) -> float:
+    """Seconds."""
+    return settings.tasks.retention * 86_400
+
+
 def _limits(settings: Settings) -> Limits:
     written = settings.context
     return Limits(max_bytes=written.max_bytes, history=written.history, ttl=written.ttl)
@@ -402,11 +424,6 @@ def _cache_settings(settings: Settings) -> dict[str, Any]:
     written = settings.sections.get("cache", {})
     known = {"models": tuple(written.get("models", ()))}
     return known | ({"ttl": float(written["ttl"])} if "ttl" in written else {})
-
-
-def _retention(settings: Settings) -> float:
-    """Seconds."""
-    return settings.tasks.retention * 86_400
 
 
 def _ping(connection: Any) -> None:

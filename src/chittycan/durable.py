@@ -9,9 +9,9 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from chittycan.agents.given import Given
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
-from chittycan.store.database import Database
 from chittycan.store import tasks as task_rows
 from chittycan.store import workers as worker_rows
 from chittycan.store.database import Database
@@ -20,10 +20,11 @@ from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.batches import Batches
 from chittycan.workstreams.engine import Engine, Function
 from chittycan.workstreams.files import Files
+from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.record import RUN, Recorder
 from chittycan.workstreams.responses import Responses
-from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.runner import Runner
+from chittycan.workstreams.streams import Streams
 from chittycan.workstreams.sweeper import Sweeper
 from chittycan.workstreams.task import Performers
 from chittycan.workstreams.tasks import Tasks
@@ -46,6 +47,9 @@ class Durable:
         self.waiting = Waiting(database, self.engine, self.recorder, clock)
         self.files = Files(database, clock)
         self.batches = Batches(database, self.engine, self.files, clock)
+        self.streams = Streams(
+            database, self.engine, self.recorder, self.advancer, clock, lambda base: Given(database, base, clock)
+        )
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Chore] = []  # what a worker does beside its work
@@ -53,6 +57,7 @@ class Durable:
         self.sweeper = Sweeper(database, self.engine, self.recorder, self.advancer, clock, lambda: self.retention)
         self.runner: Runner | None = None
         self.presence: Presence | None = None  # among the workers, where this process is one
+        self.begun = asyncio.Event()  # set once this process takes work
         self.replaced = asyncio.Event()  # set once another worker has taken this one's name
         self.bug: Callable[[BaseException], None] = _nothing  # told of what should not have happened
         self._chores: list[asyncio.Task[None]] = []
@@ -60,7 +65,6 @@ class Durable:
     async def work(
         self,
         performers: Callable[[Worker], Performers],
-        self.begun = asyncio.Event()  # set once this process takes work
         worker: str | None = None,
         *,
         role: str = "all",
@@ -83,6 +87,7 @@ class Durable:
             await presence.leave()
             raise
         self.presence = presence
+        self.begun.set()
         loop = asyncio.get_running_loop()
         sweep = partial(self.sweeper.run, presence)
         endless: list[Chore] = [presence.beat, sweep, self.runner.watch, self.waiting.watch, self.files.sweep]
@@ -90,7 +95,6 @@ class Durable:
         self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
 
     async def _endlessly(self, chore: Chore) -> None:
-        self.begun.set()
         """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
         while True:
             try:
@@ -102,13 +106,6 @@ class Durable:
                 self.bug(error)
             await self._clock.sleep(CHORE_SECONDS)
 
-    async def drain(self, seconds: float) -> None:
-        """Takes no more work, and lets what runs come to its end for so long. `close` hands back what is left."""
-        await self.engine.drain(seconds)
-
-    async def _replaced(self) -> None:
-        """Another process has this one's name, because this one was silent for too long: the work is that one's."""
-        self.replaced.set()
     def check_working(self) -> None:
         """Raises Unavailable where this process takes no work."""
         if self.replaced.is_set() or not self.engine.running:
@@ -116,18 +113,25 @@ class Durable:
 
     async def figures(self) -> tuple[dict[str, int], int]:
         """Open tasks by status, and how many workers there are. Raises Unavailable."""
+        found = await self._database.read(task_rows.counts, statuses=OPEN)
+        return {status: found.get(status, 0) for status in OPEN}, len(await living(self._database))
+
     async def workers(self) -> list[tuple[Worker, int]]:
         """All workers, the dead that were not cleared away yet too, and how many tasks each is at."""
         return await self._database.read(worker_rows.with_tasks)
-
-        found = await self._database.read(task_rows.counts, statuses=OPEN)
-        return {status: found.get(status, 0) for status in OPEN}, len(await living(self._database))
 
     @property
     def busy(self) -> int:
         """How many tasks this process is at."""
         return 0 if self.runner is None else self.runner.busy
 
+    async def drain(self, seconds: float) -> None:
+        """Takes no more work, and lets what runs come to its end for so long. `close` hands back what is left."""
+        await self.engine.drain(seconds)
+
+    async def _replaced(self) -> None:
+        """Another process has this one's name, because this one was silent for too long: the work is that one's."""
+        self.replaced.set()
         await self.engine.stop()
 
     async def close(self) -> None:

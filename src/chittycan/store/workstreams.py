@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from chittycan.store.work_tables import workstreams
+from chittycan.store.work_tables import tasks, workstreams
 
 StreamRow = Mapping[str, Any]
 
@@ -60,6 +60,16 @@ def listing(
         wanted.append(or_(workstreams.c.created < at, older))
     query = select(workstreams).where(*wanted).order_by(workstreams.c.created.desc(), workstreams.c.id.desc())
     return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
+
+
+def stamp(connection: Connection, workstream_id: str) -> tuple[object, ...]:
+    """What is another whenever the workstream or one of its tasks has changed; cheap, however many those are."""
+    own = select(workstreams.c.updated, workstreams.c.status).where(workstreams.c.id == workstream_id)
+    # A clock may stand still between two changes: what is counted goes on.
+    counted = (func.count(), func.count(tasks.c.ended), func.sum(tasks.c.run), func.sum(tasks.c.tries))
+    theirs = select(func.max(tasks.c.updated), *counted)
+    whole = (own, theirs.where(tasks.c.workstream == workstream_id))
+    return tuple(value for query in whole for row in connection.execute(query) for value in row)
 
 
 def remove(connection: Connection, ids: Collection[str]) -> None:

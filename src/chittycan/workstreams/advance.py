@@ -1,9 +1,14 @@
 """Carries out the plan of a workstream: adds the rows that it says, cancels, ends. Inside a transaction, idempotent."""
 
+import secrets
+from typing import Any
+
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from chittycan.clock import Clock
+from chittycan.context.labels import Label, strictest
 from chittycan.store import context
 from chittycan.store import tasks as task_rows
 from chittycan.store import workstreams as rows
@@ -12,9 +17,14 @@ from chittycan.workstreams.plan import Finished, Start, plan
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.rows import encoded, from_row, step_state
 from chittycan.workstreams.task import Task
-from chittycan.workstreams.workstream import Workstream, from_stream_row, stream_delivery
+from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, stream_delivery
 
 MOST_ROUNDS = 5  # of plans in one transaction: what is cancelled ends at once, and may end the workstream
+# After each time that a workstream is resumed, its tasks' runs are counted from here on: the engine's name of a run
+# must never come twice, and the rows of what is tried again are new ones.
+RUNS_OF_A_RESUME = 1_000_000
+
+Document = dict[str, Any]
 
 
 class Advancer:
@@ -37,22 +47,28 @@ class Advancer:
         """One plan, carried out. True where it may say more at once."""
         now = self._clock.now()
         tasks = [from_row(each) for each in task_rows.of_workstream(connection, stream.id)]
-        spent = sum(each.cost_nano or 0 for each in tasks) + stream.kept_nano
+        spent = sum(each.cost_nano or 0 for each in tasks) + stream.options.kept_nano
+        document, label = self._document(connection, stream, now)
         step = plan(
-            stream.recipe, stream.inputs, self._document(connection, stream, now),
-            {each.path or each.id: step_state(each) for each in tasks},
-            spent_nano=spent, now=now, started_at=stream.created,
+            stream.recipe, stream.inputs, document, {each.path or each.id: step_state(each) for each in tasks},
+            spent_nano=spent, now=now, started_at=stream.options.since or stream.created,
         )  # fmt: skip
         if step.finish is not None:
             self._finish(connection, stream, step.finish, spent, now)
             return False
         unwanted = [each for each in tasks if each.path in set(step.cancel)]
         cancelled = [self._recorder.cancel(connection, each, "another step failed", alone=True) for each in unwanted]
+        before, options = stream.options, stream.options
+        if label.privacy == "private" or any((each.result or {}).get("label") == "private" for each in tasks):
+            options = replace(options, private=True)  # and stays so: later steps say what these found
         if stream.status == "running":
+            stream = replace(stream, options=options)
             for each in step.start:
-                self._recorder.add(connection, _task(stream, each, now))
-        if spent != stream.spent_nano:
-            rows.move(connection, stream.id, ("running", "paused"), {"spent_nano": spent, "updated": now})
+                task, options = _met(_task(stream, each, now), options, now)
+                self._recorder.add(connection, task)
+        if (spent, options) != (stream.spent_nano, before):
+            values = {"spent_nano": spent, "options": encoded(options), "updated": now}
+            rows.move(connection, stream.id, ("running", "paused"), values)
         return any(cancelled)
 
     def _finish(self, connection: Connection, stream: Workstream, end: Finished, spent: int, now: float) -> None:
@@ -61,18 +77,40 @@ class Advancer:
         if rows.move(connection, stream.id, stream_before(end.status), values) and stream.webhook is not None:
             self._recorder.add(connection, stream_delivery(stream, end.status, now))
 
-    def _document(self, connection: Connection, stream: Workstream, now: float) -> dict[str, object]:
+    def _document(self, connection: Connection, stream: Workstream, now: float) -> tuple[Document, Label]:
+        """The shared document, and the strictest label in it."""
         found = None if stream.session is None else context.get(connection, stream.session)
         if found is None or (found.expires is not None and found.expires <= now):
-            return {}
-        document: dict[str, object] = msgspec.json.decode(found.document)
-        return document
+            return {}, Label()
+        if stream.key_id is not None and found.key_id != stream.key_id:
+            return {}, Label()  # somebody else's since
+        labels = msgspec.json.decode(found.labels, type=dict[str, Label])
+        document: Document = msgspec.json.decode(found.document)
+        return document, strictest(labels.values())
 
 
 def _task(stream: Workstream, start: Start, now: float) -> Task:
+    options = stream.options
+    given: dict[str, Any] = {"private": True} if options.private else {}
+    given |= {"region": options.region} if options.region is not None else {}
+    spec = start.spec
+    if start.type == "wait" and spec.get("webhook"):
+        spec = {**spec, "token": secrets.token_urlsafe(24)}
     return Task(
         id=f"{stream.id}.{start.path}", type=start.type, title=start.title, workstream=stream.id, path=start.path,
         kind=start.kind, model=start.model, session=stream.session, key_id=stream.key_id, priority=stream.priority,
-        spec=start.spec, options=stream.options, deadline=start.deadline, budget_nano=start.budget_nano,
-        retries=start.retries, store=start.store, created=now, updated=now, since=now,
+        spec=spec, options=given, deadline=start.deadline, budget_nano=start.budget_nano,
+        retries=start.retries, store=start.store, run=1 + options.resumes * RUNS_OF_A_RESUME,
+        created=now, updated=now, since=now,
     )  # fmt: skip
+
+
+def _met(task: Task, options: Standing, now: float) -> tuple[Task, Standing]:
+    """A step that waits for an event which has come already has its answer; the event is used up."""
+    name = task.spec.get("event") if task.type == "wait" else None
+    kept = options.events.get(name, []) if name else []
+    if not kept:
+        return task, options
+    left = {**options.events, str(name): kept[1:]}
+    answer = {"json": kept[0], "at": now}
+    return replace(task, answer=answer), replace(options, events={key: each for key, each in left.items() if each})

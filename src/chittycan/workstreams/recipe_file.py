@@ -6,6 +6,7 @@ YAML as its 1.2 core schema reads it: only true and false are booleans, 12:30 is
 import math
 import re
 import runpy
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from traceback import extract_tb
@@ -46,6 +47,37 @@ def parse(text: str, path: str = "recipe") -> Recipe:
     return recipe
 
 
+def load(recipe: Recipe | Mapping[str, Any] | Path | str, base: Path | None) -> Recipe:
+    """The recipe that somebody names: one of ours by its name, a file, a text, a document, or a `Recipe` itself.
+
+    Relative paths start from `base`; with None no file is read. Raises NotFound, and ConfigError for a wrong recipe.
+    """
+    match recipe:
+        case Recipe():
+            return _checked(recipe, Problems())
+        case Mapping():
+            problems = Problems()
+            found = read(recipe, problems)
+            if found is None:
+                raise as_error(problems.found, "recipe")
+            return _checked(found, problems)
+        case str() if "\n" in recipe or recipe.lstrip().startswith("{"):
+            return parse(recipe)
+        case str() if recipe in shipped():
+            return parse(shipped_text(recipe), recipe)
+    if base is None:
+        raise NotFound(f"no recipe {str(recipe)[:80]!r}{nearest(str(recipe), shipped())}", param="recipe",
+                       fix=f"Send the text of one, or name one of ours: {', '.join(shipped())}.")  # fmt: skip
+    return load_file(base / Path(recipe).expanduser())
+
+
+def _checked(recipe: Recipe, problems: Problems) -> Recipe:
+    problems.found += validate(recipe)
+    if problems.errors:
+        raise as_error(problems.found, recipe.name)
+    return recipe
+
+
 def load_file(path: Path) -> Recipe:
     """The recipe in a file. A `.py` file is run: it sets `recipe = Recipe(...)`; name only files you trust.
 
@@ -62,7 +94,7 @@ def read_text(path: Path) -> str:
         return path.read_text("utf-8-sig")
     except FileNotFoundError:
         fix = f"Give the path of a recipe, or the name of one of ours: {', '.join(shipped())}."
-        raise NotFound(f"no recipe at {path}", fix=fix) from None
+        raise NotFound(f"no recipe at {path}{nearest(str(path), shipped())}", fix=fix) from None
     except UnicodeDecodeError:
         raise ConfigError("not UTF-8 text", file=str(path), fix="Save the file as UTF-8.") from None
     except OSError as error:

@@ -12,11 +12,24 @@ from chittycan.workstreams.rows import encoded
 from chittycan.workstreams.task import Task
 
 
-class Workstream(Struct, frozen=True, kw_only=True):
-    """Times are Unix seconds, money is nano-dollars. `options`: private, region; they hold for every step.
+class Standing(Struct, frozen=True, kw_only=True):
+    """What holds for a workstream besides its recipe. Money is nano-dollars, times are Unix seconds.
 
-    `kept_nano` is what the steps cost that a fork took over; it is within the budget but in no row of its own.
+    `kept_nano` is what steps cost whose rows were taken away because they are tried again. `resumes` counts how often
+    that happened; since the last time, `since`, its deadline runs. `events`: those that came before anyone waited
+    for them, by name, oldest first.
     """
+
+    private: bool = False
+    region: str | None = None
+    kept_nano: int = 0
+    resumes: int = 0
+    since: float | None = None
+    events: dict[str, list[Any]] = {}
+
+
+class Workstream(Struct, frozen=True, kw_only=True):
+    """Times are Unix seconds, money is nano-dollars. `session` names the document that its steps share."""
 
     id: str
     name: str
@@ -24,8 +37,8 @@ class Workstream(Struct, frozen=True, kw_only=True):
     inputs: dict[str, Any]
     status: StreamStatus = "running"
     session: str | None = None
-    key_id: str | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    key_id: str | None = None  # the virtual key that began it; None is the owner
+    options: Standing = field(default_factory=Standing)
     priority: int = 0
     webhook: dict[str, Any] | None = None
     outputs: dict[str, Any] | None = None
@@ -36,10 +49,6 @@ class Workstream(Struct, frozen=True, kw_only=True):
     created: float = 0.0
     updated: float = 0.0
     ended: float | None = None
-
-    @property
-    def kept_nano(self) -> int:
-        return int(self.options.get("kept_nano", 0))
 
 
 _JSON = ("inputs", "options", "webhook", "outputs")
@@ -53,13 +62,14 @@ def to_stream_row(stream: Workstream) -> dict[str, Any]:
 
 def from_stream_row(row: Mapping[str, Any]) -> Workstream:
     parsed = {name: None if row[name] is None else msgspec.json.decode(row[name]) for name in _JSON}
+    parsed["options"] = msgspec.json.decode(row["options"], type=Standing)
     return Workstream(**{**row, **parsed, "recipe": msgspec.json.decode(row["recipe"], type=Recipe)})
 
 
 def stream_delivery(stream: Workstream, status: str, now: float) -> Task:
-    """The task that tells the webhook of `stream` how it ended."""
+    """The task that tells the webhook of `stream` how it ended; it may end again after it was resumed."""
     what = {"type": f"workstream.{'completed' if status == 'done' else status}", "workstream": stream.id}
     return Task(
-        id=f"{stream.id}.webhook", type="deliver", title=f"tell of {stream.id}",
+        id=f"{stream.id}.webhook-{stream.options.resumes}", type="deliver", title=f"tell of {stream.id}",
         spec={"to": stream.webhook, "event": what}, key_id=stream.key_id, created=now, updated=now, since=now,
     )  # fmt: skip
