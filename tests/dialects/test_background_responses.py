@@ -162,6 +162,14 @@ def test_a_try_that_broke_off_before_it_had_caught_up_shows_nothing() -> None:
     assert told.answer is not None
 
 
+def test_what_other_servers_add_to_a_stream_is_passed_over() -> None:
+    shown: list[bytes] = []
+    noise = [b": keepalive\n\n", b"data: [DONE]\n\n", b"retry: 100\n\n"]
+    told = tell(shown, [*noise, *blocks(answer("Hello")), *noise])
+    assert told.answer is not None
+    assert read(shown, told.answer).output_text == "Hello"
+
+
 def test_the_events_go_over_the_wire_as_the_api_writes_them() -> None:
     event = lifecycle("response.queued", 1, OWN)
     assert framed(event) == b"event: response.queued\ndata: " + event + b"\n\n"

@@ -22,6 +22,7 @@ from chittycan.routing.decide import Decision
 from chittycan.workstreams.task import Done, Outcome, Performer, Task
 
 SURFACE = "openai_responses"
+CALL_SECONDS = 3600.0  # a whole try, where the caller sets no limit; of each model, its provider's timeouts count
 TELL_SECONDS = 0.2  # what has come is stored this often
 TELL_BYTES = 32 << 10  # or when it is so much
 AWAY_SECONDS = 1.0  # between tries to store it while the database is away
@@ -128,7 +129,9 @@ class Teller:
 
 def _call(task: Task, key: Key | None, clock: Clock) -> Call:
     fields: Json = task.spec["body"]
-    wishes: Mapping[str, Any] = {"kind": task.kind, "session": task.session, **task.options, "task": task.id}
+    wishes: Mapping[str, Any] = {
+        "timeout": CALL_SECONDS, "kind": task.kind, "session": task.session, **task.options, "task": task.id
+    }  # fmt: skip
     return Call(
         # A try's own: its items must not have the ids of another's.
         request_id=f"req_{task.id.removeprefix('resp_')}_{task.tries}",

@@ -164,8 +164,9 @@ class Told:
         """What `data` (of the stream of this try) adds: the JSON of events."""
         told: list[bytes] = []
         for event in self._splitter.feed(data):
-            if not event.comment:
-                self._take(msgspec.json.decode(event.data), told)
+            if event.data.startswith("{"):  # some servers end with [DONE], which the API does not know
+                said = msgspec.json.decode(event.data)
+                self._take(said if "type" in said else said | {"type": event.event}, told)
         return told
 
     def _take(self, event: Json, told: list[bytes]) -> None:
