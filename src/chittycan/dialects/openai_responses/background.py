@@ -104,12 +104,12 @@ class Shown:
         index = event.get("output_index", 0)
         self._judge(kind, index, event)
         if kind == "response.output_item.added":
-            self.items[index] = Item(event["item"])
+            self.items[index] = Item(event.get("item") or {})
         item = self.items.get(index)
         if item is None:
             return
         if kind == TEXT_DELTA:
-            item.content.setdefault(event["content_index"], []).append(event["delta"])
+            item.content.setdefault(event.get("content_index", 0), []).append(event["delta"])
         elif kind == "response.function_call_arguments.delta":
             item.arguments.append(event["delta"])
         elif kind == "response.output_item.done":
