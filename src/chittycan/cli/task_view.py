@@ -214,7 +214,7 @@ def drawn(rows: Sequence["TaskDetail"]) -> Group:
                         justify="right" if name == "cost" else "left")  # fmt: skip
     for row in rows:
         mark: Any = _MARKS.get(row.status) or _SPINNER
-        grid.add_row(mark, *(each if isinstance(each, Text) else str(each or "") for each in cells(row, now)))
+        grid.add_row(mark, *(each if isinstance(each, Text) else Text(str(each or "")) for each in cells(row, now)))
     return Group(grid)
 
 

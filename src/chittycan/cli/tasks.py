@@ -57,6 +57,7 @@ def submit(
         "private": private, "region": region, "webhook": {"url": webhook} if webhook else None,
         "idempotency_key": idempotency_key,
     }  # fmt: skip
+    _check(given)
     told: list[str] = []
 
     async def work(network: "Session") -> "Submitted | TaskDetail":
@@ -263,6 +264,19 @@ def _prompt(words: list[str]) -> str:
     if not parts:
         raise UsageError("There is no prompt.", fix='can tasks submit "Summarise the contract" --file contract.pdf')
     return "\n\n".join(parts)
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Raises UsageError for what can be seen to be wrong without asking anybody."""
+    import time
+
+    from chittycan.errors import InvalidRequest, UsageError
+    from chittycan.workstreams.submission import read
+
+    try:
+        read(given, time.time())
+    except InvalidRequest as error:
+        raise UsageError(error.message, fix=error.fix) from None
 
 
 def _files(names: list[str]) -> list[Any] | None:

@@ -165,6 +165,7 @@ class Engine:
         dbos = _dbos()
         _owner, _functions = self, dict(functions)
         try:
+            _quiet()
             self._dbos = dbos.DBOS(
                 config={
                     "name": APPLICATION,
@@ -176,7 +177,6 @@ class Engine:
                     "notification_listener_polling_interval_sec": 1.0,
                 }
             )
-            _quiet()
             _register(dbos)
             # Before the launch, which looks for queues: the next look is a second later.
             await asyncio.to_thread(
@@ -302,8 +302,12 @@ def _register(dbos: Any) -> None:
 
 
 def _quiet() -> None:
-    # What concerns a person is said by us; its own lines go to whoever turns this logger on.
-    logging.getLogger("dbos").setLevel(logging.CRITICAL)
+    # What concerns a person is said by us; its own lines go to whoever turns this logger on. It has a handler before
+    # DBOS begins, or that would add one of its own, for standard error as it is then: a stream that may be closed later.
+    logger = logging.getLogger("dbos")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    logger.setLevel(logging.CRITICAL)
 
 
 def _dbos() -> Any:
