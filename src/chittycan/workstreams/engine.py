@@ -302,8 +302,8 @@ def _register(dbos: Any) -> None:
 
 
 def _quiet() -> None:
-    # What concerns a person is said by us; its own lines go to whoever turns this logger on. It has a handler before
-    # DBOS begins, or that would add one of its own, for standard error as it is then: a stream that may be closed later.
+    # What concerns a person is said by us; its own lines go to whoever turns this logger on. Without a handler of ours
+    # DBOS adds one for standard error as it is when it begins, and breaks where that is closed later.
     logger = logging.getLogger("dbos")
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
