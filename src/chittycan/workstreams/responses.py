@@ -27,7 +27,7 @@ from chittycan.workstreams.tasks import Tasks
 
 TYPE = "response"
 LOOK_SECONDS = 0.15  # between two looks of whoever follows what is being made
-IDLE_SECONDS = 0.6  # and of what nobody is at yet
+IDLE_SECONDS = 1.0  # and, at length, of what nobody is at
 ROWS_AT_ONCE = 64  # of events in one look
 
 
@@ -76,14 +76,18 @@ class Responses:
     async def follow(self, response: str, after: int, *, for_key: str | None = None) -> AsyncGenerator[News]:
         """What comes after the event `after`, look by look, until the end. Raises NotFound, also once it is deleted."""
         await self.get(response, for_key=for_key)
+        pause = LOOK_SECONDS
         while True:
             news = await self._database.read(_look, response, after)
             yield news
             if news.ended is not None:
                 return
             after = news.last
+            if news.events or news.status == "running":
+                pause = LOOK_SECONDS
             if not news.events:
-                await self._clock.sleep(LOOK_SECONDS if news.status == "running" else IDLE_SECONDS)
+                await self._clock.sleep(pause)
+                pause = min(pause * 1.2, IDLE_SECONDS)
 
     # for whoever makes it
 
