@@ -99,10 +99,13 @@ async def serve(
 async def _close(network: Network, server: HttpServer, insisted: asyncio.Event) -> None:
     """Takes no more requests and no more work, and lets what runs come to its end unless somebody insists."""
     loop = asyncio.get_running_loop()
-    closing = asyncio.gather(server.close(GRACE_SECONDS), network.durable.drain(GRACE_SECONDS))
+    closing = loop.create_task(server.close(GRACE_SECONDS))
+    draining = loop.create_task(network.durable.drain(GRACE_SECONDS))
     impatient = loop.create_task(insisted.wait())
-    await asyncio.wait((closing, impatient), return_when=asyncio.FIRST_COMPLETED)
-    impatient.cancel()
+    quiet = loop.create_task(asyncio.wait((closing, draining)))
+    await asyncio.wait((quiet, impatient), return_when=asyncio.FIRST_COMPLETED)
+    for each in (impatient, quiet, draining):
+        each.cancel()
     if not closing.done():
         closing.cancel()
         await server.close(0)

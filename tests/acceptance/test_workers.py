@@ -1,0 +1,199 @@
+"""Real worker processes: they share the work, die, freeze, are replaced, and leave in good order."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from bare_http import fetch
+from chittycan.clock import SystemClock
+from chittycan.durable import Durable
+from chittycan.store.database import Database
+from chittycan.testing.upstream import ScriptedUpstream
+from chittycan.workstreams.task import Task
+from serving import PATIENCE, Process, Processes, config, proxy, write_config
+
+RECOVERY = 30.0  # seconds in which the work of the dead goes on: a contract
+
+
+class Desk:
+    """What a person sees of the work, and the workers that do it."""
+
+    def __init__(self, processes: Processes, url: str) -> None:
+        self.processes, self.url = processes, url
+        self.database = Database(url)
+        self.durable = Durable(self.database, SystemClock())
+
+    async def submit(self, count: int = 1) -> list[str]:
+        task = Task(id="", model="first/ok", spec={"prompt": "Hello"})
+        return [(await self.durable.tasks.submit(task)).id for _ in range(count)]
+
+    async def get(self, task: str) -> Task:
+        return await self.durable.tasks.get(task)
+
+    async def all(self, tasks: list[str], status: str, seconds: float = PATIENCE) -> list[Task]:
+        """All of them, once they have this status."""
+        found: list[Task] = []
+
+        async def holds() -> bool:
+            found[:] = [await self.get(task) for task in tasks]
+            return all(each.status == status for each in found)
+
+        await wait_for(holds, seconds)
+        return found
+
+    async def worker(self, name: str, *more: str) -> Process:
+        """One that has begun to work."""
+        process = await self.start(name, *more)
+        await process.ready()
+        return process
+
+    async def start(self, name: str, *more: str) -> Process:
+        given = ("serve", "--role", "worker", "--json", "--worker-id", name, *more)
+        return await self.processes.can(*given, CHITTY_DATABASE_URL=self.url)
+
+    async def workers(self) -> list[str]:
+        return [each.id for each, _ in await self.durable.workers()]
+
+    async def close(self) -> None:
+        await self.durable.close()
+        self.database.close()
+
+
+@pytest.fixture
+async def open_desk(processes: Processes, up: ScriptedUpstream) -> AsyncIterator[Callable[[str], Desk]]:
+    """A desk on the database of this URL."""
+    write_config(processes.config, config({"first": proxy(up.url, "openai", timeouts={})}), {})
+    desks: list[Desk] = []
+
+    def begin(url: str) -> Desk:
+        desks.append(Desk(processes, url))
+        return desks[0]
+
+    yield begin
+    for each in desks:
+        await each.close()
+
+
+@pytest.fixture
+async def desk(processes: Processes, open_desk: Callable[[str], Desk]) -> Desk:
+    """On SQLite."""
+    return open_desk(f"sqlite:///{processes.database}")
+
+
+async def said(process: Process, code: int) -> str:
+    """What it said at its end, in one line."""
+    async with asyncio.timeout(PATIENCE):
+        assert await process.end() == code
+    return " ".join(process.said.split())
+
+
+async def test_what_the_murdered_and_the_frozen_were_at_is_done_by_others(
+    open_desk: Callable[[str], Desk], database_url: str, up: ScriptedUpstream
+) -> None:
+    sqlite = database_url.startswith("sqlite")  # there, one that freezes while it writes stops everybody
+    desk = open_desk(database_url)
+    gate = up.gate("ok")
+    murdered, other = await desk.worker("murdered"), await desk.worker("other")
+    tasks = await desk.submit(20)
+    await up.received(20)
+    running = await desk.all(tasks, "running")
+    assert {each.worker for each in running} <= {"murdered", "other"}
+    mine = [each.id for each in running if each.worker == "murdered"]
+    murdered.process.kill()
+    if not sqlite:
+        other.process.send_signal(signal.SIGSTOP)
+    await desk.worker("heir")
+    await gate.open()
+    done = await desk.all(tasks, "done", RECOVERY)
+    assert {each.worker for each in done if each.id in mine} <= {"other", "heir"}
+    assert all(each.tries == 2 for each in done if each.id in mine)
+    assert len(up.calls("ok")) == sum(each.tries for each in done)
+    if sqlite:
+        return
+    twin = await desk.worker("other")  # its name is free: nothing was heard of it
+    other.process.send_signal(signal.SIGCONT)
+    assert "another process has taken this worker's name" in await said(other, 1)
+    assert [await desk.get(each) for each in tasks] == done  # what it comes back with is not recorded
+    assert twin.process.returncode is None
+    assert sorted(await desk.workers()) == ["heir", "other"]
+
+
+async def test_a_second_worker_of_one_name_is_refused(desk: Desk) -> None:
+    first = await desk.worker("desk")
+    second = await desk.start("desk")
+    assert f"'desk' is at work already: process {first.process.pid} on" in await said(second, 2)
+    first.process.kill()
+    await first.end()
+    await desk.worker("desk")  # at once: the other is gone
+
+
+async def test_who_is_asked_to_leave_finishes_first(desk: Desk, up: ScriptedUpstream) -> None:
+    gate = up.gate("ok")
+    leaving = await desk.worker("leaving", "--port", "0")
+    tasks = await desk.submit(3)
+    await up.received(3)
+    leaving.process.send_signal(signal.SIGTERM)
+    late = await desk.submit()
+    await gate.open()
+    await desk.all(tasks, "done")
+    async with asyncio.timeout(PATIENCE):
+        assert await leaving.end() == 0
+    assert await desk.workers() == []
+    assert (await desk.get(late[0])).tries == 0
+    assert len(up.calls("ok")) == 3
+
+
+async def test_who_is_told_twice_hands_back_what_it_was_at(desk: Desk, up: ScriptedUpstream) -> None:
+    gate = up.gate("ok")
+    leaving = await desk.worker("leaving")
+    tasks = await desk.submit(2)
+    await up.received(2)
+    leaving.process.send_signal(signal.SIGTERM)
+    leaving.process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(PATIENCE):
+        assert await leaving.end() == 0
+    assert [(await desk.get(each)).waiting_for for each in tasks] == ["a worker"] * 2
+    await gate.open()
+    await desk.worker("next")
+    await desk.all(tasks, "done")
+    assert "Traceback" not in leaving.said
+
+
+async def test_a_gateway_takes_no_work_and_a_worker_no_calls(desk: Desk) -> None:
+    gateway = await desk.processes.serve("--role", "gateway", CHITTY_DATABASE_URL=desk.url)
+    tasks = await desk.submit()
+    assert b"chitty_workers 0.0" in (await fetch(gateway.port, "GET", "/metrics")).body
+    assert (await desk.get(tasks[0])).status == "queued"
+    worker = await desk.worker("one", "--port", "0")
+    await desk.all(tasks, "done")
+    assert b"chitty_workers 1.0" in (await fetch(worker.port, "GET", "/metrics")).body
+    assert (await fetch(worker.port, "GET", "/ready")).status == 200
+    assert (await fetch(worker.port, "GET", "/v1/models")).status == 404
+    assert (await fetch(worker.port, "GET", "/health")).json["name"] != (
+        await fetch(gateway.port, "GET", "/health")
+    ).json["name"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="does not apply: only Linux tells of a parent's death")
+async def test_servers_of_one_port_each_work_and_do_not_outlive_who_started_them(desk: Desk, free_port: int) -> None:
+    given = ("serve", "--port", str(free_port), "--workers", "2", "--worker-id", "desk")
+    supervisor = await desk.processes.can(*given, CHITTY_DATABASE_URL=desk.url)
+    await wait_for(lambda: has(desk, ["desk-0", "desk-1"]))
+    supervisor.process.kill()
+    assert supervisor.process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        await supervisor.process.stdout.read()  # until none of them holds it open
+    assert await has(desk, [])
+
+
+async def has(desk: Desk, names: list[str]) -> bool:
+    return sorted(await desk.workers()) == names
+
+
+async def wait_for(holds: Callable[[], Awaitable[bool]], seconds: float = PATIENCE) -> None:
+    async with asyncio.timeout(seconds):
+        while not await holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
