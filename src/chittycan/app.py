@@ -31,6 +31,7 @@ from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.recall import Recall, RecallSettings
 from chittycan.gateway.record import Recorder
@@ -42,6 +43,7 @@ from chittycan.providers.registry import build
 from chittycan.providers.transport import Transport
 from chittycan.routing.decide import AUTO, Decision
 from chittycan.routing.ensembles.seating import SHAPE, chosen
+from chittycan.routing.privacy.detect import Terms
 from chittycan.rulebook import RuleBook
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap
@@ -125,6 +127,7 @@ class Network:
             self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
+        self.gateway.privacy = PrivacyGate(self.settings.privacy_mode, Terms(self.settings.privacy.terms))
         self.durable = Durable(self.database, self.clock)
         self._outside: Outside | None = None  # the ways out, where this process does work
         clerk = BatchClerk(
@@ -226,6 +229,7 @@ class Network:
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
         self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
         self.durable.retention = _retention(settings)
+        self.gateway.privacy.mode, self.gateway.privacy.terms = settings.privacy_mode, Terms(settings.privacy.terms)
         self.gateway.catalogue = self._catalogue()
         self.durable.waiting.look_again()
 
@@ -264,6 +268,7 @@ class Network:
             gateway=self.gateway, database=self.database, sessions=self.context, key_of=self.keys.of_id,
             files=self.durable.files, acts=Acts(effects, self._outside, self.clock), effects=effects,
             terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
+            enforcing=lambda: self.settings.privacy_mode == "enforce",
         )  # fmt: skip
 
     async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:

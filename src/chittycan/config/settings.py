@@ -153,7 +153,13 @@ class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`terms` are words and phrases that are private wherever they stand."""
+
     mode: Literal["off", "warn", "enforce"] | None = None
+    terms: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Privacy(mode={self.mode!r}, terms={len(self.terms)})"
 
 
 class OutboundSettings(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -58,6 +58,7 @@ class Call(Struct, kw_only=True):
     forward: tuple[tuple[str, str], ...] = ()  # client headers that the same dialect's provider should see
     answered: "Callable[[str, Trace], None] | None" = None  # is told the text of a whole answer
     keep_answering: bool = False  # end a named model's chain with the default chain
+    detected: bool | None = None  # whether something private was found in it; None: nobody has looked
     at: float = 0.0  # Unix seconds
     started: float = 0.0  # monotonic seconds
 

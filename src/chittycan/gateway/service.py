@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from chittycan.auth.keys import Key
 from chittycan.catalogue import ENSEMBLE, Catalogue, Ensemble, Secret
@@ -35,9 +35,10 @@ from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Tra
 from chittycan.gateway.chain import Attempt, Chain, T, Tried
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
 from chittycan.gateway.ensemble_stream import ToldStream
-from chittycan.gateway.facts import facts_of, input_tokens, plain_facts
+from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens, plain_facts
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.recall import Recall, text_of
 from chittycan.gateway.record import NOTHING, Recorder
 from chittycan.gateway.relay import Continuation, continued
@@ -78,6 +79,7 @@ class Gateway:
         self.health = Health(clock)
         self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
         self._sessions = recall
+        self.privacy = PrivacyGate()  # off, until the owner's configuration says otherwise
         self._line = Line(transport, clock)
         self._chain = Chain(self.health, clock)
         self._decisions: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
@@ -96,6 +98,11 @@ class Gateway:
 
     def decide(self, call: Call) -> Decision:
         """Raises RequestError, AccessError or Unavailable where no model may answer."""
+        found = self.privacy.private(call)
+        decision = self._decided(call)
+        return replace(decision, label="private") if found and decision.label == "public" else decision
+
+    def _decided(self, call: Call) -> Decision:
         plain = plain_facts(call)
         decision = self._decisions.get(plain) if plain is not None else None
         if decision is not None:
@@ -119,7 +126,7 @@ class Gateway:
 
     async def complete(self, call: Call) -> Reply:
         """A whole answer in the client's dialect. Raises ChittyError."""
-        if call.options.session is not None:
+        if call.options.session is not None or len(call.body) > SMALL_BODY:
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
@@ -144,7 +151,7 @@ class Gateway:
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
-        if call.options.session is not None:
+        if call.options.session is not None or len(call.body) > SMALL_BODY:
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
@@ -187,7 +194,7 @@ class Gateway:
 
     async def stream(self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None) -> OpenStream:
         """A stream for a caller in this process; iterate its `events`."""
-        return await self.open(self._own_call(msgspec.structs.replace(chat, stream=True), options, key))
+        return await self.open(self._own_call(replace(chat, stream=True), options, key))
 
     async def ensemble(
         self,
@@ -205,7 +212,8 @@ class Gateway:
         name = f"{ENSEMBLE}{name.removeprefix(ENSEMBLE)}" if name is not None else UNNAMED
         if self._catalogue.ensembles.get(name) != ensemble:
             name = UNNAMED  # a key that may call it by its name may not change who sits in it
-        call = await self._prepared(self._own_call(msgspec.structs.replace(chat, model=name), options, key))
+        call = await self._prepared(self._own_call(replace(chat, model=name), options, key))
+        self.privacy.private(call)
         answer = await assemble(self, call, seat(facts_of(call), name, ensemble, self._catalogue))
         if call.answered is not None:
             call.answered(answer.text, answer.trace)
@@ -239,8 +247,11 @@ class Gateway:
         )  # fmt: skip
 
     async def _prepared(self, call: Call) -> Call:
-        """With what its session knows, where that is wanted."""
-        return call if self._sessions is None else await self._sessions.prepared(call)
+        """With what its session knows, where that is wanted, and looked through for what is private."""
+        if self._sessions is not None and call.options.session is not None:
+            call = await self._sessions.prepared(call)
+        await self.privacy.look(call)
+        return call
 
     # stages
 
@@ -359,7 +370,7 @@ class Gateway:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Continuation:
             original = running.call
             if candidate.model.prefill:
-                call = msgspec.structs.replace(original, surface=None, parsed=continued(original.chat, text))
+                call = replace(original, surface=None, parsed=continued(original.chat, text))
                 try:
                     live = await self._streaming(running, call)(candidate, key, alone)
                     return Continuation(live, text[len(text.rstrip()) :], optional=True)
