@@ -41,6 +41,7 @@ class Office:
             gateway=network.gateway, database=network.database, sessions=network.context, key_of=network.keys.of_id,
             files=network.durable.files, acts=Acts(effects, outside, network.clock), effects=effects,
             terms=lambda: mailbox.terms(network.settings), audience=network.durable.responses, clock=network.clock,
+            enforcing=lambda: network.settings.privacy_mode == "enforce",
         )  # fmt: skip
 
     def at(self, clock: Clock) -> "Office":

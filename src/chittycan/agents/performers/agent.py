@@ -10,10 +10,9 @@ from chittycan.agents import templates
 from chittycan.agents.agent import AgentResult, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.invoke import invoke
-from chittycan.agents.performers.calls import Calls, is_private
+from chittycan.agents.performers.calls import Calls
 from chittycan.agents.performers.material import file_of, mail_of
 from chittycan.agents.performers.parts import Parts
-from chittycan.agents.performers.prompt import marks
 from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.workstreams.task import Done, Outcome, Task
 
@@ -33,8 +32,7 @@ async def perform(parts: Parts, task: Task) -> Outcome:
     result: dict[str, Any] = {"json": found.output, "fallback": found.fallback}
     if found.reason is not None and found.fallback:
         result["reason"] = found.reason
-    label = "private" if is_private(task) else "public"
-    return Done(result=result | marks(label, calls), model=found.model, cost_nano=calls.cost_nano)
+    return Done(result=result | calls.marks, model=found.model, cost_nano=calls.cost_nano)
 
 
 async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:

@@ -35,6 +35,8 @@ class Calls:
 
     def __init__(self, parts: Parts, task: Task, options: Options, key: Key | None) -> None:
         self._parts, self._task, self._options, self._key = parts, task, options, key
+        self._private = options.private or task.model == PRIVATE
+        self._found_private = False  # by the gateway, in some call
         self.cost_nano: int | None = None
         self.instead_of: str | None = None
 
@@ -77,6 +79,17 @@ class Calls:
         decision = self._parts.gateway.explain(replace(request, model=AUTO), options, self._key, keep_answering=True)
         return decision.chain[0].model.name
 
+    @property
+    def marks(self) -> dict[str, Any]:
+        """What a result says besides the answer, where there is something to say.
+
+        A label that nothing follows from (the mode `warn`) is left to the ledger.
+        """
+        marked: dict[str, Any] = {} if self.instead_of is None else {"instead_of": self.instead_of}
+        if self._private or (self._found_private and self._parts.enforcing()):
+            marked["label"] = PRIVATE
+        return marked
+
     def failed(self, error: ChittyError) -> Outcome:
         """What the task comes to where its work went wrong after it was asked."""
         return outcome_of(error, {}, self._parts.clock.now(), cost_nano=self.cost_nano)
@@ -105,6 +118,8 @@ class Calls:
                 raise
             raise Held(outcome_of(error, chain, self._parts.clock.now(), cost_nano=self.cost_nano)) from error
         self._spend(answer.cost_nano)
+        if answer.trace.label == PRIVATE:
+            self._found_private = True
         return answer  # type: ignore[no-any-return]
 
     def _spend(self, nano: int | None) -> None:

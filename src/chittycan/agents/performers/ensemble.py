@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from chittycan.agents.performers.calls import Calls, chain_of
 from chittycan.agents.performers.material import gathered, request_of
 from chittycan.agents.performers.parts import Assembled, Parts
-from chittycan.agents.performers.prompt import marks, plain
+from chittycan.agents.performers.prompt import plain
 from chittycan.catalogue import Ensemble
 from chittycan.chat import ChatRequest
 from chittycan.errors import ChittyError, UnknownModel
@@ -64,7 +64,7 @@ def _told(answer: Assembled, calls: Calls) -> dict[str, Any]:
         "dissent": list(verdict.dissent),
         "members": [_member(each) for each in verdict.members],
         "notes": list(verdict.notes),
-        **marks(answer.trace.label, calls),
+        **calls.marks,
     }
 
 

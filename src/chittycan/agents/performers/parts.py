@@ -52,7 +52,8 @@ class Gateway(response.Gateway, Protocol):
 class Parts:
     """`key_of` finds a virtual key by its id (raises Unauthenticated), `terms` says how the owner wants mail handled.
 
-    `audience` is where the events of background responses go.
+    `audience` is where the events of background responses go; `enforcing` whether what is found to be private is held
+    to private models.
     """
 
     gateway: Gateway
@@ -64,5 +65,6 @@ class Parts:
     effects: Effects
     terms: Callable[[], Terms]
     audience: response.Audience
+    enforcing: Callable[[], bool]
     clock: Clock
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))

@@ -26,8 +26,8 @@ async def perform(parts: Parts, task: Task) -> Outcome:
     `spec`: `prompt` or `messages` (OpenAI's form); `system`, `files`, `schema`, `json`, `max_tokens`. Files and
     mails, and the results of the tasks that this one was to begin after, are given along, marked as data. `result`:
     `text`, `json` (the parsed answer, where it is JSON), `instead_of` where the default chain stood in for the model
-    that was named, `stop_reason` where the answer was cut off, and `label` where it is private. An answer that does not fit `schema`, or is no JSON
-    where `json` was asked for, is a failure that may be tried again.
+    that was named, `stop_reason` where the answer was cut off, and `label` where it is held to be private. An answer
+    that does not fit `schema`, or is no JSON where `json` was asked for, is a failure that may be tried again.
     """
     material = await gathered(parts, task)
     calls = await Calls.of(parts, task, private=material.private)
@@ -57,7 +57,7 @@ def told(answer: Answer, value: Any, calls: Calls) -> dict[str, Any]:
         result["json"] = value
     if answer.response.stop_reason in CUT_OFF:
         result["stop_reason"] = answer.response.stop_reason
-    return result | marks(answer.trace.label, calls)
+    return result | calls.marks
 
 
 def _nothing(answer: Answer) -> ChittyError:
@@ -66,16 +66,6 @@ def _nothing(answer: Answer) -> ChittyError:
         return InvalidRequest(f"{answer.model} refused to answer", code=REFUSED)
     said = "had no room left to answer" if answer.response.stop_reason == "length" else "gave no text"
     return ChittyError(f"{answer.model} {said}", code=BAD_ANSWER, fix="Raise max_tokens.")
-
-
-def marks(label: str, calls: Calls) -> dict[str, Any]:
-    """What a result says besides the answer, where there is something to say."""
-    marked: dict[str, Any] = {}
-    if calls.instead_of is not None:
-        marked["instead_of"] = calls.instead_of
-    if label != "public":
-        marked["label"] = label
-    return marked
 
 
 def read(text: str, schema: dict[str, Any] | None) -> Any:
