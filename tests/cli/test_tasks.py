@@ -221,7 +221,7 @@ def test_the_live_picture_says_what_is_waited_for_and_what_it_cost() -> None:
     ]).splitlines()  # fmt: skip
     assert lines[1].split()[:6] == ["◷", "task_1", "waiting", "for", "model", "gpt-4"]
     assert "2m" in lines[1]
-    assert lines[2].split() == ["✓", "task_2", "done", "took", "3.2s", "smollm2", "$0"]
+    assert lines[2].split() == ["✓", "task_2", "done", "3.2s", "smollm2", "$0"]
     assert "no [brackets] harm" in lines[3]
 
 

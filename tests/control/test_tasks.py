@@ -67,6 +67,11 @@ async def test_a_submitted_task_is_accepted_and_says_what_it_waits_for(served: S
     assert not {"result", "error", "workstream", "question"} & set(shown)
 
 
+async def test_a_task_for_later_waits_for_its_time(served: Served) -> None:
+    made = body(await submit(served, at="2027-01-20T09:00+01:00"))
+    assert (made["status"], made["waiting_for"]) == ("queued", "its time, 2027-01-20 08:00 UTC")
+
+
 async def test_every_field_arrives(served: Served) -> None:
     task_id = await submitted(
         served, system="Be brief.", schema={"type": "object"}, json=True, max_tokens=9, private=False, store="x",

@@ -59,19 +59,19 @@ def reason(row: "TaskRow") -> str | None:
 
 
 def cells(row: "TaskRow", now: float) -> tuple[object, ...]:
-    """One line of a table of tasks; see `COLUMNS`."""
+    """One line of a table of tasks; see `COLUMNS`. `time`: since when it stands so, or how long it took."""
     took = row.ended - row.started if row.ended and row.started else None
-    stands = span(now - row.since) if row.status not in TERMINAL else f"took {seconds(took * 1000)}" if took else None
+    stands = span(now - row.since) if row.status not in TERMINAL else seconds(took * 1000) if took else None
     return (row.id, coloured(row.status), row.title, reason(row), stands, row.model or row.asked_model, money(row))
 
 
-COLUMNS = ("task", "status", "title", "waits for, or why", "since", "model", "cost")
+COLUMNS = ("task", "status", "title", "waits for, or why", "time", "model", "cost")
+LONG = ("title", "waits for, or why")  # columns that give way on a narrow terminal
 
 
 def show_rows(rows: Sequence["TaskRow"]) -> None:
     now = time.time()
-    table(COLUMNS, [cells(row, now) for row in rows], empty='no such task: can tasks submit "…"',
-          cut=("title", "waits for, or why"))  # fmt: skip
+    table(COLUMNS, [cells(row, now) for row in rows], empty='no such task: can tasks submit "…"', cut=LONG)
 
 
 def show_task(row: "TaskDetail") -> None:
@@ -207,14 +207,15 @@ def tell(row: "TaskDetail") -> None:
 def drawn(rows: Sequence["TaskDetail"]) -> Group:
     """One picture of tasks at work."""
     now = time.time()
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", *COLUMNS):
-        stiff = name not in ("title", "waits for, or why")
-        grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=None if stiff else 1,
+    lines = [[each if isinstance(each, Text) else Text(str(each or "")) for each in cells(row, now)] for row in rows]
+    grid = Table("", box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(COLUMNS):
+        gives_way, needed = name in LONG, max((line[place].cell_len for line in lines), default=0)
+        grid.add_column(name, no_wrap=True, overflow="ellipsis", ratio=1 if gives_way else None,
+                        min_width=None if gives_way else max(needed, len(name)),
                         justify="right" if name == "cost" else "left")  # fmt: skip
-    for row in rows:
-        mark: Any = _MARKS.get(row.status) or _SPINNER
-        grid.add_row(mark, *(each if isinstance(each, Text) else Text(str(each or "")) for each in cells(row, now)))
+    for row, line in zip(rows, lines, strict=True):
+        grid.add_row(_MARKS.get(row.status) or _SPINNER, *line)
     return Group(grid)
 
 

@@ -148,16 +148,24 @@ def watch(tasks: Tasks, json: Json = False) -> None:
     """Watch tasks until they have ended: status, what they wait for, model, cost. Does the work if nobody else does."""
 
     async def work(network: "Session") -> "list[TaskDetail]":
-        from chittycan.cli.task_view import tell
         from chittycan.cli.task_view import watch as follow_all
         from chittycan.control.tasks import shown
 
         for task in tasks:
             await network.call(shown, task=task)
         await network.work()
-        return await follow_all(network, tasks, print_line if json else tell, live=not json)
+        return await follow_all(network, list(left), told, live=not json)
 
-    rows = _interruptible(work, tasks)
+    def told(row: "TaskDetail") -> None:
+        from chittycan.cli.task_view import tell
+        from chittycan.workstreams.life import TERMINAL
+
+        print_line(row) if json else tell(row)
+        if row.status in TERMINAL:
+            left.remove(row.id)
+
+    left = list(dict.fromkeys(tasks))
+    rows = _interruptible(work, left)
     if any(row.status != "done" for row in rows):
         raise typer.Exit(1)
 
@@ -234,11 +242,8 @@ def _interruptible(work: "Callable[[Session], Coroutine[Any, Any, T]]", tasks: l
     except KeyboardInterrupt:
         if not tasks:
             raise
-        names, one = " ".join(tasks), len(tasks) == 1
-        errors.print(
-            f"\n{names} {'is' if one else 'are'} kept and {'goes' if one else 'go'} on wherever a worker runs."
-        )
-        errors.print(f"  [cyan]→[/] can tasks watch {names}")
+        whose = "It is kept, and goes" if len(tasks) == 1 else "They are kept, and go"
+        errors.print(f"\n{whose} on wherever a worker runs.\n  [cyan]→[/] can tasks watch {' '.join(tasks)}")
         raise typer.Exit(130) from None
 
 

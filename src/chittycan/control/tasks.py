@@ -5,6 +5,7 @@ A virtual key reaches its own tasks, the owner all of them.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -128,7 +129,7 @@ async def submit(
     submission = read(given, network.clock.now(), key_id=_reach(caller))
     await _admit(network, caller, submission.task)
     task = await network.tasks.put(submission)
-    return Submitted(id=task.id, status=task.status, waiting_for=_waiting(task, await _nobody_works(network)))
+    return Submitted(id=task.id, status=task.status, waiting_for=_waiting(task, await _scene(network)))
 
 
 @operation("GET", "/tasks")
@@ -158,8 +159,8 @@ async def listed(
     types = tuple(type or (each for each in get_args(Type) if each not in UNLISTED))
     wanted = Wanted(statuses=tuple(status or ()), types=types, kind=kind, session=session, workstream=workstream)
     tasks, following = await network.tasks.list(wanted, cursor=cursor, limit=limit, for_key=_reach(caller))
-    idle = await _nobody_works(network)
-    return TaskPage(tasks=[TaskRow(**_fields(task, idle)) for task in tasks], cursor=following)
+    scene = await _scene(network)
+    return TaskPage(tasks=[TaskRow(**_fields(task, scene)) for task in tasks], cursor=following)
 
 
 @operation("GET", "/tasks/{task}")
@@ -263,23 +264,32 @@ async def _admit(network: "Network", caller: "Key | None", task: "Task") -> None
 # rows
 
 
-async def _nobody_works(network: "Network") -> bool:
+class Scene(Struct, frozen=True):
+    """What a task is looked at against: the time, and whether any worker is there to do it."""
+
+    now: float
+    idle: bool
+
+
+async def _scene(network: "Network") -> Scene:
     from chittycan.workstreams.workers import living
 
-    return not await living(network.database)
+    return Scene(network.clock.now(), not await living(network.database))
 
 
-def _waiting(task: "Task", idle: bool) -> str | None:
+def _waiting(task: "Task", scene: Scene) -> str | None:
     """What it waits for, in words."""
     if task.waiting_for is not None or task.status != "queued":
         return task.waiting_for
-    return "a worker; none is running" if idle else "a worker"
+    if task.at is not None and task.at > scene.now:
+        return f"its time, {datetime.fromtimestamp(task.at, UTC):%Y-%m-%d %H:%M} UTC"
+    return "a worker; none is running" if scene.idle else "a worker"
 
 
-def _fields(task: "Task", idle: bool) -> dict[str, Any]:
+def _fields(task: "Task", scene: Scene) -> dict[str, Any]:
     return {
         "id": task.id, "status": task.status, "type": task.type, "title": task.title or _first_line(task.spec),
-        "kind": task.kind, "session": task.session, "waiting_for": _waiting(task, idle), "since": task.since,
+        "kind": task.kind, "session": task.session, "waiting_for": _waiting(task, scene), "since": task.since,
         "created": task.created, "started": task.started, "ended": task.ended, "at": task.at,
         "deadline": task.deadline, "priority": task.priority, "attempts": task.tries, "asked_model": task.model,
         "model": task.served_by, "cost_usd": usd(task.cost_nano), "worker": task.worker,
@@ -292,7 +302,7 @@ async def _detail(network: "Network", task: "Task") -> TaskDetail:
     if task.status == "done":
         result = {**(task.result or {}), "model": task.served_by, "cost_usd": usd(task.cost_nano)}
     return TaskDetail(
-        **_fields(task, task.status == "queued" and await _nobody_works(network)), prompt=_prompt(task.spec),
+        **_fields(task, await _scene(network)), prompt=_prompt(task.spec),
         result=result, question=task.question, answer=task.answer,
     )  # fmt: skip
 
