@@ -133,7 +133,7 @@ def control_routes() -> str:
                 code(f"{operation.method} {PREFIX}{operation.path}"),
                 described["description"].partition("\n")[0],
                 ", ".join(code(name) for name in operation.at("query", "header", "field", "body")),
-                "owner" if operation.owner else "any key",
+                "owner" if operation.owner else "anyone" if operation.open else "any key",
             )
         )
     return table(("route", "what it does", "parameters", "for"), rows)

@@ -29,6 +29,8 @@ from chittycan.errors import ChittyError, Forbidden, InvalidRequest, NotFound, U
 
 PREFIX = "/api/v1"
 CALLER = "chittycan.caller"  # where the admitted key stands in the ASGI scope
+# Where nobody has to show a key: what follows is one.
+OPEN = tuple(PREFIX + each.path.partition("{")[0] for each in OPERATIONS if each.open)
 OURS = "_"  # ends the names of fields in Python: some, such as `json`, are those of Pydantic's own methods
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -53,7 +55,7 @@ def control_app(network: Network) -> Application:
     async def admitted(scope: Message, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         try:
-            scope[CALLER] = guard.admit(headers)
+            scope[CALLER] = None if scope["path"].startswith(OPEN) else guard.admit(headers)
             message = await receive()
             if message.get("body"):
                 read_body(headers, message["body"])  # strict: no duplicate keys, no NaN, no endless nesting
@@ -226,7 +228,7 @@ def _completed(built: dict[str, Any]) -> dict[str, Any]:
         good = "204" if operation.returns is None else str(operation.status)
         content = {} if operation.returns is None else {"content": _json(next(results))}
         entry["responses"] = {good: {"description": "Done", **content}, "default": _FAILED}
-        entry["security"] = [{"key": []}] if operation.owner else [{"key": []}, {}]
+        entry["security"] = [] if operation.open else [{"key": []}] if operation.owner else [{"key": []}, {}]
     built["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     return built | {"paths": _inference() | built["paths"]}
 

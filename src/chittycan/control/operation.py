@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CLIENT_SECONDS = 120.0  # a test of every provider takes its time
+Access = Literal["key", "owner", "open"]  # whoever has a key; the owner's credential; anyone: the path ends in a key
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 Place = Literal["path", "query", "header", "field", "body"]  # `field`: of the JSON body; `body`: all of it
 # (network, caller, *, its own parameters) → a result that msgspec can encode
@@ -25,7 +26,7 @@ Function = Callable[Concatenate["Network", "Key | None", ...], Awaitable[T]]
 
 
 class Operation(Generic[T]):
-    """`path` stands below /api/v1. `owner`: only for the owner's credential, because it changes or spends something.
+    """`path` stands below /api/v1. `access`: for whom it is; what changes or spends what is everybody's, for the owner.
 
     Parameters that `path` names go there, those of `headers` (parameter → header) into the headers. The others go
     into the query, or into the JSON body of POST, PUT and PATCH; where one parameter is the whole `body`, the others
@@ -39,14 +40,15 @@ class Operation(Generic[T]):
         path: str,
         function: "Function[T]",
         *,
-        owner: bool,
+        access: Access = "key",
         body: str | None = None,
         headers: Mapping[str, str] | None = None,
         seconds: float = CLIENT_SECONDS,
         status: int = 200,
     ) -> None:
         self.seconds, self.status = seconds, status
-        self.method, self.path, self.owner, self.body = method, path, owner, body
+        self.owner, self.open = access == "owner", access == "open"
+        self.method, self.path, self.body = method, path, body
         self.headers: Mapping[str, str] = headers or {}
         self._function = function
         signature = inspect.signature(function)
@@ -104,10 +106,12 @@ def operation(
     headers: Mapping[str, str] | None = None,
     seconds: float = CLIENT_SECONDS,
     status: int = 200,
+    open: bool = False,
 ) -> Callable[["Function[T]"], Operation[T]]:
     """Makes a function an operation."""
+    access: Access = "owner" if owner else "open" if open else "key"
     return lambda function: Operation(
-        method, path, function, owner=owner, body=body, headers=headers, seconds=seconds, status=status
+        method, path, function, access=access, body=body, headers=headers, seconds=seconds, status=status
     )
 
 

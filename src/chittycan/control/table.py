@@ -18,6 +18,7 @@ from chittycan.control import (
     templates,
     usage,
     workers,
+    workstreams,
 )
 from chittycan.control.operation import Operation
 
@@ -58,6 +59,17 @@ OPERATIONS: tuple[Operation[Any], ...] = (
     tasks.retry,
     tasks.approve,
     tasks.reject,
+    workstreams.run,
+    workstreams.listed,
+    workstreams.shown,
+    workstreams.approve,
+    workstreams.reject,
+    workstreams.event,
+    workstreams.hook,
+    workstreams.pause,
+    workstreams.resume,
+    workstreams.cancel,
+    workstreams.fork,
     inbox.listed,
     inbox.stats,
     inbox.shown,

@@ -72,6 +72,16 @@ def stamp(connection: Connection, workstream_id: str) -> tuple[object, ...]:
     return tuple(value for query in whole for row in connection.execute(query) for value in row)
 
 
+def standing(connection: Connection, ids: Collection[str]) -> dict[str, dict[str, int]]:
+    """Of each workstream, how many of its tasks have each status."""
+    count = func.count().label("count")
+    query = select(tasks.c.workstream, tasks.c.status, count).where(tasks.c.workstream.in_(ids))
+    found: dict[str, dict[str, int]] = {each: {} for each in ids}
+    for workstream, status, number in connection.execute(query.group_by(tasks.c.workstream, tasks.c.status)):
+        found[workstream][status] = number
+    return found
+
+
 def remove(connection: Connection, ids: Collection[str]) -> None:
     connection.execute(delete(workstreams).where(workstreams.c.id.in_(ids)))
 

@@ -39,10 +39,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """A step that goes on when somebody says something. `token`: of a webhook, the last part of its address.
-
-    `question`: what the person sees, for a step that asks whether it may, or did, do something outside.
-    """
+    """A step that goes on when somebody says something. `token`: of a webhook, the last part of its address."""
 
     task: str
     path: str
@@ -51,7 +48,6 @@ class Waiting(Struct, frozen=True, kw_only=True):
     show: dict[str, Any] = {}
     edit: bool = False
     who: list[str] = []
-    question: str | None = None
     event: str | None = None
     token: str | None = None
     until: float | None = None  # Unix seconds
@@ -126,10 +122,10 @@ def _waiting(task: Task) -> Waiting:
             **common, title=str(spec.get("title") or task.title or path), type="approval", show=spec.get("show") or {},
             edit=bool(spec.get("edit")), who=spec.get("who") or [], until=spec.get("until") or task.deadline,
         )  # fmt: skip
-    question = (task.question or {}).get("question")
+    question = task.question or {}
     return Waiting(
-        **common, title=task.title or path, type="approval", question=None if question is None else str(question),
-        show={name: spec[name] for name in ("to", "subject", "body", "method", "url") if spec.get(name)},
+        **common, title=str(question.get("title") or task.title or path), type="approval",
+        show=question.get("show") or {}, edit=bool(question.get("edit")), who=question.get("who") or [],
         until=task.deadline,
     )  # fmt: skip
 

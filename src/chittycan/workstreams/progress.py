@@ -12,6 +12,7 @@ from chittycan.workstreams.recipe import LEAVES, Recipe, Step
 class Node(Struct, kw_only=True):
     """A step, or an item of a loop (type `item`). Times are Unix seconds; cost is nano-dollars, with all inside.
 
+    `model` served, or was asked for while nobody has; `instead_of` is whom it stood in for.
     `status` of a leaf is its task's, or `pending`, or `skipped`; a block is pending, running, done, failed or
     skipped.
     """
@@ -21,6 +22,7 @@ class Node(Struct, kw_only=True):
     type: str
     status: str
     model: str | None = None
+    instead_of: str | None = None
     waiting_for: str | None = None
     error: str | None = None
     started_at: float | None = None
@@ -107,6 +109,7 @@ def _leaf(path: str, title: str, step: Step, state: StepState | None) -> Node:
         type=step.kind,
         status=state.status,
         model=state.model or step.model or step.policy or step.assignment,
+        instead_of=state.result.get("instead_of"),
         waiting_for=state.waiting_for,
         error=state.error,
         started_at=state.started_at,

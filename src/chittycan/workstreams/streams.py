@@ -156,6 +156,10 @@ class Streams:
         streams = [from_stream_row(each) for each in found[:limit]]
         return streams, cursor_of(streams[-1].created, streams[-1].id) if len(found) > limit else None
 
+    async def standing(self, workstreams: Collection[str]) -> dict[str, dict[str, int]]:
+        """Of each, how many of its steps that have begun are queued, running, waiting, done…"""
+        return await self._database.read(rows.standing, workstreams)
+
     async def progress(self, workstream: str, *, for_key: str | None = None) -> View:
         """How far it is, step by step. Raises NotFound."""
 
