@@ -188,6 +188,15 @@ async def test_a_wait_beyond_the_deadline_is_not_begun(walk: Walked) -> None:
     assert (walk.error.status, walk.error.retry_after) == (429, 60.0)
 
 
+async def test_work_that_can_be_put_off_waits_elsewhere(walk: Walked) -> None:
+    walk.trail.longest_pause = 5.0
+    await walk({"a": [failing(Failure.RATE_LIMIT, 429, retry_after=2.0), "fine"]}, A)
+    assert walk.times == pytest.approx([0, 2])
+    await walk({"a": [failing(Failure.RATE_LIMIT, 429, retry_after=60.0)]}, A)
+    assert len(walk.times) == 3
+    assert (walk.error.status, walk.error.retry_after) == (429, 60.0)
+
+
 async def test_waiting_has_an_end(walk: Walked) -> None:
     await walk({"a": [failing(Failure.RATE_LIMIT, 429, retry_after=1.0)]}, A)
     assert walk.times == pytest.approx([0, 1, 2])

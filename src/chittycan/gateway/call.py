@@ -4,6 +4,7 @@ A `Call` is one request in whatever dialect it arrived; `Answer` is what a calle
 `Reply` what a client gets: bytes in its own dialect.
 """
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Call(Struct, kw_only=True):
     forward: tuple[tuple[str, str], ...] = ()  # client headers that the same dialect's provider should see
     answered: "Callable[[str, Trace], None] | None" = None  # is told the text of a whole answer
     keep_answering: bool = False  # end a named model's chain with the default chain
+    longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked
     at: float = 0.0  # Unix seconds
     started: float = 0.0  # monotonic seconds

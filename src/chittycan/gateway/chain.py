@@ -75,6 +75,7 @@ class Trail(Struct):
     first_token_ms: float | None = None  # from the call's beginning to its first content
     models: list[str] = field(default_factory=list)  # distinct, in order
     skipped: dict[str, str] = field(default_factory=dict)  # model → why it was not asked
+    longest_pause: float = math.inf  # seconds between two tries of one model
 
     def public(self) -> list[dict[str, object]]:
         """The failed attempts as an error body shows them, without upstream text."""
@@ -167,7 +168,8 @@ class Chain:
                 except AttemptFailed as failed:
                     last = failed
                     trail.tried.append(Tried(candidate, failed, (self._clock.monotonic() - trail.began) * 1e3))
-                    pause = self._pause(failed, retry, waits, alone and number == len(keys) - 1, deadline)
+                    room = min(deadline - self._clock.monotonic(), trail.longest_pause)
+                    pause = self._pause(failed, retry, waits, alone and number == len(keys) - 1, room)
                     if pause is not None:
                         retry, waits = retry + 1, waits + 1
                         await self._clock.sleep(pause)
@@ -187,11 +189,10 @@ class Chain:
         else:
             self._health.failed(candidate.model, key, failed.failure, failed.retry_after)
 
-    def _pause(self, failed: AttemptFailed, retry: int, waits: int, alone: bool, deadline: float) -> float | None:
-        """Seconds to wait before the same model and key are asked again, or None where they are not."""
+    def _pause(self, failed: AttemptFailed, retry: int, waits: int, alone: bool, room: float) -> float | None:
+        """Seconds to wait, less than `room`, before the same model and key are asked again; None: they are not."""
         if failed.by_caller:
             return None
-        left = deadline - self._clock.monotonic()
         treatment = TABLE[failed.failure]
         pause: float | None = None
         if failed.failure is Failure.RATE_LIMIT:
@@ -201,7 +202,7 @@ class Chain:
             pause = backoff(retry, self._jitter())
             if failed.retry_after is not None:
                 pause = max(pause, failed.retry_after) if alone else None
-        return pause if pause is not None and pause < left else None
+        return pause if pause is not None and pause < room else None
 
     # exhaustion
 

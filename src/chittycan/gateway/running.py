@@ -14,7 +14,7 @@ class Running:
 
     def __init__(self, call: Call, decision: Decision, ticket: Ticket, deadline: float) -> None:
         self.call, self.decision, self.ticket, self.deadline = call, decision, ticket, deadline
-        self.trail = Trail()
+        self.trail = Trail(longest_pause=call.longest_pause)
         self.key: Secret | None = None  # of the last attempt
         self.upstream = 0.0
 

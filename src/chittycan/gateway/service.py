@@ -6,6 +6,7 @@ all four are the same walk.
 
 import asyncio
 import itertools
+import math
 import secrets
 from collections.abc import Hashable, Sequence
 from typing import Protocol
@@ -172,13 +173,21 @@ class Gateway:
     # for callers in this process
 
     async def ask(
-        self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
+        self,
+        chat: ChatRequest,
+        options: Options = NO_OPTIONS,
+        key: Key | None = None,
+        *,
+        keep_answering: bool = True,
+        longest_pause: float = math.inf,
     ) -> Answer:
         """A whole answer. With `keep_answering` the default chain ends whatever chain the model has.
 
-        Raises ChittyError.
+        No Retry-After of more than `longest_pause` seconds is waited for. Raises ChittyError.
         """
-        call = await self._prepared(self._own_call(chat, options, key, keep_answering))
+        call = self._own_call(chat, options, key, keep_answering)
+        call.longest_pause = longest_pause
+        call = await self._prepared(call)
         running = self._admit(call)
         seating = running.decision
         answer = await assemble(self, call, seating) if type(seating) is Seating else await self._answer(running)

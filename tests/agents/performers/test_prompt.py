@@ -160,6 +160,7 @@ async def test_a_chain_that_is_away_is_waited_for_and_nobody_else_stands_in(offi
     assert isinstance(outcome, WaitForModel)
     assert outcome.models == ("strong", "other")
     assert "home/strong: unreachable or failing; home/other: rate limited" in outcome.reason
+    assert len(made.asked("other")) == 2  # its Retry-After is not sat out
     assert not made.asked("cheap")
 
 

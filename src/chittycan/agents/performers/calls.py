@@ -19,6 +19,8 @@ from chittycan.workstreams.task import Outcome, Task
 
 T = TypeVar("T")
 
+LONGEST_PAUSE = 5.0  # seconds that a Retry-After is waited for within a call; a longer one the task waits out in a row
+
 
 class Held(Exception):
     """There is no answer now; `outcome` is what the task comes to instead."""
@@ -98,7 +100,9 @@ class Calls:
         gateway = self._parts.gateway
 
         async def ask() -> Answer:
-            return await gateway.ask(request, self._within(options), self._key, keep_answering=False)
+            return await gateway.ask(
+                request, self._within(options), self._key, keep_answering=False, longest_pause=LONGEST_PAUSE
+            )
 
         try:
             decision = gateway.explain(request, options, self._key, keep_answering=False)

@@ -39,7 +39,9 @@ class Gateway(response.Gateway, Protocol):
     @property
     def catalogue(self) -> Catalogue: ...
 
-    async def ask(self, chat: ChatRequest, options: Options, key: Key | None, *, keep_answering: bool) -> Answer: ...
+    async def ask(
+        self, chat: ChatRequest, options: Options, key: Key | None, *, keep_answering: bool, longest_pause: float
+    ) -> Answer: ...
 
     async def ensemble(
         self, chat: ChatRequest, ensemble: Ensemble, options: Options, key: Key | None, *, name: str | None
