@@ -71,3 +71,12 @@ def test_two_secrets_sign_while_one_replaces_the_other(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("whsec_old\n")
     ways = outside(tmp_path, {"NEW": "whsec_new"}, outbound={"webhookSecret": ["env:NEW", "file:old"]})
     assert ways.webhook_secrets() == ("whsec_new", "whsec_old")
+
+
+async def test_another_configuration_holds_for_the_next_act(tmp_path: Path, http_peer: HttpPeer) -> None:
+    peer, ways = await http_peer(), outside(tmp_path)
+    with pytest.raises(Forbidden):
+        await ways.outbound.send("POST", peer.url)
+    ways.use(settings_from({"outbound": {"allow": [f"127.0.0.1:{peer.port}"]}, "smtp": SMTP}, {}, tmp_path))
+    await ways.outbound.send("POST", peer.url)
+    assert len(peer.requests) == 1

@@ -185,3 +185,21 @@ async def test_no_text_is_taken_for_a_key(keys: Keys, bearer: str) -> None:
         await keys.create(NewKey(name="laptop"))
     with pytest.raises(Unauthenticated):
         keys.authenticate(bearer)
+
+
+async def test_a_key_is_found_by_its_id_as_long_as_it_may_be_used(
+    keys: Keys, database: Database, clock: FakeClock
+) -> None:
+    """For work that was submitted with it earlier; by another process it is found at once."""
+    key, _ = await keys.create(NewKey(name="guest", expires="1d"))
+    other = Keys(database, clock)
+    assert await other.of_id(key.id) == key
+    with pytest.raises(Unauthenticated, match="not known"):
+        await other.of_id("key_nobody")
+    clock.advance(86_400)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await other.of_id(key.id)
+    await keys.revoke("guest")
+    await other.refresh()
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await other.of_id(key.id)
