@@ -50,9 +50,10 @@ class Wire:
 
     def send(self, method: str, path: str, body: bytes | Json | None = None, headers: Mapping[str, str] = {}) -> None:
         data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-        lines = {"host": "127.0.0.1", **headers}
+        lines = {"host": "127.0.0.1"}
         if body is not None:
             lines |= {"content-length": str(len(data)), "content-type": "application/json"}
+        lines |= headers
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         self.writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode("latin-1") + data)
 
