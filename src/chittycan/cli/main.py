@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "context": ("context", "app", "The documents that models, tasks and people share."),
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
+    "privacy": ("privacy", "app", "What in a text is private, and stays in the house."),
     "workers": ("workers", "app", "Who does the durable work."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),

@@ -19,7 +19,7 @@ _IBAN = re.compile(
 )
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d-(?:[0-46-9]|5[1-9]))\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
 _IP = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:])(?=[0-9A-Fa-f]*:[0-9A-Fa-f]*:)[0-9A-Fa-f:]{4,39}(?![\w:])")
+_IPV6 = re.compile(r"(?<![\w:])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?![\w:])")
 _LICENCE = re.compile(r"(?<![\w-])(?:[A-Z]\d{7,14}|\d{7,9}|\d{4}-\d{2}-\d{4})(?![\w-])")
 _CRYPTO = re.compile(r"(?<!\w)(?:bc1[a-z0-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|0x[0-9a-fA-F]{40})(?!\w)")
 _PHONE = re.compile(
@@ -41,6 +41,9 @@ _SAYS_CARD = re.compile(r"\b(?:card|visa|master ?card|amex|credit|debit|kreditka
 _SAYS_BANK = re.compile(r"\b(?:iban|bank|account|konto\w*|transfer|wire)\b", re.IGNORECASE)
 _NANP = re.compile(r"(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4}")
 _NATIONAL = re.compile(r"(?:\(0\d{1,4}\)|0\d{1,4}[ -]|0\d(?:\.\d\d){3,})")
+_DIGITS = re.compile(
+    r"\d(?:[ ().-]{0,2}\d){5}|[A-Za-z]{2}\d\d|\d\.\d{1,3}\.\d|0x[0-9a-fA-F]{8}|[13][A-Za-z1-9]{24}|bc1"
+)
 NEAR = 60  # characters before a number in which a word says what it is
 
 # Country → length of its IBANs (SWIFT's registry); others are taken by mod 97 alone.
@@ -52,11 +55,16 @@ _IBAN_LENGTH = {
 
 
 def identifiers(text: str) -> Iterator[Finding]:
-    """Everything in `text` that names, pays for, or reaches one person; some of it may overlap."""
-    for kind, pattern, holds in _FORMS:
-        for found in pattern.finditer(text):
-            if holds is None or holds(found[0], text, found.start()):
-                yield Finding(kind, *found.span())
+    """Everything in `text` that names, pays for, or reaches one person; some of it may overlap.
+
+    What each form must contain is looked for first: that costs next to nothing.
+    """
+    digits = _DIGITS.search(text) is not None
+    for kind, pattern, holds, needs in _FORMS:
+        if digits if needs is None else needs in text:
+            for found in pattern.finditer(text):
+                if holds is None or holds(found[0], text, found.start()):
+                    yield Finding(kind, *found.span())
 
 
 def luhn(digits: str) -> bool:
@@ -121,14 +129,15 @@ def _said(words: re.Pattern[str], text: str, at: int) -> bool:
     return words.search(text, max(0, at - NEAR), at) is not None
 
 
-_FORMS: tuple[tuple[Kind, re.Pattern[str], Callable[[str, str, int], bool] | None], ...] = (
-    ("email", _EMAIL, None),
-    ("iban", _IBAN, _is_iban),
-    ("ssn", _SSN, None),
-    ("card", _CARD, _is_card),
-    ("ip", _IP, _is_address),
-    ("ip", _IPV6, _is_address),
-    ("crypto", _CRYPTO, None),
-    ("licence", _LICENCE, _is_licence),
-    ("phone", _PHONE, _is_phone),
+# Kind, form, what else must hold, and what the text must contain: a piece of text, or (None) a run of digits.
+_FORMS: tuple[tuple[Kind, re.Pattern[str], Callable[[str, str, int], bool] | None, str | None], ...] = (
+    ("email", _EMAIL, None, "@"),
+    ("iban", _IBAN, _is_iban, None),
+    ("ssn", _SSN, None, None),
+    ("card", _CARD, _is_card, None),
+    ("ip", _IP, _is_address, None),
+    ("ip", _IPV6, _is_address, ":"),
+    ("crypto", _CRYPTO, None, None),
+    ("licence", _LICENCE, _is_licence, None),
+    ("phone", _PHONE, _is_phone, None),
 )
