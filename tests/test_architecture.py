@@ -27,7 +27,7 @@ CORE = (
     | STATE
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
-BELOW_APP = CORE | {"workstreams", "integrations", "agents", "outside", "mailbox"}
+BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside", "mailbox"}
 BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -66,6 +66,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents": WORDS
     | STATE
     | {"routing", "gateway.call", "gateway.options", "workstreams", "integrations", "agents.performers.response"},
+    # writes the lines of a batch in the words of their surface
+    "agents.batch": WORDS | STATE | {"gateway.call", "gateway.options", "workstreams", "dialects"},
     # tells an answer in the words of the one surface that has background responses
     "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
