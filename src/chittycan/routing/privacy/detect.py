@@ -34,9 +34,8 @@ def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
 
 def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
     """Whether anything would be found; stops at the first."""
-    return (
-        bool(terms.findings(text)) or next(identifiers(text), None) is not None or next(secrets(text), None) is not None
-    )
+    found = chain(terms.findings(text), identifiers(text), secrets(text))
+    return next(found, None) is not None
 
 
 def _apart(found: list[Finding]) -> list[Finding]:
