@@ -53,7 +53,6 @@ tasks = Table(
     Index(None, "workstream"),
     Index(None, "key_id", "created"),
     Index(None, "created"),
-    Index(None, "ended"),
 )
 # Of what waits for a model: who is due next, and who goes first when one is back.
 for name, order in (("due", (tasks.c.due,)), ("priority", (tasks.c.priority.desc(), tasks.c.since))):
@@ -65,6 +64,13 @@ for name, order in (("due", (tasks.c.due,)), ("priority", (tasks.c.priority.desc
         sqlite_where=tasks.c.chain.is_not(None),
         postgresql_where=tasks.c.chain.is_not(None),
     )
+# Each of these two holds only what the other leaves out, so that no database takes the wrong one.
+Index(
+    "ix_tasks_ended",
+    tasks.c.ended,
+    sqlite_where=tasks.c.ended.is_not(None),
+    postgresql_where=tasks.c.ended.is_not(None),
+)
 Index(
     "ix_tasks_deadline",
     tasks.c.deadline,

@@ -60,7 +60,8 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_tasks_deadline"), "tasks", ["deadline"], sqlite_where=open_only, postgresql_where=open_only
     )
-    op.create_index(op.f("ix_tasks_ended"), "tasks", ["ended"])
+    ended = sa.text("ended IS NOT NULL")
+    op.create_index(op.f("ix_tasks_ended"), "tasks", ["ended"], sqlite_where=ended, postgresql_where=ended)
     op.create_index(op.f("ix_tasks_key_id_created"), "tasks", ["key_id", "created"])
     op.create_index(op.f("ix_tasks_status_created"), "tasks", ["status", "created"])
     op.create_index(op.f("ix_tasks_workstream"), "tasks", ["workstream"])
