@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from chittycan.clock import SystemClock
 from chittycan.durable import Durable
 from chittycan.errors import ChittyError, InvalidRequest, NotFound
+from chittycan.store import sweep
 from chittycan.store.database import Database
 from chittycan.store.tasks import Wanted
 from chittycan.testing import FakeClock
@@ -143,8 +144,25 @@ async def test_a_file_is_kept_as_it_was_when_the_task_was_submitted(parts: Parts
     (file,) = task.spec["files"]
     assert file["name"] == "contract.txt"
     assert await parts.durable.files.read(file["id"]) == b"We agree."
-    again = await parts.tasks.submit("Once more", files=[file["id"]])
-    assert again.spec["files"] == [file]
+    with pytest.raises(InvalidRequest):  # it is that task's own
+        await parts.tasks.submit("Once more", files=[file["id"]])
+
+
+async def test_an_uploaded_file_serves_many_tasks(parts: Parts) -> None:
+    file = await parts.durable.files.create(b"x", name="contract.txt", purpose="user_data")
+    for _ in range(2):
+        task = await parts.tasks.submit("Summarise", files=[file.id])
+        assert task.spec["files"] == [{"name": "contract.txt", "id": file.id}]
+
+
+async def test_what_came_along_goes_with_the_task_and_nothing_else(parts: Parts) -> None:
+    uploaded = await parts.durable.files.create(b"x", name="a.txt", purpose="user_data")
+    inline = {"name": "b.txt", "data": b"y"}
+    old = await parts.tasks.submit("Summarise", files=[uploaded.id, inline])
+    new = await parts.tasks.submit("Summarise", files=[inline])
+    await parts.database.run(sweep.remove_tasks, [old.id])
+    kept = {file.id for file in (await parts.durable.files.list())[0]}
+    assert kept == {uploaded.id, new.spec["files"][0]["id"]}
 
 
 async def test_a_file_that_is_not_there_is_named(parts: Parts, tmp_path: Path) -> None:

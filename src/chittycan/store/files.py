@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or
 from chittycan.store.work_tables import file_chunks, files
 
 FileRow = Mapping[str, Any]
+OF_A_TASK = "task"  # purpose of a file that came along with a task, and goes with it
 
 
 def add(connection: Connection, row: FileRow) -> None:

@@ -6,11 +6,13 @@ Every question is answered from an index, and about no more rows than asked for.
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Select, delete, exists, select, tuple_
 from sqlalchemy.orm import aliased
 
 from chittycan.store import tasks as task_rows
-from chittycan.store.work_tables import dependencies, idempotency, response_events, tasks, workstreams
+from chittycan.store.files import OF_A_TASK
+from chittycan.store.work_tables import dependencies, files, idempotency, response_events, tasks, workstreams
 
 Place = tuple[float, str]  # where a walk through rows has come to: `created` and id of the last one seen
 FIRST: Place = (0.0, "")
@@ -47,6 +49,11 @@ def old_streams(connection: Connection, before: float, limit: int) -> list[str]:
 
 
 def remove_tasks(connection: Connection, ids: Collection[str]) -> None:
+    """With the files that came along with them."""
+    query = select(tasks.c.spec).where(tasks.c.id.in_(ids), tasks.c.type == "task", tasks.c.spec.contains('"file-'))
+    read_along = [msgspec.json.decode(spec).get("files") or [] for spec in connection.execute(query).scalars()]
+    brought = {each["id"] for entries in read_along for each in entries if isinstance(each, dict) and "id" in each}
+    connection.execute(delete(files).where(files.c.id.in_(brought), files.c.purpose == OF_A_TASK))
     connection.execute(delete(response_events).where(response_events.c.response.in_(ids)))
     task_rows.remove(connection, ids)
 

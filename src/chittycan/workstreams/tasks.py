@@ -19,6 +19,7 @@ from chittycan.errors import InvalidRequest, NotFound
 from chittycan.store import tasks as rows
 from chittycan.store import workstreams
 from chittycan.store.database import Database
+from chittycan.store.files import OF_A_TASK
 from chittycan.store.tasks import Wanted
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.files import Files
@@ -88,13 +89,15 @@ class Tasks:
 
     async def _stored(self, file: str | Attachment, key_id: str | None, stored: list[str]) -> dict[str, Any]:
         if isinstance(file, Attachment):
-            made = await self._files.create(file.data, name=file.name, purpose="task", key_id=key_id)
+            made = await self._files.create(file.data, name=file.name, purpose=OF_A_TASK, key_id=key_id)
             stored.append(made.id)
             return {"name": made.name, "id": made.id}
         try:
             known = await self._files.get(file, for_key=key_id)
         except NotFound as error:
             raise InvalidRequest(error.message, param="files", fix="POST /v1/files stores one.") from None
+        if known.purpose == OF_A_TASK:
+            raise InvalidRequest(f"{file} came along with another task, and goes with it.", param="files")
         return {"name": known.name, "id": known.id}
 
     async def _put(self, task: Task, digest: str, after: Collection[str], idempotency_key: str | None) -> Task:
