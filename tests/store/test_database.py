@@ -139,3 +139,28 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="file"):
         Database(f"sqlite:///{tmp_path}/file/chitty.db")
+
+
+async def test_who_freezes_in_a_transaction_does_not_stop_the_others(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("does not apply: SQLite cannot take a lock back")
+    monkeypatch.setattr("chittycan.store.database.FROZEN_MS", 200)
+    frozen, other = Database(database_url), Database(database_url)
+    holds, thaws = threading.Event(), threading.Event()
+
+    def freeze(connection: Connection) -> None:
+        raise_revision(connection, "keys")
+        holds.set()
+        thaws.wait(10)
+
+    freezing = asyncio.ensure_future(frozen.run(freeze))
+    await asyncio.to_thread(holds.wait, 10)
+    await other.run(raise_revision, "keys")
+    thaws.set()
+    with pytest.raises(Unavailable):
+        await freezing
+    assert await other.read(current, "keys") == 1
+    frozen.close()
+    other.close()

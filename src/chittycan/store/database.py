@@ -26,6 +26,8 @@ T = TypeVar("T")
 AWAY = "database_unavailable"  # the error's code where the database does not answer
 # How long SQLite waits for another process's transaction. Ours last milliseconds; a migration may last seconds.
 BUSY_MS = 5_000
+# How long Postgres lets a process that says nothing more hold its locks: it was frozen, or its machine is gone.
+FROZEN_MS = 15_000
 # Seconds before each further try of a transaction that the database rolled back because of another one.
 RETRY_DELAYS = (0.02, 0.1, 0.4)
 # Postgres: serialization failure, deadlock, lock not available. Nothing of such a transaction has happened.
@@ -169,9 +171,17 @@ def _switch_to_wal(cursor: Any) -> None:
 
 def _postgres_engine(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError as error:
         raise Unavailable(f"Postgres needs {error.name}", fix="pip install 'chittycan[postgres]'") from error
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {FROZEN_MS}")
+        connection.commit()
+
+    return engine
 
 
 def create_private_file(path: Path) -> None:
