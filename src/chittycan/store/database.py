@@ -30,8 +30,9 @@ BUSY_MS = 5_000
 FROZEN_MS = 15_000
 # Seconds before each further try of a transaction that the database rolled back because of another one.
 RETRY_DELAYS = (0.02, 0.1, 0.4)
-# Postgres: serialization failure, deadlock, lock not available. Nothing of such a transaction has happened.
-RETRY_STATES = frozenset({"40001", "40P01", "55P03"})
+# Postgres: serialization failure, deadlock, lock not available, silent for too long. Nothing of such a transaction
+# has happened.
+RETRY_STATES = frozenset({"40001", "40P01", "55P03", "25P03"})
 URL_SOURCE = "CHITTY_DATABASE_URL"
 
 
