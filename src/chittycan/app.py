@@ -3,6 +3,10 @@
 async with Network() as net:
     answer = await net.ask("Summarise this", kind="docs.generation")
     print(answer.text, answer.model, answer.cost_usd)
+
+    task = await net.tasks.submit("Review this", kind="code.review", deadline="24h")  # kept, whatever dies
+    await net.ensure_worker()  # does the work where no other process does
+    done = await net.tasks.wait(task.id)
 """
 
 import asyncio
