@@ -25,13 +25,17 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
     "context": ("context", "app", "The documents that models, tasks and people share."),
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
+    "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "privacy": ("privacy", "app", "What in a text is private, and stays in the house."),
     "workers": ("workers", "app", "Who does the durable work."),
     "connect": ("connect", "app", "Providers: proxy, integrations, openapi."),
     "router": ("router", "app", "Models, inbox, agents, analytics."),
 }
-SPELLINGS = {"key": "keys", "task": "tasks", "worker": "workers", "contexts": "context", "ensembles": "ensemble"}
+SPELLINGS = {
+    "key": "keys", "task": "tasks", "workstream": "workstreams", "worker": "workers", "contexts": "context",
+    "ensembles": "ensemble",
+}  # fmt: skip
 
 
 class LazyGroup(TyperGroup):

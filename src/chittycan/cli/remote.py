@@ -19,6 +19,7 @@ from chittycan.providers.connection import TransportError
 from chittycan.providers.transport import Response, Transport
 
 if TYPE_CHECKING:
+    from chittycan.durable import Durable
     from chittycan.store.database import Database
 
 T = TypeVar("T")
@@ -86,6 +87,23 @@ class RemoteSession:
     async def work(self) -> None:
         """The server's own workers do it."""
 
+    @property
+    def here(self) -> bool:
+        return self._server.owner and self._database_url is not None
+
+    @asynccontextmanager
+    async def durable(self) -> "AsyncIterator[Durable]":
+        """Durable work on the database that this server and this command share."""
+        from chittycan.clock import SystemClock
+        from chittycan.durable import Durable
+
+        async with self.database() as database:
+            durable = Durable(database, SystemClock())
+            try:
+                yield durable
+            finally:
+                await durable.close()
+
     @asynccontextmanager
     async def database(self) -> "AsyncIterator[Database]":
         """The database that this server and this command share: `auth.admin.proof` covers its URL."""
@@ -93,8 +111,8 @@ class RemoteSession:
 
         if not self._server.owner or self._database_url is None:
             raise errors.Unavailable(
-                f"The inbox of {self.url} can only be worked on at its own machine.",
-                fix="Run the command there; or take baseUrl out of config.json, for an inbox on this machine.",
+                f"The state of {self.url} can only be worked on at its own machine.",
+                fix="Run the command there; or take baseUrl out of config.json, to work on this machine.",
             )
         database = Database(self._database_url)
         try:

@@ -19,6 +19,7 @@ from chittycan.control.operation import Operation
 
 if TYPE_CHECKING:
     from chittycan.cli.remote import Found
+    from chittycan.durable import Durable
     from chittycan.gateway.call import Answer, Options, Trace
     from chittycan.store.database import Database
 
@@ -58,8 +59,17 @@ class Session(Protocol):
         """Sees to it that somebody does durable work while this command waits for it."""
         ...
 
+    @property
+    def here(self) -> bool:
+        """Whether this is the network's own machine: the paths that a person names mean the same to both."""
+        ...
+
     def database(self) -> "AbstractAsyncContextManager[Database]":
         """The network's state, for work that this command does itself. Only on the network's own machine."""
+        ...
+
+    def durable(self) -> "AbstractAsyncContextManager[Durable]":
+        """Durable work, for what names files of this machine. Only on the network's own machine."""
         ...
 
 
@@ -99,7 +109,7 @@ async def open_session(env: Mapping[str, str] | None = None) -> AsyncIterator[Se
 class HereSession:
     """The network in this process."""
 
-    url = None
+    url, here = None, True
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -120,6 +130,9 @@ class HereSession:
 
     def database(self) -> "AbstractAsyncContextManager[Database]":
         return nullcontext(self._network.database)
+
+    def durable(self) -> "AbstractAsyncContextManager[Durable]":
+        return nullcontext(self._network.durable)
 
 
 def is_local(url: str) -> bool:

@@ -89,7 +89,7 @@ class WaitingRow(Struct, kw_only=True):
 
 class StreamDetail(StreamRow, kw_only=True):
     """A workstream with its steps. `over` of `total` steps are over; the steps of a loop are counted as they begin.
-    `private`: its calls go to private models only."""
+    `private`: its calls go to private models only. `idle`: no worker is alive to do anything."""
 
     description: str
     inputs: dict[str, Any]
@@ -100,6 +100,7 @@ class StreamDetail(StreamRow, kw_only=True):
     waiting: list[WaitingRow]
     private: bool
     budget_usd: float | None
+    idle: bool
 
 
 class Heard(Struct, kw_only=True):
@@ -302,12 +303,15 @@ def _fields(stream: "Workstream", counts: dict[str, int]) -> dict[str, Any]:
 
 
 async def _detail(network: "Network", workstream: str, reach: str | None = None) -> StreamDetail:
+    from chittycan.workstreams.workers import living
+
     view = await network.workstreams.progress(workstream, for_key=reach)
     counts = (await network.workstreams.standing([workstream]))[workstream]
-    return detail_of(view, counts, network.settings.server.base_url)
+    idle = view.workstream.ended is None and not await living(network.database)
+    return detail_of(view, counts, network.settings.server.base_url, idle=idle)
 
 
-def detail_of(view: "View", counts: dict[str, int], base_url: str) -> StreamDetail:
+def detail_of(view: "View", counts: dict[str, int], base_url: str, *, idle: bool) -> StreamDetail:
     """`base_url`: of the server, for the addresses of webhooks."""
     stream, far = view.workstream, view.progress
     waiting = [
@@ -321,7 +325,7 @@ def detail_of(view: "View", counts: dict[str, int], base_url: str) -> StreamDeta
     return StreamDetail(
         **_fields(stream, counts), description=stream.recipe.description, inputs=stream.inputs,
         outputs=stream.outputs, steps=[_step(stream.id, each) for each in far.steps], total=far.total, over=far.over,
-        waiting=waiting, private=stream.options.private, budget_usd=stream.recipe.budget_usd,
+        waiting=waiting, private=stream.options.private, budget_usd=stream.recipe.budget_usd, idle=idle,
     )  # fmt: skip
 
 

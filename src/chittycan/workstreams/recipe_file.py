@@ -71,6 +71,14 @@ def load(recipe: Recipe | Mapping[str, Any] | Path | str, base: Path | None) -> 
     return load_file(base / Path(recipe).expanduser())
 
 
+def problems_of(named: str) -> list[Problem]:
+    """All that is wrong with a recipe's file, or one of ours. Raises NotFound, and ConfigError for a program's own."""
+    path = Path(named).expanduser()
+    if path.suffix == ".py":
+        return validate(load_file(path))
+    return check(shipped_text(named) if named in shipped() else read_text(path), named)[1]
+
+
 def _checked(recipe: Recipe, problems: Problems) -> Recipe:
     problems.found += validate(recipe)
     if problems.errors:
