@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 from msgspec.structs import replace
 
 from chittycan.agents.performers.parts import Assembled, Parts
-from chittycan.agents.performers.waits import Chain, held_by, outcome_of
+from chittycan.agents.performers.waits import LONGEST_PAUSE, Chain, held_by, outcome_of
 from chittycan.auth.keys import Key
 from chittycan.catalogue import Catalogue, Ensemble
 from chittycan.chat import ChatRequest
@@ -18,8 +18,6 @@ from chittycan.routing.ensembles.seating import member_of
 from chittycan.workstreams.task import Outcome, Task
 
 T = TypeVar("T")
-
-LONGEST_PAUSE = 5.0  # seconds that a Retry-After is waited for within a call; a longer one the task waits out in a row
 
 
 class Held(Exception):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from chittycan.agents.performers.waits import outcome_of
+from chittycan.agents.performers.waits import LONGEST_PAUSE, outcome_of
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.clock import Clock
@@ -138,7 +138,7 @@ def _call(task: Task, key: Key | None, clock: Clock) -> Call:
         model=fields["model"], stream=fields.get("stream") is True, surface=SURFACE,
         options=msgspec.convert(wishes, Options), key=key, body=msgspec.json.encode(fields), fields=fields,
         forward=tuple((name, value) for name, value in task.spec.get("forward", ())),
-        keep_answering=task.spec.get("keep_answering", False),
+        keep_answering=task.spec.get("keep_answering", False), longest_pause=LONGEST_PAUSE,
         at=clock.now(), started=clock.monotonic(),
     )  # fmt: skip
 

@@ -48,6 +48,7 @@ RESTING = "resting after failures"
 # What nobody else would answer either, whoever else is away.
 HOPELESS = (Failure.CONTENT, Failure.CALLER_FAULT)
 
+LONGEST_PAUSE = 5.0  # seconds that a Retry-After is waited for within a call; a longer one the task waits out in a row
 AWAY_SECONDS = 5.0  # until another look where the database was away
 QUORUM_MISSED = "ensemble_quorum_missed"
 
