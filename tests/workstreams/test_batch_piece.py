@@ -208,6 +208,25 @@ async def test_a_pass_ends_with_the_batch_and_keeps_what_still_counts(
     assert (await bench.results())["output"] == (list(range(20)) if kept else [])
 
 
+async def test_a_worker_that_stops_writes_down_what_it_has(bench: Bench) -> None:
+    pass_, clerk = await bench.pass_(lambda number, _: good(number))
+    held = asyncio.Event()
+
+    async def answer(batch: Batch, line: Line) -> Answered:
+        if line.number >= 20:
+            held.set()
+            await asyncio.Event().wait()
+        return good(line.number)
+
+    clerk.answer = answer  # type: ignore[method-assign]
+    going = asyncio.create_task(pass_.go())
+    await held.wait()
+    going.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await going
+    assert (await bench.results())["output"] == list(range(20))
+
+
 async def test_a_piece_gives_its_place_back_when_its_turn_is_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

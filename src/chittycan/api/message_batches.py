@@ -61,9 +61,13 @@ class MessageBatchRoutes:
         options = kept_options(options_of(visit.request.headers, {}))
         file = await self._files.create(_lines(asked), name="requests.jsonl", purpose="batch", key_id=visit.key_id)
         detail = Detail(options=options, output_seconds=RESULT_SECONDS)
-        batch = await self._batches.create(
-            file.id, ENDPOINT, surface="anthropic", detail=detail, key_id=visit.key_id, total=len(asked)
-        )
+        try:
+            batch = await self._batches.create(
+                file.id, ENDPOINT, surface="anthropic", detail=detail, key_id=visit.key_id, total=len(asked)
+            )
+        except BaseException:
+            await self._files.delete(file.id)
+            raise
         return shown(batch, visit)
 
     async def list(self, visit: Visit) -> Any:

@@ -48,19 +48,24 @@ class BatchWork:
         batch = await self._batch(batch_id)
         if batch is None or batch.status != "validating":
             return
-        try:
-            size = (await self._files.get(batch.input_file)).size
-            survey = await self._surveyed(batch)
-        except NotFound as error:
-            survey, size = Survey(batch.endpoint), 0
-            survey.problems.append(Problem(code="invalid_file", message=error.message, param="input_file_id"))
-        if not survey.total and not survey.problems:
-            survey.problems.append(Problem(code="empty_file", message="The file holds no requests."))
+        survey, size = await self._patience.until_made(lambda: self._surveyed(batch))
         cuts = [] if survey.problems else survey.pieces(size)
         await self._patience.run(self._begun, batch_id, survey, cuts)
 
-    async def _surveyed(self, batch: Batch) -> Survey:
+    async def _surveyed(self, batch: Batch) -> tuple[Survey, int]:
+        """What is in its file, and how many bytes that has."""
         survey = Survey(batch.endpoint)
+        try:
+            size = (await self._files.get(batch.input_file)).size
+            await self._look_through(batch, survey)
+        except NotFound as error:
+            survey.problems.append(Problem(code="invalid_file", message=error.message, param="input_file_id"))
+            return survey, 0
+        if not survey.total and not survey.problems:
+            survey.problems.append(Problem(code="empty_file", message="The file holds no requests."))
+        return survey, size
+
+    async def _look_through(self, batch: Batch, survey: Survey) -> None:
         number = 0
         async with (
             aclosing(self._files.stream(batch.input_file)) as data,
@@ -74,7 +79,6 @@ class BatchWork:
             except batch_input.TooLong:
                 message = f"A line has at most {batch_input.LINE_BYTES >> 20} MB."
                 survey.problems.append(Problem(code="line_too_long", message=message, line=number + 1))
-        return survey
 
     def _begun(self, connection: Connection, batch_id: str, survey: Survey, cuts: list[tuple[int, int, int]]) -> None:
         batch = _locked(connection, batch_id)
@@ -102,9 +106,14 @@ class BatchWork:
         if self._clock.now() >= batch.expires:
             return  # `close` sees to it
         pass_ = Pass(self._database, self._files, self._clock, self._clerk, batch, piece)
-        with suppress(Stopped):
+        try:
             await pass_.go()
+        except Stopped:
+            return
+        except Exception:  # its file cannot be read now, or a fault of ours: in either case not the end of the batch
             await self._patience.run(self._passed, batch, piece, pass_, idle)
+            raise
+        await self._patience.run(self._passed, batch, piece, pass_, idle)
 
     def _passed(self, connection: Connection, asked: Batch, piece: Row, pass_: Pass, idle: int) -> None:
         """What follows from a pass: the piece's next one, another piece, or the end of the batch."""
@@ -152,7 +161,8 @@ class BatchWork:
         """Closes the books: from now on no answer counts. Then writes the result files."""
         batch = await self._patience.run(self._closing, batch_id, reason)
         if batch is not None:
-            files = await self._written(batch, reason)
+            closed = batch
+            files = await self._patience.until_made(lambda: self._written(closed, reason))
             if not await self._patience.run(self._closed, batch_id, reason, files):
                 for file in filter(None, files.values()):
                     await self._discard(file)
@@ -163,15 +173,13 @@ class BatchWork:
         batch = await self._batch(batch_id)
         if batch is None or batch.status not in ENDED:
             return
-        pieces = await self._patience.run(rows.pieces, batch_id)
-        names = [piece_name(batch_id, each["number"], run) for each in pieces for run in range(1, each["run"] + 1)]
-        for each in pieces:
+        for each in await self._patience.run(rows.pieces, batch_id):
             await self._patience.run(rows.clear, batch_id, each["number"])
         if batch.surface == "anthropic":  # nobody but us knows of this file
             await self._discard(batch.input_file)
-        with suppress(ChittyError):
-            await self._engine.drop([close_name(batch_id, "expired")] if batch.status != "expired" else [])
-            await self._engine.forget([begin_name(batch_id), *names])
+        if batch.status != "expired":
+            with suppress(ChittyError):
+                await self._engine.drop([close_name(batch_id, "expired")])
 
     async def _discard(self, file_id: str) -> None:
         with suppress(ChittyError):
@@ -231,10 +239,11 @@ class BatchWork:
             for column in columns:
                 yield found[column]
             last = (found["piece"], found["number"])
-        for piece in undone:
-            async with aclosing(piece_lines(self._files, batch, piece, piece["done"])) as lines:
-                async for line in lines:
-                    yield self._clerk.unanswered(batch, line, reason) + b"\n"
+        with suppress(NotFound):  # nobody knows any more what was to be asked
+            for piece in undone:
+                async with aclosing(piece_lines(self._files, batch, piece, piece["done"])) as lines:
+                    async for line in lines:
+                        yield self._clerk.unanswered(batch, line, reason) + b"\n"
 
     async def _batch(self, batch_id: str) -> Batch | None:
         found = await self._patience.run(rows.get, batch_id)

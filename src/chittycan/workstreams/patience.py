@@ -1,6 +1,6 @@
 """What was done must not be lost because the database restarts: transactions that are tried until they are made."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
@@ -21,10 +21,14 @@ class Patience:
 
     async def run(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
         """`work` in a transaction, sooner or later. It may be made twice, where nobody knows whether the first was."""
+        return await self.until_made(lambda: self._database.run(work, *args, **more))
+
+    async def until_made(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What several transactions make, from the beginning whenever the database was away."""
         tries = 0
         while True:
             try:
-                return await self._database.run(work, *args, **more)
+                return await work()
             except Unavailable:
                 await self._clock.sleep(AWAY_SECONDS[min(tries, len(AWAY_SECONDS) - 1)])
                 tries += 1
