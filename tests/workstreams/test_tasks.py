@@ -379,6 +379,14 @@ async def test_a_strange_cursor_is_refused(parts: Parts, cursor: str) -> None:
     assert refused.value.param == "cursor"
 
 
+async def test_what_no_database_can_hold_is_not_there(parts: Parts) -> None:
+    await parts.tasks.submit("x\x00y", kind="a")  # a prompt may be anything
+    assert await parts.tasks.list(Wanted(kind="a\x00")) == ([], None)
+    assert await parts.tasks.list(cursor="1~\x00") == ([], None)
+    with pytest.raises(NotFound):
+        await parts.tasks.get("task_\x00")
+
+
 async def test_filters_narrow_together(parts: Parts) -> None:
     wanted = await parts.tasks.submit("x", kind="a", session="s")
     await parts.tasks.submit("x", kind="a")

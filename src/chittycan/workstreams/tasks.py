@@ -34,6 +34,7 @@ from chittycan.workstreams.task import Task
 LOOK_SECONDS = 0.2  # between two looks of whoever waits
 LOOK_LONGEST = 2.0
 EVERY = Wanted()
+NUL = "\x00"  # Postgres takes no text that holds one
 _LOST = ("failed", "cancelled")
 
 
@@ -137,6 +138,9 @@ class Tasks:
     ) -> tuple[list[Task], str | None]:
         """The newest first, and the cursor of the next page, None at the end."""
         asked = wanted if for_key is None else replace(wanted, key_id=for_key)
+        words = (*asked.types, asked.kind, asked.session, asked.workstream, cursor)
+        if any(NUL in word for word in words if word is not None):
+            return [], None
         found = await self._database.read(rows.listing, asked, before=place(cursor), limit=limit + 1)
         tasks = [from_row(each) for each in found[:limit]]
         return tasks, cursor_of(tasks[-1].created, tasks[-1].id) if len(found) > limit else None
@@ -234,7 +238,7 @@ class Tasks:
 
 
 def _found(connection: Connection, task_id: str, for_key: str | None, *, param: str = "id") -> Task:
-    found = rows.get(connection, task_id)
+    found = None if NUL in task_id else rows.get(connection, task_id)
     if found is None or (for_key is not None and found["key_id"] != for_key):
         raise NotFound(f"no task {task_id[:80]!r}", param=param)
     return from_row(found)
