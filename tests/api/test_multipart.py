@@ -48,6 +48,7 @@ def read(body: bytes, cuts: list[int]) -> list[tuple[str, str | None, bytes]]:
 
 @given(forms, st.lists(st.integers(min_value=0), max_size=30), st.sampled_from([b"", b"\r\n", b"ignore this\r\n"]))
 @example([("file", "a", b"\r\n--")], [1, 2, 3], b"")
+@example([("a", None, b"")], list(range(100)), b"")  # byte by byte
 def test_a_form_is_read_the_same_wherever_it_is_cut(
     parts: list[tuple[str, str | None, bytes]], cuts: list[int], preamble: bytes
 ) -> None:

@@ -96,11 +96,11 @@ class Form:
             self._state = "epilogue"
             return
         line, ended, rest = self._held.partition(b"\r\n")
-        if line.strip(b" \t") and not b"-".startswith(self._held):
+        if ended and line.strip(b" \t"):
             raise InvalidRequest("The form has a boundary that goes on where it should end.")
         if ended:
             self._held, self._state = rest, "head"
-        elif len(self._held) > HEAD_BYTES:
+        elif len(line) > HEAD_BYTES:
             raise InvalidRequest("The form has a line that is too long.")
 
     def _head(self) -> Iterator[Event]:
