@@ -89,8 +89,6 @@ MODELS = {
         "gpt-4": ["claude-sonnet-4-5", "gemini-2.5-pro"],
         "gpt-4.1": ["claude-sonnet-4-5", "gemini-2.5-pro"],
         "smollm2": ["gemini-2.5-flash-lite"],
-        # Nothing of weight is left to the embedded model, which could always answer.
-        "*": ["claude-sonnet-4-5", "gpt-4.1", "gemini-2.5-pro", "llama-scout"],
     }
 }
 PROVIDERS = {"api.openai.com": "openai", "api.anthropic.com": "anthropic", "googleapis.com": "gemini",
@@ -216,7 +214,7 @@ def uncovered(catalogue: Catalogue, recipe: Recipe, seed: int, years: int = 500)
 
     The steps' chains are the router's, the outages those of the simulation; and what so many providers would have.
     """
-    steps = {step.id: Facts(model=step.model, keep_answering=True) for step in recipe.steps if step.model is not None}
+    steps = {step.id: Facts(model=step.model) for step in recipe.steps if step.model is not None}
     chains = {step: {each.provider.name for each in decide(facts, catalogue).chain} for step, facts in steps.items()}
     down = outages(seed)
     share = {len(names): _missing(names, down, years) for names in itertools.accumulate([name] for name in down)}

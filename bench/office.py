@@ -2,9 +2,9 @@
 
 `Script` is what somebody writes in an afternoon: the steps of the recipe, each asked of one model at its provider, with
 the two retries that vendors' own clients make. `Workstreams` is this program: the recipe as it is shipped, the planner,
-the rows and their recording (on SQLite), the runner, and the gateway with its decisions, chains, circuits and prices.
-What stands in for the program there: `Queue` for DBOS (a run begins within a polling interval of its time, at most 64
-at once), performers that are as short as can be, and looking again every 30 s where no model can serve.
+the rows and their recording (on SQLite), the runner, how tasks wait for models, and the gateway with its decisions,
+chains, circuits and prices. What stands in for the program: `Queue` for DBOS (a run begins within a polling interval
+of its time, at most 64 at once), and performers that do not read files.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from sqlalchemy import Connection
 from bench.simulation import STEP, LoopClock, SimulatedTransport, World
 from chittycan import chat
 from chittycan.agents import agent as agents
+from chittycan.agents.performers.calls import Calls, Held
+from chittycan.agents.performers.parts import Parts
 from chittycan.agents.triage import TRIAGE
 from chittycan.catalogue import Catalogue
 from chittycan.config import load as load_settings
 from chittycan.dialects import load as load_dialect
-from chittycan.errors import AllCooling, AllFailed, AllRateLimited, UpstreamTimeout
 from chittycan.gateway.admission import Admission
 from chittycan.gateway.cache import ResponseCache
-from chittycan.gateway.call import Options
 from chittycan.gateway.record import Recorder as CallRecorder
 from chittycan.gateway.service import Gateway
 from chittycan.integrations.email.message import Mail
@@ -48,10 +48,9 @@ from chittycan.workstreams.plan import StepState, plan
 from chittycan.workstreams.recipe import Recipe
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.runner import Runner
-from chittycan.workstreams.task import Ask, Done, Outcome, Task, WaitForModel
+from chittycan.workstreams.task import Ask, Done, Outcome, Task
 from chittycan.workstreams.workstream import Workstream, from_stream_row, to_stream_row
 
-LOOK_AGAIN = 30.0  # seconds, where no model can serve
 SCRIPT_RETRIES, SCRIPT_TIMEOUT = 2, 60.0  # of one call; vendors' clients retry twice and wait ten minutes
 
 
@@ -209,7 +208,12 @@ class Workstreams:
         self._database = Database(f"sqlite:///{folder}/office.db")
         migrate(self._database)
         self._recipe, self._clock = recipe, LoopClock()
-        self._gateway = self._gateway_of(catalogue, SimulatedTransport(world, seed))
+        nothing: Any = None  # what the steps of this recipe have no use for
+        self._parts = Parts(
+            gateway=self._gateway_of(catalogue, SimulatedTransport(world, seed)), database=self._database,
+            clock=self._clock, enforcing=lambda: False, sessions=nothing, key_of=nothing, files=nothing, acts=nothing,
+            effects=nothing, terms=nothing, audience=nothing,
+        )  # fmt: skip
         self._queue = Queue(seed)
         self._recorder = Recorder(cast(Any, self._queue), self._clock)
         self._advancer = Advancer(self._recorder, self._clock)
@@ -257,21 +261,27 @@ class Workstreams:
 
     async def _agent(self, task: Task) -> Outcome:
         handled = self._begun(task)
-        result = await agents.run(TRIAGE, handled.case.mail, self._gateway.ask, model=task.model)
+        calls = await Calls.of(self._parts, task)
+        try:
+            result = await agents.run(TRIAGE, handled.case.mail, calls.ask, model=task.model)
+        except Held as held:
+            return self._held(handled, held)
         handled.by[str(task.path)] = result.model or "rules"
-        return Done(result={"json": result.output}, model=result.model, cost_nano=result.cost_nano)
+        return Done(result={"json": result.output}, model=result.model, cost_nano=calls.cost_nano)
 
     async def _task(self, task: Task) -> Outcome:
         handled = self._begun(task)
+        calls = await Calls.of(self._parts, task)
         try:
-            answer = await self._gateway.ask(request_of(task.spec, handled.case, task.model or "auto"), Options())
-        except (AllRateLimited, AllCooling, AllFailed, UpstreamTimeout) as error:
-            handled.waited = True
-            return WaitForModel(
-                models=(task.model or "auto",), reason=error.message, until=self._clock.now() + LOOK_AGAIN
-            )
+            answer = await calls.ask(request_of(task.spec, handled.case, task.model or "auto"))
+        except Held as held:
+            return self._held(handled, held)
         handled.by[str(task.path)] = answer.model
-        return Done(result=result_of(task.spec, answer.text), model=answer.model, cost_nano=answer.cost_nano)
+        return Done(result=result_of(task.spec, answer.text), model=answer.model, cost_nano=calls.cost_nano)
+
+    def _held(self, handled: Handled, held: Held) -> Outcome:
+        handled.waited = True
+        return held.outcome
 
     async def _approval(self, task: Task) -> Outcome:
         handled = self._begun(task)
