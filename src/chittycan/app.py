@@ -60,6 +60,7 @@ from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
 from chittycan.workstreams.batch_work import BatchWork
+from chittycan.workstreams.schedules import Schedules
 from chittycan.workstreams.streams import Streams
 from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, owner_of
@@ -341,6 +342,11 @@ class Network:
     def workstreams(self) -> Streams:
         """Recipes at work: run, look, decide, pause, resume, fork."""
         return self.durable.streams
+
+    @property
+    def schedules(self) -> Schedules:
+        """Recipes that begin by themselves."""
+        return self.durable.schedules
 
     async def rediscover(self) -> dict[str, Endpoint]:
         """Looks for model servers on this machine; returns those that answer."""

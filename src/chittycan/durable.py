@@ -24,6 +24,7 @@ from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.record import RUN, Recorder
 from chittycan.workstreams.responses import Responses
 from chittycan.workstreams.runner import Runner
+from chittycan.workstreams.schedules import RUN_SCHEDULE, Schedules
 from chittycan.workstreams.streams import Streams
 from chittycan.workstreams.sweeper import Sweeper
 from chittycan.workstreams.task import Performers
@@ -50,6 +51,7 @@ class Durable:
         self.streams = Streams(
             database, self.engine, self.recorder, self.advancer, clock, lambda base: Given(database, base, clock)
         )
+        self.schedules = Schedules(database, self.engine, self.streams, clock)
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Chore] = []  # what a worker does beside its work
@@ -82,7 +84,8 @@ class Durable:
         await presence.register()
         try:
             await self.engine.adopt()
-            await self.engine.start(me.id, {**self.functions, RUN: self.runner.run})
+            ours: dict[str, Function] = {RUN: self.runner.run, RUN_SCHEDULE: self.schedules.fire}
+            await self.engine.start(me.id, {**self.functions, **ours})
         except BaseException:
             await presence.leave()
             raise
@@ -91,7 +94,7 @@ class Durable:
         loop = asyncio.get_running_loop()
         sweep = partial(self.sweeper.run, presence)
         endless: list[Chore] = [presence.beat, sweep, self.runner.watch, self.waiting.watch, self.files.sweep]
-        endless += [self.batches.sweep, *self.chores]
+        endless += [self.batches.sweep, self.schedules.watch, *self.chores]
         self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
 
     async def _endlessly(self, chore: Chore) -> None:

@@ -149,8 +149,12 @@ schedules = Table(
     Column("paused", Boolean, nullable=False),
     Column("key_id", Text),
     Column("base", Text),  # folder that relative paths in `inputs` start from
-    Column("last", Double),  # the time that was last begun for
+    Column("last", Double, nullable=False),  # up to which time all is begun for
+    Column("due", Double),  # the time that is begun for next; NULL while paused
+    Column("pending", Text),  # the engine's run that will do so; others are void
+    Column("error", Text),  # why the last one could not be begun
     Column("created", Double, nullable=False),
+    Index(None, "due"),
 )
 
 # Processes that do the work. `nonce` tells two with one id apart.

@@ -77,7 +77,7 @@ class Streams:
         clock: Clock, sources: Callable[[Path | None], Sources],
     ) -> None:  # fmt: skip
         self._database, self._engine, self._recorder = database, engine, recorder
-        self._advancer, self._clock, self._sources = advancer, clock, sources
+        self._advancer, self._clock, self.sources = advancer, clock, sources
 
     # beginning
 
@@ -97,7 +97,7 @@ class Streams:
         """
         found = load(recipe, base)
         bound = bind(found, inputs or {})
-        stream = self.made(found, await resolve(found, bound, self._sources(base)), setting)
+        stream = self.made(found, await resolve(found, bound, self.sources(base)), setting)
         key, digest = setting.get("idempotency_key"), _digest(found, bound, setting)
 
         def store(connection: Connection) -> Workstream:
@@ -268,7 +268,7 @@ class Streams:
         old = await self.get(workstream, for_key=for_key)
         declared = {name: each for name, each in old.recipe.inputs.items() if name in (inputs or {})}
         recipe = replace(old.recipe, inputs=declared)
-        changed = await resolve(recipe, bind(recipe, inputs or {}), self._sources(base))
+        changed = await resolve(recipe, bind(recipe, inputs or {}), self.sources(base))
         now = self._clock.now()
         new = replace(
             old, id=new_stream_id(), status="running", inputs={**old.inputs, **changed}, forked_from=old.id,

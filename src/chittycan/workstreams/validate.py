@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from chittycan import catalogue
-from chittycan.workstreams import values
+from chittycan.workstreams import cron, values
 from chittycan.workstreams.durations import moment, seconds
 from chittycan.workstreams.expressions import Expression, ExpressionError
 from chittycan.workstreams.inputs import InputError, converted
@@ -117,9 +117,11 @@ class _Check:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             fix = 'Write it like "Europe/Vienna", or "UTC".'
             self._problems.add(("schedule", "timezone"), f"no time zone {schedule.timezone[:40]!r}", fix)
-        if not _cron(schedule.cron):
+        try:
+            cron.parse(schedule.cron)
+        except ValueError as error:
             fix = 'Write minute, hour, day, month and weekday, like "0 7 * * 1-5".'
-            self._problems.add(("schedule", "cron"), f"{schedule.cron[:40]!r} is no schedule", fix)
+            self._problems.add(("schedule", "cron"), str(error), fix)
 
     # steps
 
@@ -307,35 +309,3 @@ def _split(error: ValueError) -> tuple[str, str]:
     """What is wrong, and the fix, from a message that says both."""
     what, _, fix = str(error).partition("; ")
     return what, f"{fix[:1].upper()}{fix[1:]}." if fix else "Correct the text."
-
-
-_FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_DAYS = {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
-_MONTHS = {
-    name: number
-    for number, name in enumerate(
-        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1
-    )
-}
-
-
-def _cron(text: str) -> bool:
-    """Whether it is five fields of a crontab: numbers, ranges, steps, lists; names of days and months."""
-    fields = text.lower().split()
-    return len(fields) == 5 and all(
-        _cron_field(field, bounds, names)
-        for field, bounds, names in zip(fields, _FIELDS, ({}, {}, {}, _MONTHS, _DAYS), strict=True)
-    )
-
-
-def _cron_field(field: str, bounds: tuple[int, int], names: Mapping[str, int]) -> bool:
-    for part in field.split(","):
-        found = re.fullmatch(r"(\*|(\w+)(?:-(\w+))?)(?:/([1-9]\d*))?", part, re.ASCII)
-        if found is None:
-            return False
-        ends = [names.get(each, each) for each in found.group(2, 3) if each is not None]
-        if not all(str(each).isdecimal() and bounds[0] <= int(each) <= bounds[1] for each in ends):
-            return False
-        if len(ends) == 2 and int(ends[0]) > int(ends[1]):
-            return False
-    return True

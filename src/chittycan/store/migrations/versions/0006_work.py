@@ -126,10 +126,14 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean, nullable=False),
         sa.Column("key_id", sa.Text),
         sa.Column("base", sa.Text),
-        sa.Column("last", sa.Double),
+        sa.Column("last", sa.Double, nullable=False),
+        sa.Column("due", sa.Double),
+        sa.Column("pending", sa.Text),
+        sa.Column("error", sa.Text),
         sa.Column("created", sa.Double, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_schedules")),
     )
+    op.create_index(op.f("ix_schedules_due"), "schedules", ["due"])
     op.create_table(
         "workers",
         sa.Column("id", sa.Text, nullable=False),
