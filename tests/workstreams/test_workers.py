@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -112,10 +113,9 @@ async def test_of_two_that_begin_at_once_one_gets_the_name(office: Office) -> No
 async def test_who_was_replaced_notices_and_says_so_once(office: Office) -> None:
     frozen = await office.begins("desk")
     beats = asyncio.ensure_future(frozen.beat())
+    await office.clock.until_asleep()
     await office.silent("desk")
     await office.begins("desk")
-    office.clock.advance(0)
-    await office.clock.until_asleep()
     office.clock.advance(BEAT_SECONDS)
     await asyncio.wait_for(beats, 10)
     assert office.lost == ["desk"]
@@ -124,9 +124,9 @@ async def test_who_was_replaced_notices_and_says_so_once(office: Office) -> None
 
 async def test_who_was_taken_for_dead_but_not_replaced_goes_on(office: Office) -> None:
     frozen = await office.begins("desk")
-    await office.database.run(rows.remove, [frozen.me.nonce])
     beats = asyncio.ensure_future(frozen.beat())
     await office.clock.until_asleep()
+    await office.database.run(rows.remove, [frozen.me.nonce])
     office.clock.advance(BEAT_SECONDS)
     await office.clock.until_asleep()
     assert (await office.row("desk")).nonce == frozen.me.nonce
@@ -181,6 +181,15 @@ async def test_what_is_with_nobody_goes_back_too(office: Office) -> None:
     one = await office.begins("one")
     await left_by(office, "nobody")
     assert await one.recover() == {"nobody"}
+    assert await office.engine.statuses(["job"]) == {"job": "ENQUEUED"}
+
+
+async def test_what_a_worker_took_and_never_began_it_finds_again(office: Office) -> None:
+    await left_by(office, "one")
+    now = time.time()
+    assert await office.engine.find("one", now - 60) == []
+    assert await office.engine.find("two", now + 60) == []
+    assert await office.engine.find("one", now + 60) == ["job"]
     assert await office.engine.statuses(["job"]) == {"job": "ENQUEUED"}
 
 

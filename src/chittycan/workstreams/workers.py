@@ -105,9 +105,7 @@ class Presence:
 
     async def beat(self) -> None:
         """Says that it is alive and looks after the others, for as long as the worker is at work."""
-        pause = BEAT_SECONDS
         while True:
-            await self._clock.sleep(pause)
             try:
                 if not await self._beat():
                     return
@@ -116,6 +114,7 @@ class Presence:
             except Unavailable:
                 self._heard_since = self._clock.monotonic()  # the others were not heard either
                 pause = AWAY_SECONDS
+            await self._clock.sleep(pause)
 
     async def _beat(self) -> bool:
         """False where the id is another's now."""
@@ -124,6 +123,7 @@ class Presence:
         # Somebody took it for dead. Where nobody has its place, it takes that again.
         if await self._database.run(self._register) is None:
             return True
+        self.leads = False
         await self._lost()
         return False
 
