@@ -98,7 +98,7 @@ def request_of(spec: dict[str, Any], case: Case, model: str) -> chat.ChatRequest
     if spec.get("files"):
         prompt += f"\n\n<mail>\n{case.mail.text}\n</mail>\n<document>\n{case.contract}\n</document>"
     system = [chat.system(str(spec["system"]))] if spec.get("system") else []
-    return chat.ChatRequest(model=model, messages=[*system, chat.user(prompt)])
+    return chat.ChatRequest(model=model, messages=[*system, chat.user(prompt)], max_tokens=spec.get("max_tokens"))
 
 
 def result_of(spec: dict[str, Any], text: str) -> dict[str, Any]:
