@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from bare_http import Json
-from chittycan.testing import ANSWER, Reply, Scenario
+from chittycan.testing import ANSWER, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
 from official_clients import Clients
 from serving import PATIENCE, Processes, Serve, Served, config, proxy, until, write_config
@@ -391,25 +391,24 @@ async def clients() -> AsyncIterator[Callable[[str], Clients]]:
 async def test_a_server_killed_in_the_middle_of_a_batch_goes_on_where_it_was(
     processes: Processes, up: ScriptedUpstream, clients: Callable[[str], Clients]
 ) -> None:
-    lines, checkpoint = 300, 50
+    lines, checkpoint, begun = 300, 50, 170
     write_config(processes.config, config({"first": proxy(up.url, "openai")}), {})
-    up.script("pair", [Scenario(does="answers after a while", wait=2.0, reply=Reply("yes"))])
+    never = Scenario(does="never answers", wait=float("inf"))
+    up.script("pair", [*["ok"] * 150, never])
     async with asyncio.timeout(LONG_PATIENCE):
         server = await processes.serve("--worker-id", "one")
         gpt = clients(server.url).gpt
         batch = await submit(gpt, chats(lines, "first/pair"))
-        await until(lambda: len(up.calls("pair")) >= lines // 2)
+        await ScriptedUpstream.received(up, begun, "pair")
         server.process.kill()
         await server.end()
-        before = len(up.calls("pair"))
+        up.script("pair", ["ok"])
         server = await processes.serve("--worker-id", "one")
         gpt = clients(server.url).gpt
         batch = await ended(gpt, batch, LONG_PATIENCE)
         answers = await lines_of(gpt, batch.output_file_id)
 
-    assert before < lines, "the kill came too late to show anything"
     assert batch.request_counts.to_dict() == {"total": lines, "completed": lines, "failed": 0}
     assert Counter(each["custom_id"] for each in answers) == Counter(f"r{number}" for number in range(lines))
-    repeated = len(up.calls("pair")) - lines
     # Of each of the four pieces at work: what was being asked, and what was answered since its last checkpoint.
-    assert repeated <= 4 * (16 + checkpoint)
+    assert 0 < len(up.calls("pair")) - lines <= 4 * (16 + checkpoint)
