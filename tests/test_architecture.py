@@ -27,7 +27,7 @@ CORE = (
     | STATE
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
-BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside", "mailbox"}
+BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside", "mailbox", "mailroom"}
 BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -73,6 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents"},
+    "mailroom": WORDS | {"config", "agents", "mailbox", "rulebook", "store"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors

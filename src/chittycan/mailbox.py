@@ -1,24 +1,51 @@
 """Where mail comes from and how it is handled: the sections `inbox` and `integrations` of config.json.
 
 {"inbox": {"source": "~/Maildir", "signature": "Meyer & Okafor LLP", "ownDomains": ["meyer.example"]},
- "integrations": {"office": {"type": "maildir", "path": "/var/mail/office"}}}
+ "integrations": {"office": {"type": "imap", "host": "mail.meyer.example", "user": "office", "password": "env:MAIL"},
+                  "archive": {"type": "maildir", "path": "/var/mail/archive"}}}
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from chittycan.agents import templates
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
-from chittycan.config import CONFIG_FILE, Finding, Settings
+from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
-from chittycan.errors import UsageError
+from chittycan.errors import ConfigError, UsageError
+from chittycan.integrations.email.imap import Account
 from chittycan.integrations.email.sources import Source, open_source
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
+
+
+IMAP = "imap"  # and mail on a server
+
+
+class ImapSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An integration of the type `imap`. `password` is a reference: the password, or with `xoauth2` the token."""
+
+    type: Literal["imap"]
+    host: str
+    port: Annotated[int, Meta(gt=0, lt=65536)] | None = None
+    security: Literal["tls", "starttls", "none"] = "tls"
+    user: str
+    password: str
+    auth: Literal["password", "xoauth2"] = "password"
+    folders: tuple[str, ...] = ("INBOX",)
+    watch: bool = False
+    poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
+    alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
+    private: bool = False
+    insecure: bool = False
+    ca_file: str | None = None
+
+    def __repr__(self) -> str:
+        return f"ImapSettings({self.host!r}, security={self.security!r})"
 
 
 class InboxSettings(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -54,6 +81,62 @@ def mailboxes(settings: Settings) -> dict[str, str]:
     return found
 
 
+def accounts(settings: Settings, *, watched: bool = False) -> dict[str, Account]:
+    """The integrations that are mail on a server, or those of them with `watch`, by name. Raises ConfigError."""
+    reader = Reader(str(settings.folder / CONFIG_FILE))
+    found = {}
+    for name, written in settings.integrations.items():
+        if isinstance(written, Mapping) and written.get("type") == IMAP:
+            place = join("integrations", name)
+            read = reader.read(dict(written), ImapSettings, place)
+            if not is_reference(read.password):
+                fix = f'"password": "env:NAME" or "file:PATH" (a path in {settings.folder}, or a whole one)'
+                raise ConfigError(
+                    "a password does not belong into this file", file=CONFIG_FILE, key=join(place, "password"), fix=fix
+                )
+            if read.watch or not watched:
+                found[name] = _account(settings, name, read)
+    return found
+
+
+def _account(settings: Settings, name: str, read: ImapSettings) -> Account:
+    ca_file = None if read.ca_file is None else str(settings.folder / Path(read.ca_file).expanduser())
+    return Account(
+        name=name, host=read.host, port=read.port, security=read.security, user=read.user, auth=read.auth,
+        folders=tuple(dict.fromkeys(read.folders)) or ("INBOX",), poll=read.poll, alarm=read.alarm * 60,
+        private=read.private, insecure=read.insecure, ca_file=ca_file,
+    )  # fmt: skip
+
+
+def secret_of(settings: Settings, name: str, env: Mapping[str, str]) -> Callable[[], str]:
+    """Looks the password or token of an account up, anew each time: tokens last an hour, and others renew them.
+
+    What it gives raises ConfigError where there is none.
+    """
+    reference = str(settings.integrations[name]["password"])
+
+    def look_up() -> str:
+        found = resolve_secret(reference, env, settings.folder)
+        if isinstance(found, Missing):
+            key = join(join("integrations", name), "password")
+            raise ConfigError(str(found), file=CONFIG_FILE, key=key, fix="Set what it refers to, or correct it.")
+        return found.value
+
+    return look_up
+
+
+def named_account(settings: Settings, named: str | None) -> str | None:
+    """The account on a server that `process` means by this source; None where it means mail on this machine."""
+    known = accounts(settings)
+    if named is None:
+        written = inbox_settings(settings)[0].source
+        if written is not None or mailboxes(settings) or len(known) != 1:
+            named = written
+        else:
+            return next(iter(known))
+    return named if named in known and not Path(named).expanduser().exists() else None
+
+
 def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     """The mailbox `named` (a path or an integration), else `inbox.source`, else the only integration.
 
@@ -66,10 +149,11 @@ def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     if written is None and len(known) == 1:
         written = next(iter(known))
     if written is None:
-        choice = f"--source with one of: {', '.join(known)}." if known else "--source ~/Maildir"
+        every = [*known, *accounts(settings)]
+        choice = f"--source with one of: {', '.join(every)}." if every else "--source ~/Maildir"
         file = settings.folder / CONFIG_FILE
         raise UsageError(
-            "No mailbox is named." if not known else "Several mailboxes are set up, and none is named.",
+            "Several mailboxes are set up, and none is named." if every else "No mailbox is named.",
             fix=f'{choice}; or for good: "inbox": {{"source": "~/Maildir"}} in {file}',
         )
     # What stands in the file means the same from whatever folder the command is called.

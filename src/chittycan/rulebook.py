@@ -30,6 +30,7 @@ class RuleBook:
         self._database, self._clock = database, clock
         self._revision = -1
         self.book = NO_RULES
+        self.readable = True  # False: rules were written that this version cannot read, and `book` is without them
 
     async def every(self) -> list[Rule]:
         """In the order in which they are looked at."""
@@ -80,8 +81,10 @@ class RuleBook:
         if revision == self._revision:
             return
         try:
-            self.book = Book(await self.every())
+            rules = await self.every()
+            self.book, self.readable = Book(rules), True
         except ChittyError as error:  # written by a newer version: what was in use stays in use
+            self.readable = False
             log.warning("rules_kept", extra={"error": error.message})
         self._revision = revision
 

@@ -7,7 +7,7 @@ ends a run.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -26,9 +26,9 @@ from chittycan.agents.words import Level
 from chittycan.clock import Clock, SystemClock
 from chittycan.gateway.call import Options
 from chittycan.integrations.email.message import Mail, parse
-from chittycan.integrations.email.sources import RawMail
+from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import NO_RULES, Applied, Book
-from chittycan.store import drafts, inbox
+from chittycan.store import drafts, inbox, mailboxes
 from chittycan.store.database import Database
 
 KEPT_TEXT = 20_000  # characters of a mail's text that are kept in the database
@@ -54,6 +54,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     own_domains: frozenset[str] = frozenset()
     rules: Book = NO_RULES
     drafts: bool = True
+    account: str | None = None  # whose mail it is, for rules
 
     @property
     def options(self) -> Options:
@@ -75,8 +76,11 @@ AS_IT_COMES = Terms()
 SYSTEM = SystemClock()
 
 
+Item = RawMail | inbox.StoredMail
+
+
 async def process(
-    source: Iterable[RawMail],
+    source: Iterable[Item] | AsyncIterable[Item],
     ask: Ask,
     database: Database,
     terms: Terms = AS_IT_COMES,
@@ -86,6 +90,7 @@ async def process(
 ) -> Report:
     """Work through `source` with `terms.parallel` mails at a time; `on_progress` is told of each as it ends.
 
+    A mail that is stored already is gone on with as it was stored.
     Raises what `ask` raises beyond `agent.NO_ANSWER`, e.g. `UnknownModel`; what is done by then is kept.
     """
     work = _Inbox(ask, database, terms, clock)
@@ -93,9 +98,9 @@ async def process(
     outcomes: list[Outcome] = []
     mails, reading = _first(source, terms.limit), asyncio.Lock()
 
-    async def take() -> RawMail | None:
+    async def take() -> Item | None:
         async with reading:
-            return await asyncio.to_thread(next, mails, None)
+            return await anext(mails, None)
 
     async def worker() -> None:
         while (raw := await take()) is not None:
@@ -110,6 +115,8 @@ async def process(
                 group.create_task(worker())
     except ExceptionGroup as problems:
         raise problems.exceptions[0] from None
+    finally:
+        await mails.aclose()
     return Report(outcomes=outcomes, seconds=clock.monotonic() - started, dry_run=terms.dry_run)
 
 
@@ -125,12 +132,15 @@ class _Inbox:
         self._ask, self._database, self._terms, self._clock = ask, database, terms, clock
         self._in_hand: set[str] = set()
 
-    async def handle(self, raw: RawMail) -> Outcome:
-        if raw.error is not None:
+    async def handle(self, raw: Item) -> Outcome:
+        if isinstance(raw, inbox.StoredMail):
+            mail, key = restore(raw), raw.source_key
+        elif raw.error is not None:
             return Outcome(key=raw.key, state="unreadable", problem=raw.error)
-        mail = await asyncio.to_thread(parse, raw.raw)
+        else:
+            mail, key = await asyncio.to_thread(_parsed, raw), raw.key
         outcome = Outcome(
-            key=raw.key,
+            key=key,
             state="processed",
             id=mail.id,
             sender=str(mail.sender),
@@ -139,6 +149,8 @@ class _Inbox:
         )
         if mail.dedupe_key in self._in_hand:
             outcome.state = "duplicate"
+            if not self._terms.dry_run:
+                await self._store(raw, mail)
             return outcome
         self._in_hand.add(mail.dedupe_key)
         started = time.perf_counter()
@@ -159,8 +171,13 @@ class _Inbox:
         else:
             outcome.state = "waiting"
 
-    async def _work(self, raw: RawMail, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
-        stored, _ = await self._database.run(inbox.add, new_mail(raw, mail), self._clock.now())
+    async def _store(self, raw: Item, mail: Mail) -> inbox.StoredMail:
+        if isinstance(raw, inbox.StoredMail):
+            return raw
+        return await self._database.run(_add, new_mail(raw, mail), raw.place, self._clock.now())
+
+    async def _work(self, raw: Item, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
+        stored = await self._store(raw, mail)
         outcome.id = stored.id
         if stored.state == "done":
             outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
@@ -168,15 +185,17 @@ class _Inbox:
             outcome.state, outcome.settled = "settled", settled.reason
             await self._finish(outcome, settled.category, _settled_priority(mail, settled))
         else:
-            await self._ask_agents(mail, outcome)
+            private = isinstance(raw, RawMail) and raw.private
+            await self._ask_agents(mail, outcome, private=private)
 
-    async def _ask_agents(self, mail: Mail, outcome: Outcome) -> None:
+    async def _ask_agents(self, mail: Mail, outcome: Outcome, *, private: bool) -> None:
         """Triage, priority, response: what is recorded is not asked again.
 
         The owner's rules are looked at before any model reads the mail, and again when it is known what the mail is.
         """
         done = {run.agent: run for run in await self._database.read(inbox.runs_of, outcome.id)}
-        terms = self._terms.ruled(self._terms.rules.apply(facts_of(mail, now=self._clock.now())))
+        ours = msgspec.structs.replace(self._terms, private=self._terms.private or private)
+        terms = ours.ruled(ours.rules.apply(facts_of(mail, now=self._clock.now(), account=ours.account)))
         triage = await self._step(TRIAGE, Triage, mail, outcome, done, terms)
         reason = verified(mail, terms.facts)
         if reason is not None and PRIORITY.name not in done:
@@ -186,8 +205,8 @@ class _Inbox:
             prioritized = Prioritized(mail, triage, terms.facts)
             priority = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
         found = facts_of(mail, now=self._clock.now(), category=triage.category, confidence=triage.confidence,
-                         level=priority.level)  # fmt: skip
-        applied = self._terms.rules.apply(found)
+                         level=priority.level, account=ours.account)  # fmt: skip
+        applied = ours.rules.apply(found)
         terms, priority = terms.ruled(applied), _raised(priority, applied)
         outcome.rules, outcome.labels = tuple(applied.rules), tuple(applied.values.get("label", ()))
         if terms.drafts and should_respond(mail, triage, priority):
@@ -290,6 +309,20 @@ def _draft(mail_id: str, reply: Reply, model: str | None, now: float) -> drafts.
     )
 
 
+def _parsed(raw: RawMail) -> Mail:
+    mail = parse(raw.raw)
+    return mail if raw.defect is None else msgspec.structs.replace(mail, defects=(raw.defect, *mail.defects))
+
+
+def _add(connection: Connection, mail: inbox.NewMail, place: Place | None, now: float) -> inbox.StoredMail:
+    """The mail as stored and, in the same transaction, where it was found."""
+    stored, _ = inbox.add(connection, mail, now)
+    if place is not None:
+        spot = mailboxes.Spot(place.account, place.folder, place.validity, place.uid, place.nonce)
+        mailboxes.see(connection, spot, stored.id, now)
+    return stored
+
+
 def new_mail(raw: RawMail, mail: Mail) -> inbox.NewMail:
     """The row of `mail` as read from `raw`, with its text as far as it is kept."""
     kept = msgspec.structs.replace(mail, text=mail.text[:KEPT_TEXT])
@@ -312,12 +345,21 @@ def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
     return PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail)))
 
 
-def _first(source: Iterable[RawMail], limit: int | None) -> Iterator[RawMail]:
-    """The first `limit` mails of `source`."""
-    for number, raw in enumerate(source):
-        if limit is not None and number >= limit:
+async def _first(source: Iterable[Item] | AsyncIterable[Item], limit: int | None) -> AsyncGenerator[Item]:
+    """The first `limit` mails of `source`; a source that blocks does so on a thread."""
+    mails = aiter(source) if isinstance(source, AsyncIterable) else _on_thread(iter(source))
+    number = 0
+    while limit is None or number < limit:
+        number += 1
+        found = await anext(mails, None)
+        if found is None:
             return
-        yield raw
+        yield found
+
+
+async def _on_thread(mails: Iterator[Item]) -> AsyncIterator[Item]:
+    while (found := await asyncio.to_thread(next, mails, None)) is not None:
+        yield found
 
 
 def _storable(path: str) -> str:

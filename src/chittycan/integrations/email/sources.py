@@ -1,6 +1,7 @@
-"""Mailboxes on disk: a Maildir, an mbox file, a folder of `.eml` files or a single one, read and never changed.
+"""Mail as it is found, and mailboxes on disk: a Maildir, an mbox file, a folder of `.eml` files or a single one.
 
-A source is iterated for `RawMail`; what cannot be read comes as a `RawMail` with `error`, not as an exception.
+They are read and never changed. A source is iterated for `RawMail`; what cannot be read comes as a `RawMail` with
+`error`, not as an exception.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,13 +18,36 @@ Kind = Literal["maildir", "mbox", "folder", "eml"]
 _READ_AT_MOST = MAX_MESSAGE + 1  # one byte more, so that `limits` sees and reports the excess
 
 
+class Place(Struct, frozen=True):
+    """Where an IMAP server keeps a mail, and who found it there: `nonce` of the process that looks after the account.
+
+    Within one folder and `validity` (UIDVALIDITY) a `uid` never means another mail (RFC 3501, 2.3.1.1).
+    """
+
+    account: str
+    folder: str
+    validity: int
+    uid: int
+    nonce: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.folder};{self.validity};{self.uid}"
+
+
 class RawMail(Struct, frozen=True):
-    """The bytes of one mail and where they were found: `read_again(source, key)` finds them once more."""
+    """The bytes of one mail and where they were found: `read_again(source, key)` finds them once more.
+
+    `private`: its headers alone decided that only private models may see it. `defect`: what of it is not in `raw`.
+    """
 
     source: str  # "maildir:/home/anna/Maildir"
-    key: str  # unique within the source: a path, or a byte offset in an mbox
+    key: str  # unique within the source: a path, a byte offset in an mbox, or `Place.key`
     raw: bytes = b""
     error: str | None = None
+    place: Place | None = None
+    private: bool = False
+    defect: str | None = None
 
 
 class Source(Struct, frozen=True):
@@ -83,6 +107,8 @@ def open_source(path: str | Path) -> Source:
 def read_again(source: str, key: str) -> RawMail:
     """The mail that a source once gave under `key`, as it is now; with `error` where it is gone."""
     kind, _, path = source.partition(":")
+    if kind == "imap":
+        return RawMail(source, key, error="it is on a mail server; what was kept of it is here")
     if kind not in ("maildir", "mbox", "folder", "eml"):
         return RawMail(source, key, error=f"unknown kind of mailbox: {kind}")
     place = Source(kind, Path(path))  # type: ignore[arg-type]
