@@ -28,6 +28,7 @@ bench: setup-dev ## the race against other gateways; BENCH=--quick for a short o
 	$(PY) -m bench.install $(BENCH)
 	$(PY) -m bench.startup $(BENCH)
 	$(PY) -m bench.memory $(BENCH)
+	$(PY) -m bench.batches $(BENCH)
 	$(PY) -m bench.run $(BENCH)
 
 setup: ## the environment .venv with all that `can` needs
