@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chittycan.agents.json_schema import misfit
+from chittycan.agents.json_schema import cut, misfit
 
 OBJECT: Any = {
     "type": "object",
@@ -62,6 +62,17 @@ def test_the_keywords_by_which_answers_are_described(schema: Any, good: Any, bad
     assert misfit(bad, schema) is not None
 
 
+def test_what_is_only_too_long_is_cut() -> None:
+    """Not every provider can hold its model to a length."""
+    schema: Any = {
+        "properties": {"why": {"type": "string", "maxLength": 3}, "parts": {"maxItems": 1, "items": {"maxLength": 1}}},
+        "required": ["why"],
+    }
+    long = {"why": "because", "parts": ["ab", "c"], "more": "because"}
+    assert cut(long, schema) == {"why": "bec", "parts": ["a"], "more": "because"}
+    assert misfit(cut(long, schema), schema) is None
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -80,7 +91,7 @@ anything = st.recursive(
 
 @given(anything, anything)
 def test_a_schema_that_makes_no_sense_does_no_harm(value: Any, schema: Any) -> None:
-    found = misfit(value, schema)
+    found = misfit(cut(value, schema), schema)
     assert found is None or found.startswith("$")
 
 

@@ -46,6 +46,20 @@ def misfit(value: Any, schema: Any) -> str | None:
         return "$ is nested too deep"
 
 
+def cut(value: Any, schema: Any) -> Any:
+    """`value` with texts and lists no longer than the schema says: too long an answer is a good one all the same."""
+    if not isinstance(schema, dict):
+        return value
+    if isinstance(value, dict):
+        properties = schema.get("properties")
+        inner = properties if isinstance(properties, dict) else {}
+        return {name: cut(each, inner.get(name)) for name, each in value.items()}
+    limit = schema.get("maxItems" if isinstance(value, list) else "maxLength")
+    if isinstance(value, str | list) and isinstance(limit, int) and limit >= 0:
+        value = value[:limit]
+    return [cut(each, schema.get("items")) for each in value] if isinstance(value, list) else value
+
+
 class _Fitting:
     def __init__(self, root: Any) -> None:
         self._root, self._left = root, MOST_CHECKS

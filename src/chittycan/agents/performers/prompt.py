@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from chittycan.agents.json_schema import misfit
+from chittycan.agents.json_schema import cut, misfit
 from chittycan.agents.performers.calls import Calls
 from chittycan.agents.performers.material import gathered, request_of
 from chittycan.agents.performers.parts import Parts
@@ -69,15 +69,19 @@ def _nothing(answer: Answer) -> ChittyError:
 
 
 def read(text: str, schema: dict[str, Any] | None) -> Any:
-    """The JSON of an answer, also behind a sentence. Raises AnswerError where there is none, or it does not fit."""
+    """The JSON of an answer, also behind a sentence, with texts and lists cut to the schema's lengths.
+
+    Raises AnswerError where there is none, or it does not fit.
+    """
     value = plain(text)
     if value is None:
         value = json_in(text)
     if value is None:
         raise AnswerError("there is no JSON in it")
-    problem = None if schema is None else misfit(value, schema)
-    if problem is not None:
-        raise AnswerError(problem)
+    if schema is not None:
+        value = cut(value, schema)
+        if (problem := misfit(value, schema)) is not None:
+            raise AnswerError(problem)
     return value
 
 
