@@ -179,7 +179,7 @@ def values(shown: dict[str, Any], longest: int | None = None, *, short: bool = F
 def _said(value: Any, longest: int | None) -> str:
     import msgspec
 
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = value if isinstance(value, str) else "—" if value is None else msgspec.json.encode(value).decode()
     text = text.strip()
     return text if longest is None or len(text) <= longest else f"{text[: longest - 1]}…"
 

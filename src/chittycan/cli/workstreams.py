@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from chittycan.cli import schedules
 from chittycan.cli.output import Json, console, done, errors, plain, print_json, table
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True,
     help="Recipes at work: run, watch, approve, resume, fork.",
 )  # fmt: skip
-
 Workstream = Annotated[str, typer.Argument(metavar="WORKSTREAM", help="The workstream's id.")]
 Newest = Annotated[str | None, typer.Argument(metavar="[WORKSTREAM]", help="Its id; the newest without one.")]
 Step = Annotated[str | None, typer.Argument(metavar="[STEP]", help="Which step, where several wait.")]
@@ -47,7 +47,7 @@ def run(
 ) -> None:
     """Run a recipe: a file, or one of ours (can workstreams recipes)."""
     found = _load(recipe)
-    given = _pairs(inputs or (), "--input")
+    given = pairs(inputs or (), "--input")
     setting: dict[str, Any] = {"session": session, "private": private, "region": region, "priority": priority,
                                "webhook": {"url": webhook} if webhook else None, "idempotency_key": key}  # fmt: skip
     stay = watch if watch is not None else console.is_terminal and not json
@@ -132,7 +132,7 @@ def approve(
     """Approve what waits for a decision."""
     from chittycan.control.workstreams import approve as operation
 
-    changed = _pairs(values or (), "--set") or None
+    changed = pairs(values or (), "--set") or None
     _said(_call(operation, workstream=workstream, task=step, values=changed, comment=comment, by=by), json)
 
 
@@ -166,7 +166,7 @@ def edit(
     async def look(network: "Session") -> "StreamDetail":
         return await network.call(shown, workstream=workstream)
 
-    changed = _pairs(values or (), "--set")
+    changed = pairs(values or (), "--set")
     if not changed:
         asked = _asked(in_session(look), step)
         step, changed = asked.path, edited(asked.show, asked.title)
@@ -187,7 +187,7 @@ def event(
     """Tell a workstream of an event."""
     from chittycan.control.workstreams import event as operation
 
-    found = _call(operation, workstream=workstream, name=name, brought=_pairs(values or (), "KEY=VALUE"))
+    found = _call(operation, workstream=workstream, name=name, brought=pairs(values or (), "KEY=VALUE"))
     if json:
         print_json(found)
     else:
@@ -239,7 +239,7 @@ def fork(
     from chittycan.control.workstreams import fork as operation
     from chittycan.control.workstreams import shown
 
-    given = _pairs(inputs or (), "--input")
+    given = pairs(inputs or (), "--input")
 
     async def work(network: "Session") -> "tuple[StreamDetail, StreamDetail]":
         old = await network.call(shown, workstream=workstream)
@@ -297,6 +297,10 @@ def recipes(
         return
     table(("recipe", "what it does"), [(each.name, each.description) for each in found])
     console.print(f"\n  [cyan]→[/] can workstreams run {found[0].name} --input …")
+
+
+app.command("schedule")(schedules.schedule)
+app.add_typer(schedules.app, name="schedules")
 
 
 # how it is done
@@ -376,7 +380,7 @@ def _load(recipe: str) -> "Recipe":
     return load(recipe, Path.cwd())
 
 
-def _pairs(texts: "list[str] | tuple[str, ...]", option: str) -> dict[str, Any]:
+def pairs(texts: "list[str] | tuple[str, ...]", option: str) -> dict[str, Any]:
     """`name=text`, or `name:=JSON`. Raises UsageError."""
     import msgspec
 

@@ -3,6 +3,8 @@
 A virtual key reaches its own workstreams, the owner all of them. Nothing here reads files of the server.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
@@ -129,15 +131,13 @@ async def run(
     Files are named by the ids of uploaded ones, mails by theirs. The same `idempotency_key` (or header) again gives
     back the workstream of the first time. `webhook`: {url} that is told of the end. 400 says every line that is wrong.
     """
-    _admit(caller)
-    try:
+    admit(caller)
+    with wrong_recipe():
         stream = await network.workstreams.run(
             recipe, inputs, base=None, session=session, private=private, region=region, priority=priority,
-            webhook=webhook, idempotency_key=idempotency_key or idempotency_header, key_id=_reach(caller),
+            webhook=webhook, idempotency_key=idempotency_key or idempotency_header, key_id=reach(caller),
         )  # fmt: skip
-    except ConfigError as error:  # of this recipe, not of this server
-        raise InvalidRequest(error.message, param="recipe", fix=error.fix) from None
-    return await _detail(network, stream.id)
+    return await detail(network, stream.id)
 
 
 @operation("GET", "/workstreams")
@@ -158,7 +158,7 @@ async def listed(
         fix = f"One of: {', '.join(STREAM_STATUSES)}."
         raise InvalidRequest(f"There is no status '{unknown}'.", param="status", fix=fix)
     streams, following = await network.workstreams.list(
-        statuses=status or (), name=name, cursor=cursor, limit=limit, for_key=_reach(caller)
+        statuses=status or (), name=name, cursor=cursor, limit=limit, for_key=reach(caller)
     )
     counts = await network.workstreams.standing([each.id for each in streams])
     return StreamPage(workstreams=[StreamRow(**_fields(each, counts[each.id])) for each in streams], cursor=following)
@@ -167,7 +167,7 @@ async def listed(
 @operation("GET", "/workstreams/{workstream}")
 async def shown(network: "Network", caller: "Key | None", *, workstream: str) -> StreamDetail:
     """One workstream with all its steps, and what it waits for."""
-    return await _detail(network, workstream, _reach(caller))
+    return await detail(network, workstream, reach(caller))
 
 
 @operation("POST", "/workstreams/{workstream}/approve")
@@ -186,11 +186,10 @@ async def approve(
     `values` stand in the place of those shown, where the recipe lets them be changed. `by`: who decides, where the
     owner says so for somebody; a virtual key decides under its own name, and only where the step names it.
     """
-    reach = _reach(caller)
     await network.workstreams.approve(
-        workstream, task, values=values, by=_by(caller, by), comment=comment, for_key=reach
+        workstream, task, values=values, by=_by(caller, by), comment=comment, for_key=reach(caller)
     )
-    return await _detail(network, workstream)
+    return await detail(network, workstream)
 
 
 @operation("POST", "/workstreams/{workstream}/reject")
@@ -204,8 +203,8 @@ async def reject(
     by: str | None = None,
 ) -> StreamDetail:
     """Rejects what waits, which fails its step. Parameters as of approve."""
-    await network.workstreams.reject(workstream, task, by=_by(caller, by), comment=comment, for_key=_reach(caller))
-    return await _detail(network, workstream)
+    await network.workstreams.reject(workstream, task, by=_by(caller, by), comment=comment, for_key=reach(caller))
+    return await detail(network, workstream)
 
 
 @operation("POST", "/workstreams/{workstream}/events/{name}", body="brought")
@@ -213,7 +212,7 @@ async def event(
     network: "Network", caller: "Key | None", *, workstream: str, name: str, brought: dict[str, Any] | None = None
 ) -> Heard:
     """Tells the steps that wait for this event; the body, a JSON object, becomes the step's `json`."""
-    return Heard(waited=await network.workstreams.event(workstream, name, brought, for_key=_reach(caller)))
+    return Heard(waited=await network.workstreams.event(workstream, name, brought, for_key=reach(caller)))
 
 
 @operation("POST", "/hooks/{token}", body="brought", open=True)
@@ -229,8 +228,8 @@ async def hook(network: "Network", caller: "Key | None", *, token: str, brought:
 @operation("POST", "/workstreams/{workstream}/pause")
 async def pause(network: "Network", caller: "Key | None", *, workstream: str) -> StreamDetail:
     """Starts nothing new; what has begun comes to its end."""
-    await network.workstreams.pause(workstream, for_key=_reach(caller))
-    return await _detail(network, workstream)
+    await network.workstreams.pause(workstream, for_key=reach(caller))
+    return await detail(network, workstream)
 
 
 @operation("POST", "/workstreams/{workstream}/resume")
@@ -243,8 +242,8 @@ async def resume(
     """
     if budget_usd is not None and budget_usd <= 0:
         raise InvalidRequest("`budget_usd` must be more than 0.", param="budget_usd")
-    await network.workstreams.resume(workstream, budget_usd=budget_usd, for_key=_reach(caller))
-    return await _detail(network, workstream)
+    await network.workstreams.resume(workstream, budget_usd=budget_usd, for_key=reach(caller))
+    return await detail(network, workstream)
 
 
 @operation("POST", "/workstreams/{workstream}/cancel")
@@ -252,8 +251,8 @@ async def cancel(
     network: "Network", caller: "Key | None", *, workstream: str, reason: str | None = None
 ) -> StreamDetail:
     """Ends it; what runs is stopped within seconds. One that has ended stays as it is."""
-    await network.workstreams.cancel(workstream, reason=reason, for_key=_reach(caller))
-    return await _detail(network, workstream)
+    await network.workstreams.cancel(workstream, reason=reason, for_key=reach(caller))
+    return await detail(network, workstream)
 
 
 @operation("POST", "/workstreams/{workstream}/fork", status=202)
@@ -269,23 +268,32 @@ async def fork(
 
     `inputs`: what is to be different. Mails and calls that come after the step go out again.
     """
-    _admit(caller)
-    new = await network.workstreams.fork(workstream, from_step, inputs, base=None, for_key=_reach(caller))
-    return await _detail(network, new.id)
+    admit(caller)
+    new = await network.workstreams.fork(workstream, from_step, inputs, base=None, for_key=reach(caller))
+    return await detail(network, new.id)
 
 
 # who may
 
 
-def _reach(caller: "Key | None") -> str | None:
+def reach(caller: "Key | None") -> str | None:
     return None if owns(caller) or caller is None else caller.id
+
+
+@contextmanager
+def wrong_recipe() -> Iterator[None]:
+    """What is wrong with a recipe that was sent is the request's fault, not that of this server's configuration."""
+    try:
+        yield
+    except ConfigError as error:
+        raise InvalidRequest(error.message, param="recipe", fix=error.fix) from None
 
 
 def _by(caller: "Key | None", named: str | None) -> str:
     return named or "owner" if owns(caller) or caller is None else caller.name
 
 
-def _admit(caller: "Key | None") -> None:
+def admit(caller: "Key | None") -> None:
     if caller is not None and not owns(caller) and caller.routes is not None and ROUTE not in caller.routes:
         raise Forbidden(f"This key may not use the route '{ROUTE}'.", code="route_not_allowed")
 
@@ -302,10 +310,10 @@ def _fields(stream: "Workstream", counts: dict[str, int]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-async def _detail(network: "Network", workstream: str, reach: str | None = None) -> StreamDetail:
+async def detail(network: "Network", workstream: str, for_key: str | None = None) -> StreamDetail:
     from chittycan.workstreams.workers import living
 
-    view = await network.workstreams.progress(workstream, for_key=reach)
+    view = await network.workstreams.progress(workstream, for_key=for_key)
     counts = (await network.workstreams.standing([workstream]))[workstream]
     idle = view.workstream.ended is None and not await living(network.database)
     return detail_of(view, counts, network.settings.server.base_url, idle=idle)
