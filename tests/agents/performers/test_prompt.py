@@ -238,6 +238,18 @@ async def test_private_work_stays_private_and_says_so(office: MakeOffice) -> Non
     assert (outcome.model, outcome.result["label"]) == ("mine", "private")
 
 
+IBAN: Json = {"prompt": "My account is DE89 3704 0044 0532 0130 00."}
+
+
+async def test_what_is_found_to_be_private_marks_the_result_where_that_is_held_to(office: MakeOffice) -> None:
+    made = await office(privacy={"mode": "warn"})
+    outcome = done(await made.perform(model="strong", spec=IBAN))
+    assert (outcome.model, "label" in outcome.result) == ("strong", False)
+    made = await office(models={"mine": {"proxy": "home", "upstream": "cheap", "private": True}})
+    outcome = done(await made.perform(model="strong", spec=IBAN))
+    assert (outcome.model, outcome.result["label"]) == ("mine", "private")
+
+
 # what comes along
 
 

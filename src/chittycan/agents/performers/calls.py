@@ -6,7 +6,7 @@ from typing import Any, Self, TypeVar
 from msgspec.structs import replace
 
 from chittycan.agents.performers.parts import Assembled, Parts
-from chittycan.agents.performers.waits import LONGEST_PAUSE, Chain, held_by, outcome_of
+from chittycan.agents.performers.waits import LONGEST_PAUSE, Chain, outcome_of
 from chittycan.auth.keys import Key
 from chittycan.catalogue import Catalogue, Ensemble
 from chittycan.chat import ChatRequest
@@ -15,7 +15,7 @@ from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.options import allow_kind
 from chittycan.routing.decide import AUTO, PRIVATE
 from chittycan.routing.ensembles.seating import member_of
-from chittycan.workstreams.task import Outcome, Task
+from chittycan.workstreams.task import Failed, Outcome, Task
 
 T = TypeVar("T")
 
@@ -52,14 +52,17 @@ class Calls:
         Raises Held where the task has to wait, ChittyError where it has failed.
         """
         asked = replace(self._options, kind=self._task.kind or (options.kind if options else None))
-        if request.model == AUTO or self.instead_of is not None:
-            return await self._asked(replace(request, model=AUTO), asked)
+        if request.model == AUTO:
+            return await self._asked(request, asked)
+        standing_in = replace(request, model=AUTO), replace(asked, models=())
+        if self.instead_of is not None:
+            return await self._asked(*standing_in)
         try:
             return await self._asked(request, asked)
         except UnknownModel as unknown:
             self.instead_of = request.model
             try:
-                return await self._asked(replace(request, model=AUTO), replace(asked, models=()))
+                return await self._asked(*standing_in)
             except Forbidden:  # its key is for the named model alone
                 raise unknown from None
 
@@ -71,7 +74,7 @@ class Calls:
         async def ask() -> Assembled:
             return await gateway.ensemble(request, ensemble, self._within(options), self._key, name=name)
 
-        return await self._counted(ask, chain_of(ensemble, gateway.catalogue))
+        return await self._counted(ask, lambda: chain_of(ensemble, gateway.catalogue))
 
     def first_of_default(self, request: ChatRequest) -> str:
         """The model that answers first where none is named. Raises ChittyError."""
@@ -102,23 +105,24 @@ class Calls:
                 request, self._within(options), self._key, keep_answering=False, longest_pause=LONGEST_PAUSE
             )
 
-        try:
-            decision = gateway.explain(request, options, self._key, keep_answering=False)
-        except ChittyError:
-            chain: Chain = {}
-        else:
-            chain = {each.model.name: each.provider.name for each in decision.chain}
+        def chain() -> Chain:
+            try:
+                decision = gateway.explain(request, options, self._key, keep_answering=False)
+            except ChittyError:
+                return {}
+            return {each.model.name: each.provider.name for each in decision.chain}
+
         return await self._counted(ask, chain)
 
-    async def _counted(self, ask: Callable[[], Awaitable[T]], chain: Chain) -> T:
+    async def _counted(self, ask: Callable[[], Awaitable[T]], chain: Callable[[], Chain]) -> T:
         try:
             answer: Any = await ask()
         except ChittyError as error:
             self._spend(error.cost_nano if isinstance(error, ProviderError) else 0)
-            held = held_by(error, chain, self._parts.clock.now())
-            if held is None:
+            outcome = outcome_of(error, chain(), self._parts.clock.now(), cost_nano=self.cost_nano)
+            if isinstance(outcome, Failed):
                 raise
-            raise Held(outcome_of(error, chain, self._parts.clock.now(), cost_nano=self.cost_nano)) from error
+            raise Held(outcome) from error
         self._spend(answer.cost_nano)
         if answer.trace.label == PRIVATE:
             self._found_private = True
