@@ -13,8 +13,8 @@ from chittycan.testing import FakeClock
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.
-# tests/peers.py: `http_peer`, `mail_peer`.
-pytest_plugins = ["databases", "loops", "peers", "serving"]
+# tests/peers.py: `http_peer`, `mail_peer`. tests/mail_servers.py: `dovecot_server`, `liar`.
+pytest_plugins = ["databases", "loops", "mail_servers", "peers", "serving"]
 
 
 @pytest.fixture

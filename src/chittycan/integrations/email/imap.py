@@ -259,6 +259,7 @@ class Connection:
         transport = await loop.start_tls(self._writer.transport, protocol, tls, server_hostname=self.account.host)
         assert transport is not None
         protocol.connection_made(transport)
+        self._in_clear = self._writer  # a writer that nobody holds closes its connection
         self._reader, self._writer = reader, asyncio.StreamWriter(transport, protocol, reader, loop)
         self._wire, self.capabilities = wire.Reader(), frozenset()
 

@@ -82,7 +82,7 @@ class Reader:
             if piece is None:
                 return None
             self._size += len(piece)
-            if self._size > LARGEST_RESPONSE:
+            if self._size > LARGEST_RESPONSE or len(self._pieces) > MOST_WORDS:
                 raise Garbled("a response without end")
             self._pieces.append(piece)
             if self._literal >= 0:
