@@ -184,6 +184,18 @@ async def test_what_is_with_nobody_goes_back_too(office: Office) -> None:
     assert await office.engine.statuses(["job"]) == {"job": "ENQUEUED"}
 
 
+async def test_who_begins_while_the_others_look_is_not_dead(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await office.begins("first")
+
+    async def executors() -> set[str]:
+        await office.begins("late")
+        return {"first", "late"}
+
+    monkeypatch.setattr(office.engine, "executors", executors)
+    assert await first.recover() == set()
+    assert first.living == {"first", "late"}
+
+
 async def test_what_a_worker_took_and_never_began_it_finds_again(office: Office) -> None:
     await left_by(office, "one")
     now = time.time()

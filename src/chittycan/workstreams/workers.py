@@ -129,6 +129,8 @@ class Presence:
 
     async def recover(self) -> set[str]:
         """What the dead were at goes back into the queue; their ids."""
+        # Before the list: who takes work is in it by then, however lately it came.
+        executors = await self._engine.executors()
         found = await self._database.read(rows.listing)
         # After an outage of the database everybody's last word is old.
         patient = self._clock.monotonic() - self._heard_since < SILENT_SECONDS
@@ -137,7 +139,7 @@ class Presence:
         self.leads = bool(left) and left[0].nonce == self.me.nonce
         self.living = {each.id for each in left}
         # Somebody may have begun something after it was taken for dead, and then died.
-        ids = {each.id for each in gone} | (await self._engine.executors() - self.living)
+        ids = {each.id for each in gone} | (executors - self.living)
         if ids:
             await self._engine.recover(ids)
             await self._database.run(rows.remove, [each.nonce for each in gone])
