@@ -202,6 +202,7 @@ def summary(handled: Sequence[Handled]) -> dict[str, Any]:
         "burst_s": round(statistics.fmean(spans), 1),
         "usd_per_mail": round(sum(each.cost_nano for each in handled) / 1e9 / len(handled), 5),
         "unanswered": sum(each.ready is None for each in handled),
+        "lost": dict(Counter(each.lost for each in handled if each.lost)),
         "at_once": sum(each.ready is not None and not each.waited for each in handled) / len(handled),
         "in_a_day": sum(each.ready is not None and each.ready - each.case.at <= DEADLINE for each in handled)
         / len(handled),
@@ -252,7 +253,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
     for way, row in results.items():
         cells = [way, *(f"{row[key]:,.1f}" for key in ("mean_s", "p50_s", "p95_s", "burst_s"))]
         cells += [f"{row['usd_per_mail']:.4f}", f"{row['at_once']:.3%}", f"{row['in_a_day']:.3%}"]
-        lines.append(f"| {' | '.join(cells)} | {row['unanswered']} |")
+        why = ", ".join(f"{count} {why}" for why, count in row["lost"].items())
+        lines.append(f"| {' | '.join(cells)} | {why or row['unanswered']} |")
     return "\n".join(lines)
 
 
@@ -291,6 +293,8 @@ def main(given: argparse.Namespace) -> int:
         speeds = EVEN if kind != scenario else SPEEDS
         found = results[scenario] = {}
         for way in ways:
+            if way.startswith("script16") and kind == "alone":
+                continue  # nothing is ever parallel there
             world = World(speeds, PROVIDERS, outages(given.seed), OUTPUT, write)
             found[way] = summary(simulate(way, catalogue, world, load, given.seed))
         print(f"\n{scenario}\n\n{table(found)}", flush=True)

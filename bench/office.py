@@ -51,7 +51,8 @@ from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Ask, Done, Outcome, Task
 from chittycan.workstreams.workstream import Workstream, from_stream_row, to_stream_row
 
-SCRIPT_RETRIES, SCRIPT_TIMEOUT = 2, 60.0  # of one call; vendors' clients retry twice and wait ten minutes
+# Of one call, as vendors' own clients have it.
+SCRIPT_RETRIES, SCRIPT_CONNECT, SCRIPT_TIMEOUT = 2, 5.0, 600.0
 
 
 class Case(Struct, frozen=True):
@@ -80,6 +81,7 @@ class Handled(Struct, kw_only=True):
     cost_nano: int = 0
     waited: bool = False  # a step had to wait until some model came back
     by: dict[str, str | None] = {}  # step → the model that served it
+    lost: str | None = None  # why it was given up
 
 
 def catalogue_of(config: dict[str, Any], models: dict[str, Any], env: dict[str, str]) -> Catalogue:
@@ -139,8 +141,8 @@ class Script:
                         handled.by[each.path] = self._model.name
                         result = {"json": json.loads(text)} if each.type == "agent" else result_of(each.spec, text)
                         states[each.path] = StepState(path=each.path, status="done", result=result)
-            except UnansweredError:
-                pass
+            except UnansweredError as error:
+                handled.lost = str(error)
         return handled
 
     async def _patiently(self, step: str, request: chat.ChatRequest) -> tuple[str, int]:
@@ -151,18 +153,18 @@ class Script:
             except (ConnectionCut, TimedOut):
                 if retry < SCRIPT_RETRIES:
                     await asyncio.sleep(0.5 * 2**retry)
-        raise UnansweredError
+        raise UnansweredError("outage")
 
     async def _ask(self, request: chat.ChatRequest) -> tuple[str, int]:
         dialect = load_dialect(self._provider.dialect)
         body = msgspec.json.encode(dialect.build_request(replace(request, model=self._model.upstream)))
         response = await self._transport.send(
             self._transport.origin(self._provider.endpoint), "POST", dialect.path(self._model.upstream, False), b"",
-            body, connect_timeout=SCRIPT_TIMEOUT, deadline=self._transport.now() + SCRIPT_TIMEOUT,
+            body, connect_timeout=SCRIPT_CONNECT, deadline=self._transport.now() + SCRIPT_TIMEOUT,
         )  # fmt: skip
         content = json.loads(await response.body())
         if response.status == 400:
-            raise UnansweredError  # the contract is too long for it
+            raise UnansweredError("too long")
         if response.status != 200:
             raise ConnectionCut("refused")
         answer = dialect.parse_response(content)
