@@ -251,10 +251,11 @@ def folders(connection: Connection) -> list[FolderRow]:
         sightings.c.folder == mail_folders.c.folder,
         sightings.c.validity == mail_folders.c.validity,
     )
+    columns = [mail_folders.c[name] for name in FolderRow.__struct_fields__ if name in mail_folders.c]
     query = (
-        select(mail_folders, func.count(sightings.c.uid).label("seen"), func.count(sightings.c.again).label("trouble"))
+        select(*columns, func.count(sightings.c.uid).label("seen"), func.count(sightings.c.again).label("trouble"))
         .select_from(mail_folders.outerjoin(sightings, same))
-        .group_by(*mail_folders.c)
+        .group_by(*columns)
         .order_by(mail_folders.c.account, mail_folders.c.folder)
     )
     return [FolderRow(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,401 @@
+"""Accounts that are looked after: each mail once, whatever the server does."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from chittycan.agents.pipeline import Terms
+from chittycan.agents.report import Outcome
+from chittycan.agents.watch import Desk, Watcher, patience
+from chittycan.errors import ChittyError, ConfigError, Unavailable
+from chittycan.integrations.email.imap import REFUSED, Account, Limits
+from chittycan.routing.rules.book import Book, Rule
+from chittycan.store import inbox
+from chittycan.store import mailboxes as rows
+from chittycan.store.database import Database
+from chittycan.testing.ask import ScriptedAsk
+from mail_servers import PASSWORD, Dovecot, Liar, Session
+from serving import PATIENCE, QuickClock
+
+Answers = dict[str, Callable[..., str]]
+Watch = Callable[..., Watcher]
+
+
+class SkippingClock(QuickClock):
+    """Quick, and `skipped` seconds ahead."""
+
+    skipped = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.skipped
+
+
+def mail(name: str, text: str = "What does a first talk cost?") -> bytes:
+    head = f"From: Ann <ann@bell.example>\r\nMessage-ID: <{name}@bell.example>\r\nSubject: {name}\r\n"
+    return f"{head}\r\n{text}\r\n".encode()
+
+
+@pytest.fixture
+def ask(answers: Answers) -> ScriptedAsk:
+    return ScriptedAsk({f"email.{name}": [answer()] for name, answer in answers.items()}, model="small")
+
+
+@pytest.fixture
+def outcomes() -> list[Outcome]:
+    return []
+
+
+@pytest.fixture
+def watch(ask: ScriptedAsk, sqlite: Database, outcomes: list[Outcome], quick: SkippingClock) -> Watch:
+    """A watcher of an account on this machine; `terms` are those of its desk, the rest is the account's."""
+
+    def make(port: int, terms: Terms | None = None, limits: Limits | None = None, **settings: Any) -> Watcher:
+        async def current() -> Terms:
+            return terms or Terms()
+
+        plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port, "poll": 30.0}
+        account = Account(name="office", **(plain | settings))
+        desk = Desk(ask=ask, database=sqlite, terms=current, clock=quick)
+        return Watcher(account, lambda: PASSWORD, desk, limits=limits or Limits(), on_outcome=outcomes.append)
+
+    return make
+
+
+@pytest.fixture
+def quick() -> SkippingClock:
+    return SkippingClock()
+
+
+@asynccontextmanager
+async def running(watcher: Watcher) -> AsyncGenerator[None]:
+    task = asyncio.create_task(watcher.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 (what is waited for happens on a server)
+            await asyncio.sleep(0.01)
+
+
+async def subjects(database: Database, state: str = "done") -> list[str]:
+    return sorted(each.subject for each in await database.read(inbox.latest, 1000) if each.state == state)
+
+
+async def until_row(database: Database, holds: Callable[[rows.AccountRow], bool]) -> rows.AccountRow:
+    """The account's row, once it is as wanted."""
+    async with asyncio.timeout(PATIENCE):
+        while not (found := [row for row in await database.read(rows.accounts) if holds(row)]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found[0]
+
+
+# a real server
+
+
+async def test_each_mail_is_processed_once_and_the_mailbox_is_as_before(
+    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, sqlite: Database
+) -> None:
+    for name in ("one", "two"):
+        dovecot_server.deliver("once", name, mail(name))
+    watcher = watch(dovecot_server.port, user="once")
+    first = await watcher.look()
+    calls = len(ask.requests)
+    again = await watcher.look()
+    another = await watch(dovecot_server.port, user="once").look()
+    assert (first.count("processed"), len(again.outcomes), len(another.outcomes)) == (2, 0, 0)
+    assert len(ask.requests) == calls
+    assert dovecot_server.flags("once") == set()
+    (folder,) = await sqlite.read(rows.folders)
+    assert (folder.through, folder.seen, folder.behind, folder.trouble) == (2, 2, 0, 0)
+
+
+async def test_new_mail_is_processed_when_it_comes_in(
+    dovecot_server: Dovecot, watch: Watch, outcomes: list[Outcome]
+) -> None:
+    dovecot_server.deliver("live", "one", mail("one"))
+    async with running(watch(dovecot_server.port, user="live", poll=600.0)):
+        await until(lambda: len(outcomes) == 1)
+        dovecot_server.deliver("live", "two", mail("two"))
+        await until(lambda: len(outcomes) == 2)
+        dovecot_server.kick("live")
+        dovecot_server.deliver("live", "three", mail("three"))
+        await until(lambda: len(outcomes) == 3)
+    assert [(each.subject, each.state) for each in outcomes] == [
+        ("one", "processed"), ("two", "processed"), ("three", "processed")
+    ]  # fmt: skip
+
+
+async def test_a_mailbox_that_is_numbered_anew_is_known_by_content(
+    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, sqlite: Database
+) -> None:
+    for name in ("one", "two", "three"):
+        dovecot_server.deliver("anew", name, mail(name))
+    watcher = watch(dovecot_server.port, user="anew")
+    await watcher.look()
+    calls = len(ask.requests)
+    (before,) = await sqlite.read(rows.folders)
+    dovecot_server.number_anew("anew")
+    dovecot_server.deliver("anew", "four", mail("four"))
+    report = await watcher.look()
+    assert (report.count("known"), report.count("processed")) == (3, 1)
+    assert len(ask.requests) == calls + 3
+    (after,) = await sqlite.read(rows.folders)
+    assert after.validity != before.validity
+    assert (after.seen, after.through) == (4, 4)
+
+
+async def test_several_folders_are_one_account(dovecot_server: Dovecot, watch: Watch, sqlite: Database) -> None:
+    dovecot_server.deliver("folders", "one", mail("one"))
+    dovecot_server.deliver("folders", "two", mail("two"), folder="Clients")
+    dovecot_server.deliver("folders", "copy", mail("one"), folder="Clients")
+    report = await watch(dovecot_server.port, user="folders", folders=("INBOX", "Clients")).look()
+    assert (report.count("processed"), report.count("known")) == (2, 1)
+    assert [(each.folder, each.seen) for each in await sqlite.read(rows.folders)] == [("Clients", 2), ("INBOX", 1)]
+
+
+async def test_a_folder_that_is_missing_is_said(dovecot_server: Dovecot, watch: Watch, sqlite: Database) -> None:
+    async with running(watch(dovecot_server.port, user="missing", folders=("Nowhere",))):
+        row = await until_row(sqlite, lambda row: row.problem is not None)
+    assert "Nowhere" in str(row.problem)
+    assert (row.succeeded, row.failing is not None) == (None, True)
+
+
+# what is decided before a body is read
+
+
+async def test_a_rule_on_headers_keeps_a_mail_private_before_its_text_is_fetched(
+    liar: Liar, watch: Watch, ask: ScriptedAsk
+) -> None:
+    rule = Rule(id="r1", name="ann", condition="from:ann@bell.example account:office", action="private")
+    liar.mails = {1: mail("one")}
+    report = await watch(liar.port, Terms(rules=Book([rule]))).look()
+    assert report.count("processed") == 1
+    assert ask.requests
+    assert all(options.private for _, options in ask.requests)
+
+
+async def test_where_rules_cannot_be_looked_at_mail_is_private(
+    liar: Liar, watch: Watch, ask: ScriptedAsk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = watch(liar.port)
+    given = watcher.desk.terms
+    asked = 0
+
+    async def fails_at_the_mail() -> Terms:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise Unavailable("the database is away")
+        return await given()
+
+    monkeypatch.setattr(watcher, "_desk", Desk(**{**_fields(watcher.desk), "terms": fails_at_the_mail}))
+    liar.mails = {1: mail("one")}
+    await watcher.look()
+    assert ask.requests
+    assert all(options.private for _, options in ask.requests)
+
+
+def _fields(desk: Desk) -> dict[str, Any]:
+    return {name: getattr(desk, name) for name in Desk.__struct_fields__}
+
+
+async def test_all_mail_of_a_private_account_is_private(liar: Liar, watch: Watch, ask: ScriptedAsk) -> None:
+    liar.mails = {1: mail("one")}
+    await watch(liar.port, private=True).look()
+    assert ask.requests
+    assert all(options.private for _, options in ask.requests)
+
+
+# servers that misbehave
+
+
+async def test_a_mail_that_breaks_the_connection_does_not_keep_others_back(
+    liar: Liar, watch: Watch, outcomes: list[Outcome], sqlite: Database, quick: SkippingClock
+) -> None:
+    async def breaks(session: Session, _tag: str, command: str) -> bool:
+        if command.startswith("UID FETCH 2 "):
+            session.leave()
+        return command.startswith("UID FETCH 2 ")
+
+    liar.mails = {number: mail(f"mail {number}") for number in (1, 2, 3)}
+    liar.misbehave = breaks
+    async with running(watch(liar.port, poll=0.2)):
+        await until(lambda: len(outcomes) == 2)
+        assert await subjects(sqlite) == ["mail 1", "mail 3"]
+        (folder,) = await sqlite.read(rows.folders)
+        assert folder.trouble == 1
+        liar.misbehave, quick.skipped = None, 60.0
+        await until(lambda: len(outcomes) == 3)
+    assert await subjects(sqlite) == ["mail 1", "mail 2", "mail 3"]
+
+
+def test_patience_with_a_mail_grows_and_ends_nowhere() -> None:
+    waits = [patience(tries) for tries in range(1, 40)]
+    assert waits[:2] == [0.0, 0.0]
+    assert waits == sorted(waits)
+    assert waits[-1] == 3600.0
+
+
+async def test_a_mail_that_was_seen_and_is_gone_is_finished_with_what_was_kept(
+    liar: Liar, watch: Watch, ask: ScriptedAsk, sqlite: Database
+) -> None:
+    liar.mails = {1: mail("one")}
+    answer, ask._script["email.priority"] = ask._script["email.priority"], [RuntimeError("the power is out")]
+    with pytest.raises(RuntimeError):
+        await watch(liar.port).look()
+    assert await subjects(sqlite, "new") == ["one"]
+    liar.mails, liar.validity = {5: mail("other")}, "8"
+    ask._script["email.priority"] = answer
+    report = await watch(liar.port).look()
+    assert report.count("processed") == 2
+    assert await subjects(sqlite) == ["one", "other"]
+    assert len(ask.asked("email.triage")) == 2
+
+
+async def test_numbers_that_are_given_out_twice_hide_no_mail(liar: Liar, watch: Watch, sqlite: Database) -> None:
+    liar.mails = {1: mail("one"), 2: mail("two")}
+    watcher = watch(liar.port)
+    await watcher.look()
+    liar.mails = {1: mail("three")}
+    report = await watcher.look()
+    assert report.count("processed") == 1
+    assert await subjects(sqlite) == ["one", "three", "two"]
+
+
+async def test_a_server_without_lasting_numbers_is_looked_through_each_time(
+    liar: Liar, watch: Watch, ask: ScriptedAsk
+) -> None:
+    liar.mails, liar.validity = {1: mail("one")}, ""
+    watcher = watch(liar.port)
+    await watcher.look()
+    liar.mails = {1: mail("two"), 2: mail("one")}
+    report = await watcher.look()
+    assert (report.count("known"), report.count("processed")) == (1, 1)
+    assert len(ask.asked("email.triage")) == 2
+
+
+async def test_a_mail_that_turns_up_late_behind_others_is_found_by_the_next_sweep(
+    liar: Liar, watch: Watch, outcomes: list[Outcome]
+) -> None:
+    liar.mails = {1: mail("one"), 3: mail("three")}
+    await watch(liar.port).look()
+    liar.mails[2] = mail("two")
+    await watch(liar.port).look()
+    assert {each.subject for each in outcomes[:2]} == {"one", "three"}
+    assert [each.subject for each in outcomes[2:]] == ["two"]
+
+
+async def test_without_idle_it_is_looked_every_while(liar: Liar, watch: Watch, outcomes: list[Outcome]) -> None:
+    liar.capabilities, liar.mails = "IMAP4rev1", {1: mail("one")}
+    async with running(watch(liar.port, poll=2.0)):
+        await until(lambda: len(outcomes) == 1)
+        liar.mails[2] = mail("two")
+        await until(lambda: len(outcomes) == 2)
+    assert "IDLE" not in liar.said
+
+
+async def test_a_server_that_promises_to_tell_and_never_does_is_asked_all_the_same(
+    liar: Liar, watch: Watch, outcomes: list[Outcome]
+) -> None:
+    liar.mails = {1: mail("one")}
+    async with running(watch(liar.port, poll=0.2)):
+        await until(lambda: len(outcomes) == 1)
+        liar.mails[2] = mail("two")
+        await until(lambda: len(outcomes) == 2)
+    assert liar.said.count("IDLE") >= 1
+
+
+async def test_what_fails_is_said_until_it_works_again(
+    liar: Liar, watch: Watch, outcomes: list[Outcome], sqlite: Database
+) -> None:
+    async def refuses(session: Session, tag: str, command: str) -> bool:
+        if command.startswith("EXAMINE"):
+            session.say("* BYE closed for today")
+        return command.startswith("EXAMINE")
+
+    liar.misbehave, liar.mails = refuses, {1: mail("one")}
+    async with running(watch(liar.port)):
+        await until(lambda: len(liar.sessions) >= 3)
+        row = await until_row(sqlite, lambda row: row.problem is not None)
+        assert (row.problem, row.succeeded) == ("127.0.0.1 said goodbye: closed for today", None)
+        liar.misbehave = None
+        await until(lambda: len(outcomes) == 1)
+        row = await until_row(sqlite, lambda row: row.succeeded is not None)
+    assert (row.problem, row.failing) == (None, None)
+
+
+async def test_a_wrong_password_is_tried_once_and_then_left(liar: Liar, watch: Watch, sqlite: Database) -> None:
+    async def refuses(session: Session, tag: str, command: str) -> bool:
+        if command.startswith("LOGIN"):
+            session.say(f"{tag} NO [AUTHENTICATIONFAILED] no")
+        return command.startswith("LOGIN")
+
+    liar.misbehave = refuses
+    watcher = watch(liar.port)
+    with pytest.raises(Unavailable) as caught:
+        await watcher.look()
+    assert caught.value.code == REFUSED
+    assert watcher._pause(caught.value) > 400
+
+
+async def test_a_mistake_in_the_configuration_is_said_like_a_failure(
+    liar: Liar, watch: Watch, sqlite: Database
+) -> None:
+    def no_secret() -> str:
+        raise ConfigError("the environment variable MAIL is not set", file="config.json")
+
+    watcher = watch(liar.port)
+    watcher._secret = no_secret
+    async with running(watcher):
+        row = await until_row(sqlite, lambda row: row.problem is not None)
+    assert "MAIL" in str(row.problem)
+
+
+# one at a time
+
+
+async def test_an_account_has_one_watcher_at_a_time(
+    liar: Liar, watch: Watch, ask: ScriptedAsk, outcomes: list[Outcome]
+) -> None:
+    liar.mails = {1: mail("one")}
+    ask.gate = asyncio.Event()
+    async with running(watch(liar.port)):
+        await ask.reached(1)
+        with pytest.raises(ChittyError, match="looked after by process"):
+            await watch(liar.port).look()
+        ask.gate.set()
+        await until(lambda: len(outcomes) == 1)
+    assert len((await watch(liar.port).look()).outcomes) == 0
+
+
+async def test_who_has_lost_an_account_stores_nothing_more(liar: Liar, watch: Watch, sqlite: Database) -> None:
+    liar.mails = {1: mail("one")}
+
+    async def steals(_session: Session, _tag: str, command: str) -> bool:
+        if "TEXT" in command:
+            await sqlite.run(rows.claim, "office", "thief", "{}", 0.0, lambda _holder, _silence: True)
+        return False
+
+    liar.misbehave = steals
+    with pytest.raises(Unavailable) as caught:
+        await watch(liar.port).look()
+    assert caught.value.code == rows.LOST
+    assert await sqlite.read(inbox.latest, 10) == []
+
+
+async def test_a_dry_run_stores_nothing_and_a_limit_holds(liar: Liar, watch: Watch, sqlite: Database) -> None:
+    liar.mails = {number: mail(f"mail {number}") for number in range(1, 6)}
+    watcher = watch(liar.port)
+    report = await watcher.look(limit=3, dry_run=True)
+    assert (report.count("waiting"), report.dry_run) == (3, True)
+    assert await sqlite.read(rows.accounts) == []
+    assert len((await watcher.look(limit=2)).outcomes) == 2
+    assert len((await watcher.look()).outcomes) == 3
