@@ -29,11 +29,11 @@ IN_ORDER = ("ENQUEUED", "PENDING")  # statuses of a run that begins by itself
 class Waiting:
     def __init__(self, database: Database, engine: Engine, recorder: Recorder, clock: Clock) -> None:
         self._database, self._engine, self._recorder, self._clock = database, engine, recorder, clock
-        self._changed = True  # while nobody worked anything may have come back
+        self._changes, self._tried = 1, 0  # while nobody worked anything may have come back
 
     def look_again(self) -> None:
         """Models may have come that were not there: one task of every chain tries within seconds."""
-        self._changed = True
+        self._changes += 1
 
     async def watch(self) -> None:
         """Runs as long as the worker does."""
@@ -44,9 +44,9 @@ class Waiting:
 
     async def check(self) -> None:
         """One look at every chain. Raises Unavailable."""
-        if self._changed:
+        if (changes := self._changes) != self._tried:
             await self._database.run(self._try_all)
-            self._changed = False
+            self._tried = changes
         amiss, late = await self._database.read(self._seen)
         for chain in amiss:
             await self._database.run(self._recorder.waves.ensure, chain)
