@@ -80,9 +80,14 @@ class Dovecot:
         (place / "tmp" / name).rename(place / "new" / name)
 
     def number_anew(self, user: str) -> None:
-        """Forgets all UIDs: a new UIDVALIDITY."""
-        for each in self.maildir(user).glob("dovecot*"):
+        """Forgets all UIDs; the new UIDVALIDITY is ours: Dovecot's own is the second, which may be the same."""
+        place = self.maildir(user)
+        head = (place / "dovecot-uidlist").read_text().splitlines()[0]
+        for each in place.glob("dovecot*"):
             each.unlink()
+        anew = re.sub(r" V(\d+) N\d+", lambda found: f" V{int(found[1]) + 1000} N1", head)
+        (place / "dovecot-uidlist").write_text(anew + "\n")
+        self._give(place)
 
     def flags(self, user: str) -> set[str]:
         """The flags that any mail of the inbox has."""

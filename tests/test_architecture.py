@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents"},
-    "mailroom": WORDS | {"config", "agents", "mailbox", "rulebook", "store"},
+    "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "rulebook", "store"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors

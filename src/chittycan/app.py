@@ -303,12 +303,24 @@ class Network:
                 await self.clock.sleep(BEAT_SECONDS)
 
     async def measure(self) -> None:
-        """Brings up to date what the metrics say of durable work; where the database is away, they say nothing."""
+        """Brings up to date what the metrics say of work and mail; where the database is away, they say nothing."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 self.telemetry.work, self._workers = await self.durable.figures()
+                if self.settings.integrations:
+                    from chittycan.mailroom import figures
+
+                    self.telemetry.mail = await figures(self.settings, self.database, self.clock.now())
         except (TimeoutError, Unavailable):
-            self.telemetry.work, self._workers = {}, 0
+            self.telemetry.work, self._workers, self.telemetry.mail = {}, 0, {}
+
+    async def watch_mail(self) -> None:
+        """Looks after the mail accounts with `watch`, as long as it runs."""
+        while not self.settings.integrations:
+            await self.clock.sleep(RELOAD_SECONDS)
+        from chittycan.mailroom import Mailroom
+
+        await Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock).run()
 
     async def ensure_worker(self) -> bool:
         """Makes this process do durable work where nobody else does, now or later, until the network is closed.

@@ -5,27 +5,30 @@ A watcher knows nothing of files and rules; here it gets the owner's terms and r
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from typing import Literal
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan import mailbox
 from chittycan.agents.agent import Ask
 from chittycan.agents.pipeline import Terms
-from chittycan.agents.watch import Desk, OnOutcome, Watcher
+from chittycan.agents.watch import Desk, OnOutcome, OnProblem, Watcher
 from chittycan.clock import Clock
 from chittycan.config import Settings
-from chittycan.errors import ChittyError
+from chittycan.errors import ChittyError, ConfigError
+from chittycan.integrations.email.imap import Account
 from chittycan.rulebook import RuleBook
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
+from chittycan.store.mailboxes import AccountRow, FolderRow
 
 LOOK_SECONDS = 1.0  # between looks at the configuration
 
 
 class Mailroom:
-    """Watches the accounts with `watch`, as long as `run` runs. `settings` and `base` are asked again and again."""
+    """Watches the accounts with `watch`, as long as `run` runs. `settings` is asked again and again."""
 
     def __init__(
         self,
@@ -39,7 +42,13 @@ class Mailroom:
         self._rules = RuleBook(database, clock)
         self._at_work: dict[str, tuple[bytes, asyncio.Task[None]]] = {}
 
-    def watcher(self, name: str, base: Terms | None = None, on_outcome: OnOutcome | None = None) -> Watcher:
+    def watcher(
+        self,
+        name: str,
+        base: Terms | None = None,
+        on_outcome: OnOutcome | None = None,
+        on_problem: OnProblem | None = None,
+    ) -> Watcher:
         """For one account by its name; `base` are the terms instead of the owner's. Raises ConfigError."""
         settings = self._settings()
         account = mailbox.accounts(settings)[name]
@@ -53,7 +62,7 @@ class Mailroom:
 
         desk = Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock)
         secret = mailbox.secret_of(settings, name, self._env)
-        return Watcher(account, secret, desk, on_outcome=on_outcome)
+        return Watcher(account, secret, desk, on_outcome=on_outcome, on_problem=on_problem)
 
     async def run(self) -> None:
         """Keeps the watchers in step with the configuration."""
@@ -83,10 +92,71 @@ class Mailroom:
             self._at_work[name] = (shape, asyncio.get_running_loop().create_task(self.watcher(name).run()))
 
 
-async def ages(settings: Settings, database: Database, now: float) -> dict[str, float]:
-    """Seconds since each watched account was last looked at with success; infinite where it never was."""
-    with suppress(ChittyError):
-        watched = mailbox.accounts(settings, watched=True)
-        known = {row.account: row.succeeded for row in await database.read(rows.accounts)} if watched else {}
-        return {name: now - (known.get(name) or float("-inf")) for name in watched}
-    return {}
+State = Literal["fresh", "stale", "failing", "never"]
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How it stands with an account: `stale` where it should be looked after and was not for `alarm` seconds.
+
+    `silent`: seconds since the last look that went well. `failing`: the last look did not, but the alarm is not due.
+    """
+
+    name: str
+    account: Account
+    watched: bool
+    state: State
+    silent: float | None
+    row: AccountRow | None
+    folders: tuple[FolderRow, ...]
+
+    @property
+    def behind(self) -> int:
+        """Mails that are there and not done, as of the last look."""
+        return sum(each.behind for each in self.folders)
+
+
+async def standings(settings: Settings, database: Database, now: float) -> list[Standing]:
+    """Of every account on a server. Raises ConfigError."""
+    accounts = mailbox.accounts(settings)
+    if not accounts:
+        return []
+    watched = mailbox.accounts(settings, watched=True)
+    known = {row.account: row for row in await database.read(rows.accounts)}
+    folders = await database.read(rows.folders)
+    return [
+        _standing(account, known.get(name), [each for each in folders if each.account == name], name in watched, now)
+        for name, account in accounts.items()
+    ]
+
+
+def _standing(
+    account: Account, row: AccountRow | None, folders: list[FolderRow], watched: bool, now: float
+) -> Standing:
+    succeeded = None if row is None else row.succeeded
+    silent = None if succeeded is None else max(0.0, now - succeeded)
+    state: State = "fresh"
+    if watched and row is not None and (silent is None or silent > account.alarm):
+        since = row.failing if silent is None else None
+        state = "stale" if since is None or now - since > account.alarm else "failing"
+    elif row is not None and row.failing is not None:
+        state = "failing"
+    elif silent is None:
+        state = "never"
+    mine = tuple(each for each in folders if each.folder in account.folders)
+    return Standing(
+        name=account.name, account=account, watched=watched, state=state, silent=silent, row=row, folders=mine
+    )
+
+
+async def figures(settings: Settings, database: Database, now: float) -> dict[str, tuple[float, bool]]:
+    """For each watched account: seconds since the last look that went well (infinite: none did), and whether stale."""
+    try:
+        found = await standings(settings, database, now)
+    except ConfigError:  # said by `can doctor`
+        return {}
+    never = float("inf")
+    return {
+        each.name: (never if each.silent is None else each.silent, each.state == "stale")
+        for each in found
+        if each.watched
+    }

@@ -65,6 +65,7 @@ class Telemetry:
         self.series: dict[tuple[str, str, int], Series] = {}
         self.gauges: dict[str, Callable[[], float]] = {}
         self.work: Mapping[str, float] = {}  # open tasks by status
+        self.mail: Mapping[str, tuple[float, bool]] = {}  # by source: seconds without a look that went well; too long?
         self._log = logging.getLogger(LOGGER)
         self._verbose = self._log.isEnabledFor(logging.INFO)
 
@@ -169,5 +170,11 @@ class _Collector:
         for state, tasks in self._telemetry.work.items():
             work.add_metric([state], tasks)
         yield work
+        silent = GaugeMetricFamily("chitty_mail_silent_seconds", "Since mail was last looked for.", labels=["source"])
+        stale = GaugeMetricFamily("chitty_mail_stale", "1 where that is too long.", labels=["source"])
+        for source, (seconds_silent, too_long) in self._telemetry.mail.items():
+            silent.add_metric([source], seconds_silent)
+            stale.add_metric([source], float(too_long))
+        yield from (silent, stale)
         for name, read in self._telemetry.gauges.items():
             yield GaugeMetricFamily(name, name.replace("_", " "), value=read())

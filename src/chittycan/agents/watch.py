@@ -51,6 +51,7 @@ BETWEEN_LOOKS = 1.0  # at least, whatever a server says is new
 TRIES_AT_ONCE, LONGEST_WAIT = 3, 3_600.0  # for one mail that cannot be fetched
 
 OnOutcome = Callable[[Outcome], None]
+OnProblem = Callable[[str, ChittyError], None]  # the account and what is wrong with it
 
 
 class Desk(Struct, frozen=True, kw_only=True):
@@ -74,9 +75,11 @@ class Watcher:
         tls: ssl.SSLContext | None = None,
         limits: Limits = LIMITS,
         on_outcome: OnOutcome | None = None,
+        on_problem: OnProblem | None = None,
     ) -> None:
         self.account, self._secret, self._desk = account, secret, desk
-        self._tls, self._limits, self._on_outcome = tls, limits, on_outcome or _nothing
+        self._tls, self._limits = tls, limits
+        self._on_outcome, self._on_problem = on_outcome or _nothing, on_problem or _log
         self._me = this_process(default_id(), "mail")
         self._failures = 0
         self._swept: float | None = None  # when all of every folder was looked at; monotonic
@@ -168,11 +171,10 @@ class Watcher:
     async def _failed(self, error: ChittyError) -> None:
         self._failures += 1
         self._swept = None
+        if self._failures == 1 or error.code == REFUSED:
+            self._on_problem(self.account.name, error)
         if error.code == rows.LOST:
             return
-        if self._failures == 1 or error.code == REFUSED:
-            fields = {"source": self.account.name, "why": error.message}
-            log.warning("mail_source_failed", extra={"fields": fields})
         with suppress(ChittyError):
             account, now = self.account.name, self._desk.clock.now()
             await self._desk.database.run(rows.went_wrong, account, error.message, error.fix, now)
@@ -347,3 +349,8 @@ def _gone(holder: str, silence: float) -> bool:
 
 def _nothing(_: Outcome) -> None:
     pass
+
+
+def _log(account: str, error: ChittyError) -> None:
+    if error.code != rows.LOST:  # of several processes one does it
+        log.warning("mail_source_failed", extra={"fields": {"source": account, "why": error.message}})

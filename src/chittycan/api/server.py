@@ -76,6 +76,7 @@ async def serve(
         # After the door is open: the engine takes its time.
         work = loop.create_task(_nothing() if role == "gateway" else network.serve_work(worker, role=role))
         begun = loop.create_task(network.durable.begun.wait())
+        mail = loop.create_task(_nothing() if role == "gateway" else network.watch_mail())
         if role == "worker":
             await asyncio.wait((begun, work, stopping), return_when=asyncio.FIRST_COMPLETED)
         if ready is not None and (role != "worker" or begun.done()):
@@ -85,6 +86,8 @@ async def serve(
         await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
         if not (work.done() and work.exception()):
             await stopping
+        mail.cancel()
+        await asyncio.wait((mail,))
         await _close(network, server, insisted)
         if not work.done():
             work.cancel()

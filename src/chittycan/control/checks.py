@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -20,6 +20,9 @@ from chittycan.config import CONFIG_FILE, MODELS_FILE, Settings, data_folder, da
 from chittycan.errors import ChittyError
 from chittycan.providers.discovery import PORTS, Endpoint
 from chittycan.providers.registry import EMBEDDED, LOCAL
+
+if TYPE_CHECKING:
+    from chittycan.mailroom import Standing
 
 OLDEST_PYTHON = (3, 11)
 UNSET = re.compile(r"environment variable (\w+) is not set")
@@ -231,6 +234,40 @@ def disk(env: Mapping[str, str]) -> Check:
     if free < FULL_DISK_MB:
         return Check("Disk", "fail", message, "Make room: the ledger and the database need it.")
     return Check("Disk", "warn" if free < LOW_DISK_MB else "ok", message, "Make room." if free < LOW_DISK_MB else None)
+
+
+async def mail(settings: Settings, env: Mapping[str, str], now: float) -> list[Check]:
+    """How it stands with mail accounts on servers; what is set up is one thing, what works another."""
+    from chittycan.mailroom import standings
+    from chittycan.store.database import Database
+    from chittycan.store.migrations import current, head
+
+    file = sqlite_file(env)
+    try:
+        if not settings.integrations or (file is not None and not file.exists()):
+            return []
+        store = Database(database_url(env))
+        try:
+            found = await standings(settings, store, now) if await store.read(current) == head() else []
+        finally:
+            store.close()
+    except ChittyError as error:
+        return [Check("Mail", "fail", error.message, error.fix)]
+    return [_mail(each) for each in found]
+
+
+def _mail(standing: "Standing") -> Check:
+    name, row = f"Mail {standing.name}", standing.row
+    last = "never looked at" if standing.silent is None else f"last looked at {_ago(standing.silent)} ago"
+    waiting = f", {standing.behind} mails behind" if standing.behind else ""
+    if row is not None and row.problem is not None:
+        status: Status = "fail" if standing.state == "stale" else "warn"
+        return Check(name, status, f"{last}{waiting}: {row.problem}", row.fix)
+    if standing.state == "stale":
+        return Check(name, "fail", f"{last}{waiting}", "Does can serve run? It looks after accounts with watch.")
+    if standing.watched and standing.state == "never":
+        return Check(name, "warn", last, "can serve looks after it, or can router inbox watch.")
+    return Check(name, "ok", f"{last}{waiting}")
 
 
 def counted(checks: Iterable[Check]) -> dict[str, int]:

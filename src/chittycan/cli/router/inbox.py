@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from chittycan.control.inbox import MailDetail
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Mail: process, list, stats, show, read."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Mail: process, watch, sources, list, stats, show, read.",
 )
 
 Email = Annotated[str, typer.Argument(metavar="ID", help="A mail's id, or its beginning.")]
@@ -38,25 +41,62 @@ def process(
 
     The mailbox is only read, never changed. Exit status 1 where models were needed and none answered.
     """
-    from chittycan.cli.router.processing import failed, process_mail, show, summary
+    from chittycan.cli.router.processing import failed, process_account, process_mail, show, summary
     from chittycan.config import load
-    from chittycan.mailbox import inbox_settings, open_mailbox, terms
+    from chittycan.mailbox import inbox_settings, named_account, open_mailbox, terms
 
     settings = load()
     for finding in inbox_settings(settings)[1]:
         warn(plain(str(finding)))
-    mailbox = open_mailbox(settings, source)
+    account = named_account(settings, source)
+    mailbox = open_mailbox(settings, source) if account is None else account
     how = terms(
         settings, template=template, model=model, region=region, private=private, parallel=parallel, limit=limit,
         dry_run=dry_run,
     )  # fmt: skip
-    report: Report = process_mail(mailbox, how)
+    report: Report = process_account(mailbox, settings, how) if isinstance(mailbox, str) else process_mail(mailbox, how)
     if json:
         print_json(summary(report))
     else:
         show(report, mailbox)
     if failed(report):
         raise typer.Exit(1)
+
+
+@app.command("watch")
+def watch(
+    source: Annotated[
+        list[str] | None, typer.Option(help="An integration of the type imap; repeatable. Default: all of them.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="One model for all agents.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Only models marked private may see the mail.")] = False,
+    json: Json = False,
+) -> None:
+    """Process mail on servers as it comes in, until stopped. `can serve` does so for accounts with "watch": true."""
+    from chittycan.cli.router.watching import watch_accounts
+    from chittycan.config import load
+    from chittycan.mailbox import terms
+
+    settings = load()
+    watch_accounts(settings, source or [], terms(settings, model=model, private=private), as_json=json)
+
+
+@app.command("sources")
+def sources(json: Json = False) -> None:
+    """Where mail comes from: when a look at it last went well, what is wrong, and how far it is."""
+    from chittycan.cli.router.watching import show_sources
+    from chittycan.cli.session import Session, run
+    from chittycan.control.mail_sources import MailSource
+    from chittycan.control.mail_sources import sources as operation
+
+    async def work(network: Session) -> list[MailSource]:
+        return await network.call(operation)
+
+    found = run(work)
+    if json:
+        print_json(found)
+    else:
+        show_sources(found)
 
 
 @app.command("list")

@@ -1,5 +1,6 @@
 """`can router inbox process`: the progress while it runs, and the report at its end."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from chittycan.agents.pipeline import Terms
     from chittycan.agents.report import Outcome, Report
     from chittycan.cli.session import Session
+    from chittycan.config import Settings
     from chittycan.integrations.email.sources import Source
 
 SHOWN = 40  # mails in the table; the rest is a command away
@@ -30,9 +32,26 @@ def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
         async with network.database() as database:
             rules = RuleBook(database, SystemClock())
             await rules.refresh()
-            how = replace(terms, rules=rules.book)
-            with Counter(mailbox, how) as counter:
+            # What cannot be read may be a rule that keeps mail private.
+            how = replace(terms, rules=rules.book, private=terms.private or not rules.readable)
+            with Counter(len(mailbox), how) as counter:
                 return await process(mailbox, network.ask, database, how, on_progress=counter.add)
+
+    return run(work)
+
+
+def process_account(name: str, settings: "Settings", terms: "Terms") -> "Report":
+    """Process what is new in an account on a server, with a progress bar on a terminal. Raises ChittyError."""
+    from chittycan.cli.session import run
+    from chittycan.clock import SystemClock
+    from chittycan.mailroom import Mailroom
+
+    async def work(network: "Session") -> "Report":
+        async with network.database() as database:
+            room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock())
+            with Counter(None, terms) as counter:
+                watcher = room.watcher(name, base=terms, on_outcome=counter.add)
+                return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
 
     return run(work)
 
@@ -40,13 +59,12 @@ def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
 class Counter:
     """The bar: how many mails are done, and how many answers came from a model, from rules, from none."""
 
-    def __init__(self, mailbox: "Source", terms: "Terms") -> None:
-        total = len(mailbox)
+    def __init__(self, total: int | None, terms: "Terms") -> None:
         self._bar = Progress(
             TextColumn("[dim]reading mail[/]"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=min(total, terms.limit or total), said="")
+        self._task = self._bar.add_task("", total=_at_most(total, terms.limit), said="")
         self._model = self._rules = self._settled = 0
 
     def __enter__(self) -> "Counter":
@@ -64,6 +82,10 @@ class Counter:
         self._settled += outcome.settled is not None
         said = f"[green]model {self._model}[/] · [yellow]rules {self._rules}[/] · [dim]settled {self._settled}[/]"
         self._bar.update(self._task, advance=1, said=said)
+
+
+def _at_most(total: int | None, limit: int | None) -> int | None:
+    return total if limit is None or total is None else min(total, limit)
 
 
 def failed(report: "Report") -> bool:
@@ -85,11 +107,14 @@ def summary(report: "Report") -> dict[str, Any]:
     return report.summary | {"mails": rows}
 
 
-def show(report: "Report", mailbox: "Source") -> None:
-    """The report for people: the mails, the steps, and what to do next."""
+def show(report: "Report", where: "Source | str") -> None:
+    """The report for people: the mails, the steps, and what to do next. `where` is a mailbox, or an account's name."""
     if not report.outcomes:
-        names = " (in a plain folder, files must end in .eml)" if mailbox.kind == "folder" else ""
-        console.print(f"[dim]no mail in {plain(str(mailbox.path))}{names}[/]")
+        if isinstance(where, str):
+            console.print(f"[dim]nothing new in {plain(where)}[/]")
+            return
+        names = " (in a plain folder, files must end in .eml)" if where.kind == "folder" else ""
+        console.print(f"[dim]no mail in {plain(str(where.path))}{names}[/]")
         return
     _mails(report)
     _counts(report)
