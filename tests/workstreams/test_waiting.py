@@ -11,6 +11,7 @@ from chittycan.clock import SystemClock
 from chittycan.durable import Durable
 from chittycan.providers.discovery import Endpoint, FoundModel
 from chittycan.store.database import Database
+from chittycan.testing.upstream import ScriptedUpstream
 from chittycan.workstreams import waiting
 from chittycan.workstreams.record import run_id
 from chittycan.workstreams.task import Done, Outcome, Task, WaitForModel
@@ -138,3 +139,19 @@ async def test_a_model_server_that_appears_is_tried_at_once(serve: Serve, monkey
     task = await submit_where_no_model_is(served.network, "fresh")
     await served.network.rediscover()
     assert await done(served.network.durable, [task])
+
+
+async def test_tasks_of_one_chain_all_end_once_one_of_its_models_answers(serve: Serve, up: ScriptedUpstream) -> None:
+    """The whole way, with a gateway that lets failing models rest. The one that comes back is the fallback."""
+    models = {"first": {"proxy": "p", "upstream": "first"}, "second": {"proxy": "p", "upstream": "second"}}
+    served = await serve({"p": proxy(up.url, "openai")}, models=models, fallbacks={"first": ["second"]})
+    network = served.network
+    for name in models:
+        up.script(name, ["s03-500"])
+    await network.work()
+    submitted = [await network.tasks.submit(Task(id="", model="first", spec={"prompt": "Hello"})) for _ in range(8)]
+    tasks = [await waits(network.durable, each) for each in submitted]
+    assert {each.chain for each in tasks} == {"first, second"}
+    up.script("second", ["ok"])
+    assert await done(network.durable, tasks)
+    assert {(await network.tasks.get(each.id)).served_by for each in tasks} == {"second"}
