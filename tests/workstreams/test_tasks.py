@@ -1,8 +1,10 @@
 """Submitting, looking, ending, trying again: on both databases, in the last tests with a real worker."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from chittycan.clock import SystemClock
 from chittycan.durable import Durable
 from chittycan.errors import ChittyError, InvalidRequest, NotFound
 from chittycan.store import sweep
+from chittycan.store import tasks as rows
 from chittycan.store.database import Database
 from chittycan.store.tasks import Wanted
+from chittycan.store.work_tables import dependencies, tasks
 from chittycan.testing import FakeClock
 from chittycan.workstreams.record import run_id
+from chittycan.workstreams.rows import to_row
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Done, Failed, Outcome, Task
 from serving import until
@@ -219,6 +224,35 @@ async def test_a_retry_brings_back_what_failed_only_because_of_it(parts: Parts) 
     for task in (first, second, third):
         assert await parts.queued(task) == "ENQUEUED"
         assert (await parts.run(task)).status == "done"
+
+
+async def test_a_retry_tells_nobody_of_a_failure(parts: Parts) -> None:
+    """What comes after two that are tried again waits for both of them."""
+    first = await parts.tasks.submit("1")
+    two = [await parts.tasks.submit("2", after=first.id) for _ in range(2)]
+    last = await parts.tasks.submit("3", after=[each.id for each in two], webhook="https://example.org")
+    await parts.run(first, NO)
+    await parts.tasks.retry(first.id)
+    assert (await parts.tasks.get(last.id)).status == "queued"
+    assert len((await parts.tasks.list(Wanted(types=("deliver",))))[0]) == 1
+
+
+async def test_a_chain_may_be_longer_than_functions_can_be_nested(parts: Parts) -> None:
+    count = sys.getrecursionlimit() * 6 // 10
+    chain = [
+        Task(id=f"task_{number}", waiting_for=None if number == 0 else "the one before") for number in range(count)
+    ]
+
+    def store(connection: Connection) -> None:
+        connection.execute(tasks.insert(), [to_row(each) for each in chain])
+        pairs = [{"task": after.id, "after": before.id} for before, after in pairwise(chain)]
+        connection.execute(dependencies.insert(), pairs)
+
+    await parts.database.run(store)
+    await parts.tasks.cancel("task_0")
+    assert await parts.database.read(rows.counts) == {"cancelled": 1, "failed": count - 1}
+    await parts.tasks.retry("task_0")
+    assert await parts.database.read(rows.counts) == {"queued": count}
 
 
 async def waits_for_a_lock(database: Database, other: "asyncio.Task[Any]") -> None:

@@ -1,7 +1,7 @@
 """What a try came to, written down once and in one transaction with all that follows from it.
 
 Every function here runs inside a transaction: `Recorder` has what they need besides the connection. What follows
-from the end of a task: tasks that were to begin after it, the next step of its workstream, its webhook.
+from the end of a task: tasks that were to begin after it, the next step of its workstream, and who is told of it.
 """
 
 import secrets
@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from chittycan.clock import Clock
 from chittycan.store import tasks as rows
 from chittycan.store import workstreams
+from chittycan.workstreams import events
 from chittycan.workstreams.engine import Engine
+from chittycan.workstreams.events import Audience, Event
 from chittycan.workstreams.life import TERMINAL, Status, before
 from chittycan.workstreams.rows import described, from_row, packed, to_row
 from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, WaitForModel, run_name
@@ -29,11 +31,15 @@ Advance = Callable[[Connection, str], None]
 
 
 class Recorder:
-    """Puts tasks into the table and the queue, and moves them on. `advance` goes on with a workstream by its id."""
+    """Puts tasks into the table and the queue, and moves them on.
+
+    `advance` goes on with a workstream by its id; `audience` says whom the owner wants told of an event.
+    """
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine, self._clock = engine, clock
         self.advance: Advance = _nothing
+        self.audience: Audience = _nobody
         self.waves = Waves(engine, clock)
 
     def add(self, connection: Connection, task: Task, after: Collection[str] = ()) -> bool:
@@ -90,6 +96,7 @@ class Recorder:
             case Ask():
                 self.again(connection, task, "waiting_for_approval", outcome.until, waiting_for=outcome.reason,
                            question=outcome.question, answer=None)  # fmt: skip
+                self.tell(connection, events.task_asks(replace(task, updated=self._clock.now())))
         if isinstance(outcome, Done) and (task.chain or outcome.model):
             self.waves.served(connection, task.chain, outcome.model, began)
         elif task.chain is not None and not isinstance(outcome, WaitForModel):
@@ -114,44 +121,53 @@ class Recorder:
 
     def end(self, connection: Connection, task: Task, status: Status, **values: Any) -> bool:
         """The end of `task`, and what follows from it. False where it had ended already."""
+        if not self._over(connection, task, status, values):
+            return False
+        self.release(connection, *rows.following(connection, task.id))
+        return True
+
+    def _over(self, connection: Connection, task: Task, status: Status, values: dict[str, Any]) -> bool:
+        """The end of `task` for itself, its webhook and its workstream."""
         now = self._clock.now()
         ended = {"status": status, "since": now, "updated": now, "ended": now, "waiting_for": None, "chain": None,
                  "due": None}  # fmt: skip
         if not rows.move(connection, task.id, before(status), {**ended, **packed(values)}):
             return False
-        for each in rows.following(connection, task.id):
-            self.release(connection, each)
         if task.webhook is not None:
             self.add(connection, delivery(task, status, now))
         if task.workstream is not None:
             self.advance(connection, task.workstream)
         return True
 
-    def release(self, connection: Connection, task_id: str) -> None:
-        """Enqueues a task whose predecessors are all done; ends it where one of them never will be."""
+    def release(self, connection: Connection, *task_ids: str) -> None:
+        """Enqueues tasks whose predecessors are all done; ends those of which one never will be, and what follows."""
+        waiting = list(task_ids)
+        while waiting:  # a chain of tasks may be longer than functions can be nested
+            waiting += self._release(connection, waiting.pop())
+
+    def _release(self, connection: Connection, task_id: str) -> list[str]:
+        """The tasks that wait for this one, where it has ended now."""
         found = rows.lock(connection, task_id)  # two that end at once must not each see the other at work
         if found is None or found["status"] != "queued":
-            return
-        task = from_row(found)
+            return []
+        task, now = from_row(found), self._clock.now()
         predecessors = [from_row(each) for each in rows.before(connection, task_id)]
         lost = next((each for each in predecessors if each.status in ("failed", "cancelled")), None)
         if lost is not None:
             error = {"code": TASK_BEFORE_FAILED, "message": f"{lost.id}, which comes before it, {_WHAT[lost.status]}"}
-            self.end(connection, task, "failed", error=error)
-            return
+            over = self._over(connection, task, "failed", {"error": error})
+            return rows.following(connection, task_id) if over else []
         left = [each.id for each in predecessors if each.status != "done"]
         waiting_for = f"{', '.join(left)} to be done" if left else None
-        rows.move(connection, task_id, ("queued",), {"waiting_for": waiting_for, "updated": self._clock.now()})
+        rows.move(connection, task_id, ("queued",), {"waiting_for": waiting_for, "updated": now})
         if not left:
             self.enqueue(connection, task)
+        return []
 
     def cancel(self, connection: Connection, task: Task, reason: str | None = None, *, alone: bool = False) -> bool:
-        """Whoever is at it notices within seconds; its outcome is not recorded any more.
-
-        `alone`: the workstream is left to the caller.
-        """
+        """Whoever is at it notices within seconds; its outcome is not recorded any more. `alone`: as for `end`."""
         error = {"code": "cancelled", "message": reason} if reason else None
-        return self.end(connection, replace(task, workstream=None) if alone else task, "cancelled", error=error)
+        return self.end(connection, task, "cancelled", alone=alone, error=error)
 
     def answer(self, connection: Connection, task: Task, answer: dict[str, Any]) -> bool:
         """Somebody decided, or what it waited for has come: it is performed again, with the answer. False: too late."""
@@ -166,24 +182,17 @@ def run_id(task: Task) -> str:
     return run_name(task.id, task.run)
 
 
-def delivery(task: Task, status: Status, now: float) -> Task:
-    """The task that tells the webhook of `task` how it ended."""
-    what = {"type": f"task.{_EVENTS[status]}", "task": task.id}
-    return Task(
-        id=f"{run_id(task)}.webhook", type="deliver", title=f"tell of {task.id}",
-        spec={"to": task.webhook, "event": what}, key_id=task.key_id, created=now, updated=now, since=now,
-    )  # fmt: skip
-
-
-_EVENTS: dict[Status, str] = {"done": "completed", "failed": "failed", "cancelled": "cancelled"}
-
-
 def new_task_id() -> str:
     return f"task_{secrets.token_hex(8)}"
 
 
 def _sum(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else one + other
+
+
+def _nobody(_event: str) -> tuple[str, ...]:
+    """Until somebody wants to be told."""
+    return ()
 
 
 def _nothing(_connection: Connection, _workstream: str) -> None:

@@ -182,17 +182,21 @@ class Tasks:
 
     def _restart(self, connection: Connection, task: Task) -> None:
         now = self._clock.now()
-        late = task.deadline is not None and task.deadline <= now
-        values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "answer": None,
-                                  "question": None, "deadline": None if late else task.deadline}  # fmt: skip
-        first = bool(rows.before(connection, task.id))
-        self._recorder.again(connection, task, "queued", None if first else now, **values)
-        if first:
-            self._recorder.release(connection, task.id)
-        for each in rows.many(connection, rows.following(connection, task.id)):
-            follower = from_row(each)
-            if follower.status == "failed" and (follower.error or {}).get("code") == TASK_BEFORE_FAILED:
-                self._restart(connection, follower)
+        lost, again = {task.id: task}, [task]
+        while again:  # what failed only because of it, and of that
+            for row in rows.many(connection, rows.following(connection, again.pop().id)):
+                each = from_row(row)
+                if each.id not in lost and each.status == "failed" and _failed_before(each):
+                    lost[each.id] = each
+                    again.append(each)
+        for each in lost.values():
+            late = each.deadline is not None and each.deadline <= now
+            values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "answer": None,
+                                      "question": None, "deadline": None if late else each.deadline}  # fmt: skip
+            first = bool(rows.before(connection, each.id))
+            self._recorder.again(connection, each, "queued", None if first else now, **values)
+        # All of them first: one that comes after two of the others must find neither of them failed.
+        self._recorder.release(connection, *(each for each in lost if rows.before(connection, each)))
 
     async def answer(
         self, task_id: str, answer: dict[str, Any], *, expected: Status, for_key: str | None = None
@@ -251,6 +255,10 @@ def _held(connection: Connection, task_id: str, for_key: str | None) -> Task:
         return task
     workstreams.lock(connection, task.workstream)
     return _found(connection, task_id, for_key)
+
+
+def _failed_before(task: Task) -> bool:
+    return task.error is not None and task.error.get("code") == TASK_BEFORE_FAILED
 
 
 def _check(task: Task, now: float) -> None:
