@@ -49,7 +49,7 @@ class Dovecot:
         for name in ("server.pem", "server.key"):
             shutil.copy(TLS / name, base / name)
         self._config.write_text(_configuration(base, self.port, self.tls_port, self._owner, unpacked=bool(libraries)))
-        self._give(base)
+        self._give(base / "run", base / "server.pem", base / "server.key", self._config)
 
     @property
     def authority(self) -> Path:
@@ -76,18 +76,20 @@ class Dovecot:
         for part in ("tmp", "new", "cur"):
             (place / part).mkdir(parents=True, exist_ok=True)
         (place / "tmp" / name).write_bytes(raw)
-        self._give(self.maildir(user))
+        self._give(place / "tmp" / name, *(place / part for part in ("tmp", "new", "cur")))
         (place / "tmp" / name).rename(place / "new" / name)
 
     def number_anew(self, user: str) -> None:
         """Forgets all UIDs; the new UIDVALIDITY is ours: Dovecot's own is the second, which may be the same."""
+        self.kick(user)  # a session would write back what it knows
         place = self.maildir(user)
         head = (place / "dovecot-uidlist").read_text().splitlines()[0]
-        for each in place.glob("dovecot*"):
-            each.unlink()
         anew = re.sub(r" V(\d+) N\d+", lambda found: f" V{int(found[1]) + 1000} N1", head)
-        (place / "dovecot-uidlist").write_text(anew + "\n")
-        self._give(place)
+        for each in place.glob("dovecot.index*"):
+            each.unlink(missing_ok=True)
+        (place / "tmp" / "uidlist").write_text(anew + "\n")
+        self._give(place / "tmp" / "uidlist")
+        (place / "tmp" / "uidlist").rename(place / "dovecot-uidlist")
 
     def flags(self, user: str) -> set[str]:
         """The flags that any mail of the inbox has."""
@@ -107,9 +109,10 @@ class Dovecot:
             command, env=self._env, cwd=self.base, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **switch
         )
 
-    def _give(self, place: Path) -> None:
+    def _give(self, *places: Path) -> None:
+        """Files and the folders that they are in, to whom Dovecot runs as."""
         if os.getuid() == 0:
-            for each in (place, *place.parents, *place.rglob("*")):
+            for each in {every for place in places for every in (place, *place.parents)}:
                 if each.is_relative_to(self.base):
                     os.chown(each, self._owner.pw_uid, self._owner.pw_gid)
 
@@ -199,7 +202,10 @@ def dovecot_server() -> Iterator[Dovecot]:
     tool = _tool()
     program = tool.found()
     if program is None and os.environ.get("CI"):
-        program = tool.install()
+        try:
+            program = tool.install()
+        except (OSError, subprocess.CalledProcessError) as error:
+            pytest.fail(f"no Dovecot, and it cannot be fetched: {error}. Fix: {tool.FIX}")
     if program is None:
         pytest.skip(f"no Dovecot on this machine: {tool.FIX}")
     unpacked = program != tool.SYSTEM
