@@ -10,6 +10,7 @@ from typing import Any
 from chittycan.errors import UsageError
 
 DEFAULT = "vi"
+LONGEST_LINE = 80
 HINT = "# Save and close to approve it so; change nothing to decide nothing."
 
 
@@ -42,8 +43,9 @@ def _dumped(values: dict[str, Any]) -> str:
     dumper: Any = type("Dumper", (yaml.SafeDumper,), {})
 
     def text(writer: Any, value: str) -> Any:
-        """Texts of several lines stand as they are."""
-        return writer.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        """What is more than a few words stands as it is, without quotes and line breaks of YAML's own."""
+        style = "|" if "\n" in value or len(value) > LONGEST_LINE else None
+        return writer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
     dumper.add_representer(str, text)
-    return str(yaml.dump(values, Dumper=dumper, allow_unicode=True, sort_keys=False, width=100))
+    return str(yaml.dump(values, Dumper=dumper, allow_unicode=True, sort_keys=False, width=LONGEST_LINE))

@@ -162,6 +162,8 @@ def _waiting(found: "StreamDetail", asked: "WaitingRow", now: float, *, short: b
     parts += [_command(f"can workstreams edit {named}", "changes it in $EDITOR and approves")] if asked.edit else []
     whose = f"  for {', '.join(asked.who)}" if asked.who else ""
     title = Text.assemble((f"? {asked.title}", "bold magenta"), (f"{whose}{until}", "dim"))
+    if not console.is_terminal:
+        return Group(title, *parts)
     return Panel(Group(*parts), title=title, title_align="left", border_style="magenta", padding=(0, 1))
 
 
@@ -195,9 +197,15 @@ def show(found: "StreamDetail") -> None:
 
 
 def show_outputs(found: "StreamDetail") -> None:
-    if found.outputs:
-        console.print()
+    """What came of it."""
+    if not found.outputs:
+        return
+    console.print()
+    if console.is_terminal:
         console.print(values(found.outputs))
+        return
+    for name, value in found.outputs.items():
+        console.print(plain(f"{name}: {_said(value, None)}"))
 
 
 # many
@@ -281,7 +289,7 @@ def tell(found: "StreamDetail", told: dict[str, Any]) -> None:
     for asked in found.waiting:
         if f"? {asked.path}" not in told:
             told[f"? {asked.path}"] = True
-            console.print(_waiting(found, asked, time.time()))
+            console.print(_waiting(found, asked, time.time(), short=True))
     if told.get("") != found.status and found.status != "running":
         told[""] = found.status
         _line(f"{found.id}  {found.status}" + (f"  {found.error}" if found.error else ""))
