@@ -38,12 +38,12 @@ async def test_nothing_is_open_by_itself(tmp_path: Path, http_peer: HttpPeer) ->
     with pytest.raises(ConfigError, match="no mail server"):
         _ = ways.mailer
     with pytest.raises(ConfigError, match="not sent unsigned"):
-        ways.webhook_secrets()
+        ways.webhook_secrets("https://a.example.com")
 
 
 def test_a_broken_entry_stops_only_who_needs_it(tmp_path: Path) -> None:
     ways = outside(tmp_path, outbound={"allow": ["https://a/b"], "webhookSecret": "whsec_x"})
-    assert ways.webhook_secrets() == ("whsec_x",)
+    assert ways.webhook_secrets("https://a.example.com") == ("whsec_x",)
     with pytest.raises(ConfigError) as caught:
         _ = ways.outbound
     assert caught.value.key == "outbound.allow.0"
@@ -70,7 +70,7 @@ def test_a_missing_password_is_named(tmp_path: Path) -> None:
 def test_two_secrets_sign_while_one_replaces_the_other(tmp_path: Path) -> None:
     (tmp_path / "old").write_text("whsec_old\n")
     ways = outside(tmp_path, {"NEW": "whsec_new"}, outbound={"webhookSecret": ["env:NEW", "file:old"]})
-    assert ways.webhook_secrets() == ("whsec_new", "whsec_old")
+    assert ways.webhook_secrets("https://a.example.com") == ("whsec_new", "whsec_old")
 
 
 async def test_another_configuration_holds_for_the_next_act(tmp_path: Path, http_peer: HttpPeer) -> None:

@@ -160,7 +160,9 @@ OBJECTS = {
     "context": "`context`",
     "tasks": "`tasks`",
     "outbound": "`outbound`",
+    "webhook": "`webhooks[]`",
     "smtp": "`smtp`",
+    "imap": "`integrations.NAME` with the type `imap`",
     "models": "`models.json`",
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",
@@ -191,7 +193,8 @@ def _kind(schema: Any, value: Any) -> str:
     if "anyOf" in value:
         return " or ".join(_kind(schema, each) for each in value["anyOf"])
     if value.get("type") == "array":
-        return f"list of {_kind(schema, value['items'])}s"
+        inner = _kind(schema, value["items"])
+        return f"list of {inner}" if "enum" in value["items"] else f"list of {inner}s"
     if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"name → {_kind(schema, value['additionalProperties'])}"
     kind = str(value.get("type", "object"))

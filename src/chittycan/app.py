@@ -138,9 +138,12 @@ class Network:
         clerk = BatchClerk(
             partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock
         )
-        batches = BatchWork(self.database, self.durable.engine, self.durable.files, self.clock, clerk)
+        batches = BatchWork(
+            self.database, self.durable.engine, self.durable.files, self.clock, clerk, self.durable.recorder.tell
+        )
         self.durable.functions |= batches.functions
         self.durable.retention = _retention(self.settings)
+        self.durable.recorder.audience = self._listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
@@ -359,6 +362,23 @@ class Network:
     def schedules(self) -> Schedules:
         """Recipes that begin by themselves."""
         return self.durable.schedules
+
+    def checked_webhook(self, given: Any) -> dict[str, Any] | None:
+        """Who is to be told of an end, from an address or `{"url": …}`; None for None.
+
+        Raises InvalidRequest, and Forbidden where nothing may go there or nothing can be signed.
+        """
+        from chittycan.outside import Outside
+        from chittycan.workstreams.submission import checked_webhook
+
+        webhook = checked_webhook(given)
+        if webhook is not None:
+            Outside(self.settings, self.env).check_webhook(webhook["url"])
+        return webhook
+
+    def _listeners(self, event: str) -> list[str]:
+        """Whom the owner wants told of events of this type."""
+        return [each.url for each in self.settings.webhooks if each.wants(event)]
 
     async def rediscover(self) -> dict[str, Endpoint]:
         """Looks for model servers on this machine; returns those that answer."""

@@ -9,10 +9,10 @@ from functools import cached_property
 
 from chittycan.config import Missing, Settings, resolve_secret
 from chittycan.config.settings import CONFIG_FILE, listed
-from chittycan.errors import ConfigError
+from chittycan.errors import ConfigError, Forbidden
 from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.outbound import Outbound
-from chittycan.integrations.targets import AllowList, Target
+from chittycan.integrations.targets import AllowList, Target, parse
 
 
 class Outside:
@@ -20,6 +20,7 @@ class Outside:
 
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         self._settings, self._env = settings, env
+        self._ways: dict[str, Outbound] = {}  # to subscribed webhooks, by URL
 
     @cached_property
     def outbound(self) -> Outbound:
@@ -47,17 +48,53 @@ class Outside:
             )
         )
 
-    def webhook_secrets(self) -> tuple[str, ...]:
-        """What webhooks are signed with; several while one replaces the other. Raises ConfigError."""
-        references = listed(self._settings.outbound.webhook_secret)
+    def toward(self, url: str) -> Outbound:
+        """The way to a webhook: to one that the owner subscribed whatever `outbound.allow` says. Raises ConfigError."""
+        if self._subscribed(url) is None:
+            return self.outbound
+        if url not in self._ways:
+            target, private = parse(url), self._settings.outbound.private
+            only = AllowList([f"{target.scheme}://{target.authority}"], private=private)
+            self._ways[url] = Outbound(only, credentials=self._credentials)
+        return self._ways[url]
+
+    def webhook_secrets(self, url: str) -> tuple[str, ...]:
+        """What a webhook is signed with; several while one replaces the other. Raises ConfigError."""
+        key, references = self._references(url)
         if not references:
             fix = 'Set it to a reference to a secret like "whsec_…", for example env:WEBHOOK_SECRET.'
-            raise ConfigError("webhooks are not sent unsigned", file=CONFIG_FILE, key="outbound.webhookSecret", fix=fix)
-        return tuple(self._secret(each, "outbound.webhookSecret") for each in references)
+            raise ConfigError("webhooks are not sent unsigned", file=CONFIG_FILE, key=key, fix=fix)
+        return tuple(self._secret(each, key) for each in references)
+
+    def check_webhook(self, url: str) -> None:
+        """Raises what a delivery to `url` would be refused for: InvalidRequest, Forbidden, ConfigError.
+
+        Whether the secrets are there shows only where it is delivered.
+        """
+        target = parse(url)
+        if self._subscribed(url) is None:
+            AllowList(self._settings.outbound.allow).check(target)
+        if not self._references(url)[1]:
+            fix = "Set outbound.webhookSecret in config.json."
+            raise Forbidden("no webhook can be sent: there is no secret to sign it with", fix=fix)
+
+    def _subscribed(self, url: str) -> int | None:
+        """Its place in `webhooks`; of several with one address the first that has a secret of its own."""
+        found = [place for place, each in enumerate(self._settings.webhooks) if each.url == url]
+        return next((place for place in found if self._settings.webhooks[place].secret), found[0] if found else None)
+
+    def _references(self, url: str) -> tuple[str, tuple[str, ...]]:
+        """The key in config.json, and what is written there."""
+        place = self._subscribed(url)
+        own = () if place is None else listed(self._settings.webhooks[place].secret)
+        if own:
+            return f"webhooks.{place}.secret", own
+        return "outbound.webhookSecret", listed(self._settings.outbound.webhook_secret)
 
     def use(self, settings: Settings) -> None:
         """For the next act; what is under way ends as it began."""
         self._settings = settings
+        self._ways.clear()
         for made in ("outbound", "mailer"):
             self.__dict__.pop(made, None)
 

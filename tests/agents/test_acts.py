@@ -43,7 +43,10 @@ class Doors:
         )
         return Mailer(server)
 
-    def webhook_secrets(self) -> tuple[str, ...]:
+    def toward(self, _url: str) -> Outbound:
+        return self.outbound
+
+    def webhook_secrets(self, _url: str) -> tuple[str, ...]:
         return (SECRET,)
 
 

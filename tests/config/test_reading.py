@@ -175,3 +175,40 @@ def test_smtp_without_a_sender_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"smtp": {"host": "mail.example.com"}})
     with pytest.raises(ConfigError, match='"from" is missing'):
         load(tmp_path, {})
+
+
+def test_webhooks_are_read(tmp_path: Path) -> None:
+    hooks = [{"url": "https://a.example.com/x", "secret": "env:A"},
+             {"url": "https://b.example.com", "events": ["batch.*", "task.failed"]}]  # fmt: skip
+    write(tmp_path, {"webhooks": hooks})
+    first, second = (settings := load(tmp_path, {})).webhooks
+    assert first.wants("task.completed")
+    assert not first.wants("step.completed")
+    assert (second.wants("batch.expired"), second.wants("task.failed")) == (True, True)
+    assert not second.wants("task.completed")
+    (warning,) = settings.warnings
+    assert (warning.key, warning.message) == ("webhooks.1", "has no secret, and nothing is sent unsigned")
+
+
+@pytest.mark.parametrize(
+    ("hook", "key", "said"),
+    [
+        ({}, "webhooks.0", '"url" is missing'),
+        ({"url": "hooks.example.com"}, "webhooks.0.url", "expected an http or https address"),
+        ({"url": "https://x", "events": ["task.complete"]}, "webhooks.0.events.0", 'Did you mean "task.completed"?'),
+        ({"url": "https://x", "events": "task.*"}, "webhooks.0.events", "a list of texts"),
+        ("https://x", "webhooks.0", "an object"),
+    ],
+)
+def test_a_wrong_webhook_is_named(tmp_path: Path, hook: Any, key: str, said: str) -> None:
+    write(tmp_path, {"webhooks": [hook]})
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, {})
+    assert caught.value.key == key
+    assert said in f"{caught.value.message} {caught.value.fix}"
+
+
+def test_webhooks_are_a_list(tmp_path: Path) -> None:
+    write(tmp_path, {"webhooks": {"url": "https://x"}})
+    with pytest.raises(ConfigError, match="expected a list of objects, found an object"):
+        load(tmp_path, {})

@@ -11,6 +11,7 @@ from msgspec import Struct
 from chittycan.config import SCHEMA_FILE
 from chittycan.config.parsing import _without_none
 from chittycan.config.settings import ConfigFile, ConnectRemote, ModelsFile, ProxySettings
+from chittycan.mailbox import ImapSettings
 
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text("utf-8"))
 JSON_TYPES = {bool: "boolean", str: "string", int: "integer", float: "number", tuple: "array"}
@@ -37,6 +38,10 @@ def differences(kind: Any, node: dict[str, Any], at: str) -> list[str]:
         inner = get_args(kind)[1]
         found = [] if node["type"] == "object" else [f"{at}: no object"]
         return found + (differences(inner, node["additionalProperties"], at) if isinstance_of_struct(inner) else [])
+    if get_origin(kind) is tuple and (isinstance_of_struct(get_args(kind)[0]) or "enum" in node.get("items", {})):
+        return (
+            differences(get_args(kind)[0], node["items"], f"{at}[]") if node["type"] == "array" else [f"{at}: no array"]
+        )
     if "enum" in node:
         return [] if list(get_args(kind)) == node["enum"] else [f"{at}: other choices"]
     if "anyOf" in node or "const" in node:
@@ -51,7 +56,13 @@ def isinstance_of_struct(kind: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(ConfigFile, "config"), (ModelsFile, "models"), (ConnectRemote, "connectRemote"), (ProxySettings, "proxy")],
+    [
+        (ConfigFile, "config"),
+        (ModelsFile, "models"),
+        (ConnectRemote, "connectRemote"),
+        (ProxySettings, "proxy"),
+        (ImapSettings, "imap"),
+    ],
 )
 def test_schema_and_loader_agree(kind: type[Struct], name: str) -> None:
     assert not differences(kind, SCHEMA["$defs"][name], name)

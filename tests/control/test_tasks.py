@@ -31,7 +31,9 @@ def error(got: Got) -> tuple[int, str | None, str | None]:
 @pytest.fixture
 async def served(serve: Serve, up: ScriptedUpstream) -> Served:
     """A server without a worker."""
-    return await serve({"first": proxy(up.url, "openai")}, {"mine": {"proxy": "first", "upstream": "ok"}})
+    hooks = {"allow": ["example.org"], "webhookSecret": "env:HOOKS"}
+    models = {"mine": {"proxy": "first", "upstream": "ok"}}
+    return await serve({"first": proxy(up.url, "openai")}, models, outbound=hooks)
 
 
 async def submit(served: Served, headers: Mapping[str, str] = {}, **fields: Any) -> Got:
@@ -189,7 +191,46 @@ async def test_the_webhooks_deliveries_are_listed_only_where_asked_for(served: S
     task_id = await submitted(served, webhook={"url": "https://example.org"})
     await served.network.tasks.cancel(task_id)
     assert [task["id"] for task in (await get(served, ""))["tasks"]] == [task_id]
-    assert [task["type"] for task in (await get(served, "?type=deliver"))["tasks"]] == ["deliver"]
+    (delivery,) = (await get(served, "?type=deliver"))["tasks"]
+    assert delivery["title"] == f"tell example.org: task.cancelled of {task_id}"
+    await served.network.tasks.cancel(delivery["id"])
+    assert (await get(served, "?status=failed"))["tasks"] == []
+
+
+async def test_a_delivery_that_failed_is_listed_among_what_failed(served: Served) -> None:
+    task_id = await submitted(served, webhook={"url": "https://example.org"})
+    await served.network.tasks.cancel(task_id)
+    (delivery,) = (await get(served, "?type=deliver"))["tasks"]
+    recorder, database = served.network.durable.recorder, served.network.database
+    task = await served.network.tasks.get(delivery["id"])
+    await database.run(lambda connection: recorder.end(connection, task, "failed", error={"code": "not_delivered"}))
+    assert [each["id"] for each in (await get(served, "?status=failed"))["tasks"]] == [task.id]
+    got = await served.fetch("POST", f"/api/v1/tasks/{task.id}/retry")
+    assert body(got)["status"] == "queued"
+    assert len((await get(served, "?type=deliver"))["tasks"]) == 1  # nobody is told of what only tells
+
+
+@pytest.mark.parametrize(
+    ("webhook", "said"),
+    [
+        ({"url": "https://elsewhere.org"}, (403, "forbidden", None)),
+        ({"url": "http://example.org"}, (403, "forbidden", None)),
+        ({"url": "https://a:b@example.org"}, (400, "invalid_request", "url")),
+        ({"url": "https://example.org", "result": "all"}, (400, "invalid_request", "webhook.result")),
+    ],
+)
+async def test_a_webhook_that_could_never_be_told_is_refused(
+    served: Served, webhook: Any, said: tuple[int, str, str | None]
+) -> None:
+    assert error(await submit(served, webhook=webhook)) == said
+    assert (await get(served, ""))["tasks"] == []
+
+
+async def test_a_webhook_without_a_secret_is_refused(serve: Serve, up: ScriptedUpstream) -> None:
+    served = await serve({"first": proxy(up.url, "openai")}, outbound={"allow": ["example.org"]})
+    got = await submit(served, webhook={"url": "https://example.org"})
+    assert got.status == 403
+    assert "outbound.webhookSecret" in body(got)["error"]["fix"]
 
 
 async def test_waiting_ends_when_its_time_is_up(served: Served) -> None:

@@ -55,7 +55,9 @@ class Office:
     def __init__(self, database: Database) -> None:
         self.clock, self.clerk = SystemClock(), Clerk()
         self.durable = Durable(database, self.clock)
-        work = BatchWork(database, self.durable.engine, self.durable.files, self.clock, self.clerk)
+        work = BatchWork(
+            database, self.durable.engine, self.durable.files, self.clock, self.clerk, self.durable.recorder.tell
+        )
         self.durable.functions |= work.functions
         self.database = database
 

@@ -95,7 +95,11 @@ class Doors(Protocol):
     @property
     def mailer(self) -> Mailer: ...
 
-    def webhook_secrets(self) -> tuple[str, ...]: ...
+    def toward(self, url: str) -> Outbound:
+        """The way to a webhook."""
+        ...
+
+    def webhook_secrets(self, url: str) -> tuple[str, ...]: ...
 
 
 class Acts:
@@ -163,12 +167,11 @@ class Acts:
         told = _read(spec, DeliverSpec)
         target, now = parse(told.url), self._clock.now()
         body = webhooks.payload(told.event, told.data, id=key, at=told.at)
-        headers = webhooks.signed_headers(self._doors.webhook_secrets(), key, now, body)
+        headers = webhooks.signed_headers(self._doors.webhook_secrets(told.url), key, now, body)
         pause = 0.0
         try:
-            answer = await self._doors.outbound.send(
-                "POST", told.url, headers=headers, body=body, limits=DELIVERY_LIMITS
-            )
+            out = self._doors.toward(told.url)
+            answer = await out.send("POST", told.url, headers=headers, body=body, limits=DELIVERY_LIMITS)
         except (NotDelivered, DeliveryUnknown) as error:
             problem = error.message
         else:

@@ -33,12 +33,12 @@ class App:
         self._probes = Probes(network, self._guard)
         self._inference = Inference(network.gateway, self._guard, network.telemetry, network.clock)
         self._routes = Routes(self._guard, network.telemetry, network.clock)
-        background = Background(network.durable.responses, network.gateway, network.clock)
+        background = Background(network.durable.responses, network.gateway, network.clock, network.checked_webhook)
         background.add_to(self._routes)
         durable, clock = network.durable, network.clock
         FileRoutes(durable.files, durable.batches, clock).add_to(self._routes)
-        BatchRoutes(durable.batches).add_to(self._routes)
-        MessageBatchRoutes(durable.batches, durable.files).add_to(self._routes)
+        BatchRoutes(durable.batches, network.checked_webhook).add_to(self._routes)
+        MessageBatchRoutes(durable.batches, durable.files, network.checked_webhook).add_to(self._routes)
         self._inference.ahead["openai_responses"] = background
         self._control: Asgi | None = None
 

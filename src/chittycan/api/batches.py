@@ -6,9 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/batch.
 from typing import Any
 
 from chittycan.api.files import expiry, limit_of, page
-from chittycan.api.routes import Routes, Visit
+from chittycan.api.routes import Routes, Visit, Webhook
 from chittycan.errors import InvalidRequest
-from chittycan.gateway.options import options_of
+from chittycan.gateway.options import options_of, webhook_of
 from chittycan.workstreams.batch import Batch, Detail
 from chittycan.workstreams.batches import Batches, kept_options
 
@@ -17,8 +17,8 @@ PAIRS, NAME_CHARACTERS, VALUE_CHARACTERS = 16, 64, 512  # of metadata
 
 
 class BatchRoutes:
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
+    def __init__(self, batches: Batches, webhook: Webhook) -> None:
+        self._batches, self._webhook = batches, webhook
 
     def add_to(self, routes: Routes) -> None:
         for method, path, handler in (
@@ -38,6 +38,7 @@ class BatchRoutes:
         detail = Detail(
             window=fields["completion_window"], metadata=_metadata(fields.get("metadata")),
             options=kept_options(options_of(visit.request.headers, fields)),
+            webhook=self._webhook(webhook_of(visit.request.headers, fields)),
             output_seconds=None if kept is None else expiry(kept, "output_expires_after"),
         )  # fmt: skip
         batch = await self._batches.create(

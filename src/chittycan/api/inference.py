@@ -26,7 +26,7 @@ from chittycan.dialects.tokens import estimate_tokens
 from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.gateway.call import NO_OPTIONS, Call, Reply, Trace
 from chittycan.gateway.open_stream import OpenStream
-from chittycan.gateway.options import allow_kind, allow_route, options_of
+from chittycan.gateway.options import allow_kind, allow_route, options_of, webhook_of
 from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.telemetry import Telemetry
@@ -112,7 +112,7 @@ class Inference:
             request_id=exchange.request_id, model=model, stream=bool(stream) and operation == "chat", surface=surface,
             operation=operation, options=options, key=key, body=request.body, fields=fields,
             forward=_forwarded(surface, headers), keep_answering=has_options and keeps_answering(key, headers),
-            at=self._clock.now(), started=exchange.began,
+            at=self._clock.now(), started=exchange.began, webhook=webhook_of(headers, fields) if has_options else None,
         )  # fmt: skip
 
     async def _stream(self, call: Call, exchange: "Exchange") -> None:

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.api.files import limit_of, page, send
-from chittycan.api.routes import Routes, Visit
+from chittycan.api.routes import Routes, Visit, Webhook
 from chittycan.errors import InvalidRequest, NotFound
-from chittycan.gateway.options import options_of
+from chittycan.gateway.options import options_of, webhook_of
 from chittycan.workstreams.batch import Batch, Detail
 from chittycan.workstreams.batch_input import MOST_LINES
 from chittycan.workstreams.batches import Batches, kept_options
@@ -41,8 +41,8 @@ class Asking(Struct):
 
 
 class MessageBatchRoutes:
-    def __init__(self, batches: Batches, files: Files) -> None:
-        self._batches, self._files = batches, files
+    def __init__(self, batches: Batches, files: Files, webhook: Webhook) -> None:
+        self._batches, self._files, self._webhook = batches, files, webhook
 
     def add_to(self, routes: Routes) -> None:
         for method, path, handler in (
@@ -59,8 +59,9 @@ class MessageBatchRoutes:
         body = visit.request.body
         asked = await asyncio.to_thread(_read, body) if len(body) > OFF_LOOP else _read(body)
         options = kept_options(options_of(visit.request.headers, {}))
+        webhook = self._webhook(webhook_of(visit.request.headers, {}))
         file = await self._files.create(_lines(asked), name="requests.jsonl", purpose="batch", key_id=visit.key_id)
-        detail = Detail(options=options, output_seconds=RESULT_SECONDS)
+        detail = Detail(options=options, output_seconds=RESULT_SECONDS, webhook=webhook)
         try:
             batch = await self._batches.create(
                 file.id, ENDPOINT, surface="anthropic", detail=detail, key_id=visit.key_id, total=len(asked)

@@ -12,7 +12,7 @@ import msgspec
 
 from chittycan.api.http import Lines
 from chittycan.api.inference import KEEPALIVE, STREAMING, Exchange
-from chittycan.api.routes import Routes, Visit
+from chittycan.api.routes import Routes, Visit, Webhook
 from chittycan.auth.keys import Key
 from chittycan.chat import Json
 from chittycan.clock import Clock
@@ -35,8 +35,8 @@ STATUS = {"running": "in_progress", "done": "completed", "failed": "failed", "ca
 
 
 class Background:
-    def __init__(self, responses: Responses, gateway: Gateway, clock: Clock) -> None:
-        self._responses, self._gateway, self._clock = responses, gateway, clock
+    def __init__(self, responses: Responses, gateway: Gateway, clock: Clock, webhook: Webhook) -> None:
+        self._responses, self._gateway, self._clock, self._webhook = responses, gateway, clock, webhook
 
     def add_to(self, routes: Routes) -> None:
         for method, path, handler in (
@@ -87,7 +87,7 @@ class Background:
         }
         task = Task(
             id=given, type="response", kind=call.options.kind, session=call.options.session, model=call.model,
-            key_id=_reach(call.key), spec=spec, options=options, retries=RETRIES,
+            key_id=_reach(call.key), spec=spec, options=options, retries=RETRIES, webhook=self._webhook(call.webhook),
         )  # fmt: skip
         return await self._responses.create(task)
 

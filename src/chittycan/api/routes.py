@@ -30,6 +30,10 @@ JSON = (b"content-type", b"application/json")
 NAME = re.compile(r"\{(\w+)\}")
 
 
+# Who is told of an end, as a client wrote it (an address, or an object with `url`) → checked, or None where nobody is.
+Webhook = Callable[[Any], dict[str, Any] | None]
+
+
 class MethodNotAllowed(InvalidRequest):
     """`allow`: the methods that there are."""
 

@@ -109,6 +109,8 @@ class Reader:
             return self._mapping(value, get_args(kind)[1], at)
         if kind is Any:
             return value
+        if _is_list(kind) and isinstance(value, list):
+            return tuple(self._read(inner, get_args(kind)[0], f"{at}.{place}") for place, inner in enumerate(value))
         try:
             return msgspec.convert(value, kind)
         except msgspec.ValidationError:
@@ -177,6 +179,12 @@ def _without_none(kind: Any) -> Any:
     return kind
 
 
+def _is_list(kind: Any) -> bool:
+    """Of what each has something to say about itself; lists of texts are read as a whole."""
+    inner = get_args(kind)[0] if get_origin(kind) is tuple else None
+    return get_origin(inner) is Literal or (isinstance(inner, type) and issubclass(inner, Struct))
+
+
 def _expected(kind: Any) -> tuple[str, str]:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
@@ -190,6 +198,8 @@ def _expected(kind: Any) -> tuple[str, str]:
     if origin in (Union, types.UnionType):
         parts = [_expected(each) for each in inner]
         return " or ".join(words for words, _ in parts), parts[0][1]
+    if _is_list(kind) and get_origin(inner[0]) is not Literal:
+        return "a list of objects", "Write a list, like [{…}]."
     return WORDS.get(origin or kind, ("another value", "See config.schema.json."))
 
 

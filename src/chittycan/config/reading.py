@@ -65,6 +65,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
     config_reader, models_reader = readers(folder)
     own = config_reader.read(config, ConfigFile)
     others = models_reader.read(models, ModelsFile)
+    _look_at_webhooks(own, config_reader)
     server, proxies = _connect(own, config_reader)
     assignments = {**others.assignments}
     for kind, model in own.model_assignments.items():
@@ -81,6 +82,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         privacy=own.privacy,
         embedded=own.embedded,
         outbound=own.outbound,
+        webhooks=own.webhooks,
         smtp=own.smtp,
         context=own.context,
         tasks=own.tasks,
@@ -122,6 +124,17 @@ def _connect(config: ConfigFile, reader: Reader) -> tuple[Server, dict[str, Prox
             else:
                 proxies[proxy] = settings
     return server, proxies
+
+
+def _look_at_webhooks(config: ConfigFile, reader: Reader) -> None:
+    """Raises ConfigError for a URL that cannot be one."""
+    for place, each in enumerate(config.webhooks):
+        at = f"webhooks.{place}"
+        if not each.url.lower().startswith(("https://", "http://")):
+            fix = "Write it like https://hooks.example.com/path."
+            raise ConfigError("expected an http or https address", file=reader.file, key=f"{at}.url", fix=fix)
+        if not each.secret and not config.outbound.webhook_secret:
+            reader.note(at, "has no secret, and nothing is sent unsigned", "set its secret, or outbound.webhookSecret")
 
 
 def _is_connect(remote: Mapping[str, Any], at: str, reader: Reader) -> bool:

@@ -177,6 +177,31 @@ class OutboundSettings(Struct, frozen=True, kw_only=True, rename="camel"):
         return f"OutboundSettings(allow={self.allow!r}, private={self.private})"
 
 
+# What a webhook may be told of; `workstreams.events` says when each of them happens.
+WebhookEvent = Literal[
+    "task.*", "task.completed", "task.failed", "task.cancelled", "task.waiting_for_approval",
+    "step.*", "step.completed", "step.failed", "step.cancelled",
+    "workstream.*", "workstream.completed", "workstream.failed", "workstream.cancelled",
+    "batch.*", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled",
+    "response.*", "response.completed", "response.failed", "response.incomplete", "response.cancelled",
+]  # fmt: skip
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Who is told of what happens here. `secret` holds references or literals; None is `outbound.webhook_secret`."""
+
+    url: str
+    events: tuple[WebhookEvent, ...] = ("task.*", "workstream.*", "batch.*", "response.*")
+    secret: Names | None = None
+
+    def wants(self, event: str) -> bool:
+        """Whether it is told of an event of this type."""
+        return event in self.events or f"{event.partition('.')[0]}.*" in self.events
+
+    def __repr__(self) -> str:
+        return f"WebhookSettings(events={self.events!r})"
+
+
 class SmtpSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """The server that sends our mail. `password` is a reference or a literal."""
 
@@ -229,6 +254,7 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
     outbound: OutboundSettings = OutboundSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     tasks: TaskSettings = TaskSettings()
@@ -277,6 +303,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
     outbound: OutboundSettings = OutboundSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     tasks: TaskSettings = TaskSettings()

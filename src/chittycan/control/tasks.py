@@ -25,7 +25,7 @@ LONGEST_WAIT = 60.0  # seconds that one request may wait
 MOST_ROWS = 200
 LONGEST_TITLE = 80
 IDEMPOTENCY = {"idempotency_header": "Idempotency-Key"}
-UNLISTED: tuple["Type", ...] = ("deliver",)  # what only serves other tasks
+UNLISTED: tuple["Type", ...] = ("deliver",)  # what only serves other tasks, unless it failed
 
 
 class Submitted(Struct, kw_only=True, omit_defaults=True):
@@ -118,7 +118,8 @@ async def submit(
 
     `deadline` and `at` are durations ("24h") or times with their offset; `after`: ids of tasks that must be done
     before; `files`: ids of stored files, or {name, data} in base64; `retries`: further tries after a failure. The same
-    `idempotency_key` (or header) again gives the first task back. `webhook`: {url} that is told of the end.
+    `idempotency_key` (or header) again gives the first task back. `webhook`: {url} that is told
+    of the end; with `result` true also of the answer.
     """
     from chittycan.workstreams.submission import read
 
@@ -128,6 +129,7 @@ async def submit(
     given["idempotency_key"] = idempotency_key or idempotency_header
     submission = read(given, network.clock.now(), key_id=_reach(caller))
     await _admit(network, caller, submission.task)
+    network.checked_webhook(submission.task.webhook)
     task = await network.tasks.put(submission)
     return Submitted(id=task.id, status=task.status, waiting_for=_waiting(task, await _scene(network)))
 
@@ -156,7 +158,8 @@ async def listed(
     unknown = next((each for each in status or () if each not in STATUSES), None)
     if unknown is not None:
         raise InvalidRequest(f"There is no status '{unknown}'.", param="status", fix=f"One of: {', '.join(STATUSES)}.")
-    types = tuple(type or (each for each in get_args(Type) if each not in UNLISTED))
+    hidden = () if "failed" in (status or ()) else UNLISTED
+    types = tuple(type or (each for each in get_args(Type) if each not in hidden))
     wanted = Wanted(statuses=tuple(status or ()), types=types, kind=kind, session=session, workstream=workstream)
     tasks, following = await network.tasks.list(wanted, cursor=cursor, limit=limit, for_key=_reach(caller))
     scene = await _scene(network)

@@ -129,13 +129,15 @@ async def run(
     """Begins a recipe: the text of one in YAML or JSON, the same as an object, or the name of one that comes along.
 
     Files are named by the ids of uploaded ones, mails by theirs. The same `idempotency_key` (or header) again gives
-    back the workstream of the first time. `webhook`: {url} that is told of the end. 400 says every line that is wrong.
+    back the workstream of the first time. `webhook`: {url} that is told of the end; with
+    `result` true also of the outputs. 400 says every line that is wrong.
     """
     admit(caller)
     with wrong_recipe():
         stream = await network.workstreams.run(
             recipe, inputs, base=None, session=session, private=private, region=region, priority=priority,
-            webhook=webhook, idempotency_key=idempotency_key or idempotency_header, key_id=reach(caller),
+            webhook=network.checked_webhook(webhook), idempotency_key=idempotency_key or idempotency_header,
+            key_id=reach(caller),
         )  # fmt: skip
     return await detail(network, stream.id)
 

@@ -12,6 +12,7 @@ FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 PREFIX = b"x-chitty-"
 OPTION_NAMES = (
     "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
+    "webhook",
 )  # fmt: skip
 
 
@@ -48,6 +49,15 @@ def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
         recall=_flag(given, "recall"),
         record=_record(given),
     )
+
+
+def webhook_of(headers: Mapping[bytes, bytes], fields: Json) -> Any:
+    """Who is told of the end of what is done in the background: `chitty.webhook`, else an address in the header."""
+    extra = fields.get("chitty")
+    if isinstance(extra, dict) and extra.get("webhook") is not None:
+        return extra["webhook"]
+    header = headers.get(b"x-chitty-webhook")
+    return None if header is None else header.decode("latin-1").strip()
 
 
 def _text(given: dict[str, tuple[str, Any]], key: str) -> str | None:

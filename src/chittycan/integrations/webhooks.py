@@ -21,13 +21,6 @@ ID, TIMESTAMP, SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature
 SECRET_PREFIX = "whsec_"  # noqa: S105 (no secret, but how every one of them begins)
 TOLERANCE = 300.0  # seconds between the sender's clock and the receiver's
 
-# The events that leave here. `workstream.*`, `task.*` and `approval.needed` are ours, the others OpenAI's.
-EVENTS = (
-    "task.completed", "task.failed", "task.cancelled", "workstream.completed", "workstream.failed", "workstream.cancelled",
-    "approval.needed", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled", "response.completed",
-    "response.failed", "response.incomplete", "response.cancelled",
-)  # fmt: skip
-
 # Seconds to wait after each delivery that failed: the schedule that the specification proposes, three days in all.
 RETRIES = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 

@@ -12,12 +12,13 @@ from chittycan.context.labels import Label, strictest
 from chittycan.store import context
 from chittycan.store import tasks as task_rows
 from chittycan.store import workstreams as rows
+from chittycan.workstreams.events import workstream_ended
 from chittycan.workstreams.life import stream_before
 from chittycan.workstreams.plan import Finished, Start, plan
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.rows import encoded, from_row, step_state
 from chittycan.workstreams.task import Task
-from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, stream_delivery
+from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row
 
 MOST_ROUNDS = 5  # of plans in one transaction: what is cancelled ends at once, and may end the workstream
 # After each time that a workstream is resumed, its tasks' runs are counted from here on: the engine's name of a run
@@ -74,8 +75,11 @@ class Advancer:
     def _finish(self, connection: Connection, stream: Workstream, end: Finished, spent: int, now: float) -> None:
         values = {"status": end.status, "outputs": encoded(end.outputs), "error": end.reason, "spent_nano": spent,
                   "updated": now, "ended": now}  # fmt: skip
-        if rows.move(connection, stream.id, stream_before(end.status), values) and stream.webhook is not None:
-            self._recorder.add(connection, stream_delivery(stream, end.status, now))
+        if rows.move(connection, stream.id, stream_before(end.status), values):
+            ended = replace(
+                stream, status=end.status, outputs=end.outputs, error=end.reason, spent_nano=spent, updated=now
+            )
+            self._recorder.tell(connection, workstream_ended(ended), stream.webhook)
 
     def _document(self, connection: Connection, stream: Workstream, now: float) -> tuple[Document, Label]:
         """The shared document, and the strictest label in it."""

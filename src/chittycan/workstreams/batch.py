@@ -42,6 +42,7 @@ class Detail(Struct, frozen=True, kw_only=True):
     errors: tuple[Problem, ...] = ()
     closing: Reason | None = None
     output_seconds: float | None = None  # how long its result files are kept
+    webhook: dict[str, Any] | None = None  # its own: `url`
 
 
 class Batch(Struct, frozen=True, kw_only=True):

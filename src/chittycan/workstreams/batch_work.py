@@ -4,7 +4,7 @@ A few pieces are done at once; the end of each begins the next, in one transacti
 function may be repeated after a death, at any point.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from chittycan.workstreams.batch import ENDED, OPEN, Batch, Clerk, Problem, Reas
 from chittycan.workstreams.batch_input import Survey
 from chittycan.workstreams.batch_piece import Pass, Stopped, piece_lines
 from chittycan.workstreams.engine import Engine, Function
+from chittycan.workstreams.events import Event, batch_ended
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.patience import Patience
 
@@ -30,11 +31,17 @@ PAUSE_SECONDS = 2.0  # before a piece goes on that no model could answer; double
 LONGEST_PAUSE = 60.0
 OUTPUT_SECONDS = 30 * 86_400.0  # how long results are kept, where the client does not say
 
+Tell = Callable[[Connection, Event, dict[str, Any] | None], None]
+
 
 class BatchWork:
-    def __init__(self, database: Database, engine: Engine, files: Files, clock: Clock, clerk: Clerk) -> None:
+    """`tell` has an event told to a batch's own webhook and to whom the owner wants told, inside a transaction."""
+
+    def __init__(
+        self, database: Database, engine: Engine, files: Files, clock: Clock, clerk: Clerk, tell: Tell
+    ) -> None:
         self._database, self._engine, self._files, self._clock = database, engine, files, clock
-        self._clerk = clerk
+        self._clerk, self._tell = clerk, tell
         self._patience = Patience(database, clock)
 
     @property
@@ -87,6 +94,7 @@ class BatchWork:
         now = self._clock.now()
         if survey.problems:
             rows.change(connection, batch.id, moved(batch, "failed", now, errors=tuple(survey.problems)))
+            self._tell(connection, batch_ended(batch, "failed", now), batch.detail.webhook)
             return
         rows.change(connection, batch.id, {**moved(batch, "in_progress", now), "total": survey.total})
         rows.add_pieces(connection, batch.id, cuts)
@@ -205,7 +213,9 @@ class BatchWork:
         batch = _locked(connection, batch_id)
         if batch is None or batch.status in ENDED:
             return False
-        rows.change(connection, batch_id, {**moved(batch, reason, self._clock.now()), **files})
+        now = self._clock.now()
+        rows.change(connection, batch_id, {**moved(batch, reason, now), **files})
+        self._tell(connection, batch_ended(batch, reason, now), batch.detail.webhook)
         return True
 
     async def _written(self, batch: Batch, reason: Reason) -> dict[str, str | None]:

@@ -119,25 +119,36 @@ class Recorder:
             self.enqueue(connection, following, until=until)
         return moved
 
-    def end(self, connection: Connection, task: Task, status: Status, **values: Any) -> bool:
-        """The end of `task`, and what follows from it. False where it had ended already."""
-        if not self._over(connection, task, status, values):
+    def end(self, connection: Connection, task: Task, status: Status, *, alone: bool = False, **values: Any) -> bool:
+        """The end of `task`, and what follows from it. False where it had ended already.
+
+        `alone`: its workstream is left to the caller.
+        """
+        if not self._over(connection, task, status, values, alone=alone):
             return False
         self.release(connection, *rows.following(connection, task.id))
         return True
 
-    def _over(self, connection: Connection, task: Task, status: Status, values: dict[str, Any]) -> bool:
-        """The end of `task` for itself, its webhook and its workstream."""
+    def _over(
+        self, connection: Connection, task: Task, status: Status, values: dict[str, Any], *, alone: bool = False
+    ) -> bool:
+        """The end of `task` for itself, for who is told of it, and for its workstream."""
         now = self._clock.now()
         ended = {"status": status, "since": now, "updated": now, "ended": now, "waiting_for": None, "chain": None,
                  "due": None}  # fmt: skip
         if not rows.move(connection, task.id, before(status), {**ended, **packed(values)}):
             return False
-        if task.webhook is not None:
-            self.add(connection, delivery(task, status, now))
-        if task.workstream is not None:
+        event = events.task_ended(replace(task, status=status, updated=now, **values))
+        if event is not None:
+            self.tell(connection, event, task.webhook)
+        if task.workstream is not None and not alone:
             self.advance(connection, task.workstream)
         return True
+
+    def tell(self, connection: Connection, event: Event, own: dict[str, Any] | None = None) -> None:
+        """Has it told to the thing's own webhook, if any, and to whom the owner wants told."""
+        for each in events.deliveries(event, own, self.audience):
+            self.add(connection, each)
 
     def release(self, connection: Connection, *task_ids: str) -> None:
         """Enqueues tasks whose predecessors are all done; ends those of which one never will be, and what follows."""

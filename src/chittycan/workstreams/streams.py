@@ -25,6 +25,7 @@ from chittycan.workstreams import again, deciding
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.deciding import Verdict, Waiting
 from chittycan.workstreams.engine import Engine
+from chittycan.workstreams.events import workstream_ended
 from chittycan.workstreams.expressions import ExpressionError
 from chittycan.workstreams.inputs import Sources, bind, resolve
 from chittycan.workstreams.life import OPEN, stream_before
@@ -37,7 +38,7 @@ from chittycan.workstreams.record import Recorder, run_id
 from chittycan.workstreams.rows import from_row, step_state
 from chittycan.workstreams.submission import MOST_PRIORITY, checked_webhook
 from chittycan.workstreams.values import as_text, render
-from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, stream_delivery, to_stream_row
+from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, to_stream_row
 
 T = TypeVar("T")
 HERE = Path()
@@ -117,7 +118,7 @@ class Streams:
             session=_session(setting.get("session") or recipe.session, inputs) or new_id,
             key_id=setting.get("key_id"), priority=priority, schedule=setting.get("schedule"),
             options=Standing(private=recipe.private or setting.get("private", False), region=setting.get("region")),
-            webhook=checked_webhook({"url": webhook} if isinstance(webhook, str) else webhook),
+            webhook=checked_webhook(webhook),
             created=now, updated=now,
         )  # fmt: skip
 
@@ -244,8 +245,8 @@ class Streams:
                 self._recorder.cancel(connection, each, reason or "the workstream was cancelled", alone=True)
             values = {"status": "cancelled", "error": reason, "updated": now, "ended": now}
             rows.move(connection, workstream, stream_before("cancelled"), values)
-            if stream.webhook is not None:
-                self._recorder.add(connection, stream_delivery(stream, "cancelled", now))
+            ended = replace(stream, status="cancelled", error=reason, updated=now)
+            self._recorder.tell(connection, workstream_ended(ended), stream.webhook)
             return _found(connection, workstream, None), [run_id(each) for each in open_]
 
         stream, runs = await self._run(end)

@@ -21,7 +21,7 @@ MOST_PRIORITY = 100
 MOST_FILES = 20
 MOST_BYTES = 64 << 20  # of all files that come with one submission
 ROLES = ("system", "developer", "user", "assistant", "tool")
-WEBHOOK_FIELDS = {"url"}
+WEBHOOK_FIELDS = {"url", "result"}
 LATEST = 32_503_680_000.0  # the year 3000: a number beyond it is in milliseconds, or a mistake
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -117,7 +117,7 @@ def read(given: Mapping[str, Any], now: float, *, key_id: str | None = None) -> 
         priority=wishes.priority, spec=spec | {"messages": messages} if messages else spec,
         options={name: value for name, value in options.items() if value is not None},
         at=_time("at", wishes.at, now), deadline=_time("deadline", wishes.deadline, now), budget_nano=cost,
-        retries=wishes.retries, store=wishes.store, webhook=checked_webhook(wishes.webhook),
+        retries=wishes.retries, store=wishes.store, webhook=wishes.webhook,
     )  # fmt: skip
     if task.deadline is not None and task.deadline <= max(now, task.at or 0):
         raise InvalidRequest("The deadline is before the task could begin.", param="deadline")
@@ -131,8 +131,8 @@ def _wishes(given: Mapping[str, Any]) -> Wishes:
     plain = {name: value for name, value in given.items() if value is not None}
     if isinstance(after := plain.get("after"), str):
         plain["after"] = [after]
-    if isinstance(webhook := plain.get("webhook"), str):
-        plain["webhook"] = {"url": webhook}
+    if "webhook" in plain:
+        plain["webhook"] = checked_webhook(plain["webhook"])
     if isinstance(plain.get("messages"), Sequence) and not isinstance(plain["messages"], str):
         plain["messages"] = [_openai(each) if isinstance(each, Message) else each for each in plain["messages"]]
     for name in ("at", "deadline"):
@@ -263,10 +263,16 @@ def _base_name(name: str) -> str:
     return name.replace("\\", "/").rstrip("/").rpartition("/")[2][:200] or "file"
 
 
-def checked_webhook(webhook: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Who is told of an end: `{"url": …}`. Raises InvalidRequest."""
+def checked_webhook(webhook: Any) -> dict[str, Any] | None:
+    """Who is told of an end: `url`, and with `result` true also what came of it. Raises InvalidRequest."""
     if webhook is None:
         return None
+    if isinstance(webhook, str):
+        webhook = {"url": webhook}
+    if not isinstance(webhook, dict):
+        raise InvalidRequest(
+            "`webhook` is neither an address nor an object.", param="webhook", fix='{"url": "https://…"}'
+        )
     unknown = next((name for name in webhook if name not in WEBHOOK_FIELDS), None)
     if unknown is not None:
         raise InvalidRequest(f"A webhook has no `{unknown}`.", param=f"webhook.{unknown}", fix='{"url": "https://…"}')
@@ -278,4 +284,6 @@ def checked_webhook(webhook: dict[str, Any] | None) -> dict[str, Any] | None:
         good = False
     if not good:
         raise InvalidRequest("`webhook.url` must be an http or https address.", param="webhook.url")
+    if not isinstance(webhook.get("result", False), bool):
+        raise InvalidRequest("`webhook.result` must be true or false.", param="webhook.result")
     return webhook

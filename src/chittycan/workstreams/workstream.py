@@ -9,7 +9,6 @@ from msgspec import Struct, field
 from chittycan.workstreams.life import StreamStatus
 from chittycan.workstreams.recipe import Recipe
 from chittycan.workstreams.rows import encoded
-from chittycan.workstreams.task import Task
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -64,12 +63,3 @@ def from_stream_row(row: Mapping[str, Any]) -> Workstream:
     parsed = {name: None if row[name] is None else msgspec.json.decode(row[name]) for name in _JSON}
     parsed["options"] = msgspec.json.decode(row["options"], type=Standing)
     return Workstream(**{**row, **parsed, "recipe": msgspec.json.decode(row["recipe"], type=Recipe)})
-
-
-def stream_delivery(stream: Workstream, status: str, now: float) -> Task:
-    """The task that tells the webhook of `stream` how it ended; it may end again after it was resumed."""
-    what = {"type": f"workstream.{'completed' if status == 'done' else status}", "workstream": stream.id}
-    return Task(
-        id=f"{stream.id}.webhook-{stream.options.resumes}", type="deliver", title=f"tell of {stream.id}",
-        spec={"to": stream.webhook, "event": what}, key_id=stream.key_id, created=now, updated=now, since=now,
-    )  # fmt: skip

@@ -10,13 +10,11 @@ from typing import Any
 from chittycan.agents import acts
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.performers.waits import AWAY_SECONDS
-from chittycan.errors import ChittyError, Forbidden, InvalidRequest, NotFound
+from chittycan.errors import ChittyError, Forbidden, InvalidRequest
 from chittycan.store import tasks as task_rows
-from chittycan.store import workstreams
 from chittycan.store.database import AWAY
 from chittycan.workstreams.rows import from_row
 from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task
-from chittycan.workstreams.workstream import from_stream_row
 
 APPROVED, REJECTED = "approved", "rejected"
 
@@ -40,10 +38,10 @@ async def send(parts: Parts, task: Task) -> Outcome:
 
 
 async def deliver(parts: Parts, task: Task) -> Outcome:
-    """One try at a webhook. `spec`: `to` (with `url`), `event` (`type`, and the id of the `task` or `workstream`)."""
+    """One try at a webhook. `spec`: `to` (with `url`) and `event` (`type`, `data`), see `workstreams.events`."""
     event, to = task.spec.get("event") or {}, task.spec.get("to") or {}
     try:
-        told = {"url": to.get("url"), "event": event.get("type"), "at": task.created, "data": await _told(parts, event)}
+        told = {"url": to.get("url"), "event": event.get("type"), "at": task.created, "data": event.get("data")}
         done = await parts.acts.deliver(told, task.id, failures=max(0, task.tries - 1))
     except ChittyError as error:
         return _failed(parts, error, task.spec)
@@ -126,33 +124,3 @@ def _failed(parts: Parts, error: ChittyError, spec: dict[str, Any]) -> Outcome:
     if error.code == AWAY:
         return Later(reason="the database was away", until=parts.clock.now() + AWAY_SECONDS)
     return Failed(error=error, again=acts.repeatable(error, spec))
-
-
-# what a webhook is told
-
-
-async def _told(parts: Parts, event: dict[str, Any]) -> dict[str, Any]:
-    """What there is to say of the task or workstream. Raises NotFound where it was removed meanwhile."""
-    if (workstream := event.get("workstream")) is not None:
-        row = await parts.database.read(workstreams.get, workstream)
-        if row is None:
-            raise NotFound(f"there is no workstream {workstream} any more")
-        stream = from_stream_row(row)
-        error = None if stream.error is None else {"message": stream.error}
-        said = {"id": stream.id, "name": stream.name, "status": stream.status, "outputs": stream.outputs}
-        return {**said, "error": error, "cost_usd": stream.spent_nano / 1e9}
-    found = await parts.database.read(task_rows.get, str(event.get("task")))
-    if found is None:
-        raise NotFound(f"there is no task {event.get('task')} any more")
-    task = from_row(found)
-    if not str(event.get("type")).startswith("task."):
-        return {"id": task.id}  # OpenAI's events name the thing, and their clients fetch it
-    result = {name: value for name, value in (task.result or {}).items() if name in ("text", "json", "instead_of")}
-    return {
-        "id": task.id, "status": task.status, "type": task.type, "title": task.title, "result": result or None,
-        "model": task.served_by, "error": task.error, "cost_usd": _usd(task.cost_nano),
-    }  # fmt: skip
-
-
-def _usd(nano: int | None) -> float | None:
-    return None if nano is None else nano / 1e9
