@@ -23,7 +23,7 @@ from chittycan.testing import FakeClock
 from chittycan.workstreams.record import run_id
 from chittycan.workstreams.rows import to_row
 from chittycan.workstreams.runner import Runner
-from chittycan.workstreams.task import Done, Failed, Outcome, Task
+from chittycan.workstreams.task import Done, Failed, Later, Outcome, Task
 from serving import until
 
 HOUR = 3600.0
@@ -314,6 +314,15 @@ async def test_what_is_submitted_while_the_one_before_ends_is_released(parts: Pa
         parts, beside, lambda c: recorder.add(c, second, [first.id]), lambda c: recorder.end(c, first, "done")
     )
     assert await parts.queued(second) == "ENQUEUED"
+
+
+async def test_of_two_workers_at_one_run_that_end_at_once_the_first_counts(parts: Parts, beside: Database) -> None:
+    task = await parts.tasks.submit("1")
+    await parts.database.run(all_running)
+    record, task = parts.durable.recorder.record, await parts.tasks.get(task.id)
+    later = Later(reason="the event 'paid'")
+    await meanwhile(parts, beside, lambda c: record(c, task, later), lambda c: record(c, task, NO))
+    assert (await parts.tasks.get(task.id)).status == "queued"
 
 
 def all_running(connection: Connection) -> None:

@@ -67,7 +67,7 @@ class Recorder:
         """What the try `task.run` came to. False where it was recorded before, cancelled, or is void by now."""
         if task.workstream is not None:
             workstreams.lock(connection, task.workstream)
-        found = rows.get(connection, task.id)
+        found = rows.lock(connection, task.id)  # of two at one run the second must see what the first made of it
         if found is None or found["run"] != task.run or found["status"] in TERMINAL:
             return False
         unseen = found["answer"] is not None and task.answer is None

@@ -56,7 +56,7 @@ class Runner:
         """The task, now ours to do. None where it is over or another run is valid."""
 
         def claim(connection: Connection) -> Task | None:
-            found = rows.get(connection, task_id)
+            found = rows.lock(connection, task_id)  # no two tries have one number
             if found is None or found["run"] != run or found["status"] in TERMINAL:
                 return None
             now = self._clock.now()

@@ -148,10 +148,10 @@ class Sweeper:
     # walks
 
     def _held(self, connection: Connection, seen: Task) -> Task | None:
-        """The task as it is now, with its workstream locked: the order in which everyone takes them."""
+        """The task, locked after its workstream: the order in which everyone takes them."""
         if seen.workstream is not None:
             workstreams.lock(connection, seen.workstream)
-        found = rows.get(connection, seen.id)
+        found = rows.lock(connection, seen.id)
         return None if found is None else from_row(found)
 
     def _place(self, walk: str) -> sweep.Place:

@@ -249,11 +249,11 @@ def _found(connection: Connection, task_id: str, for_key: str | None, *, param: 
 
 
 def _held(connection: Connection, task_id: str, for_key: str | None) -> Task:
-    """The task as it is now, with its workstream locked: the order in which everyone takes them."""
+    """The task, locked after its workstream: the order in which everyone takes them."""
     task = _found(connection, task_id, for_key)
-    if task.workstream is None:
-        return task
-    workstreams.lock(connection, task.workstream)
+    if task.workstream is not None:
+        workstreams.lock(connection, task.workstream)
+    rows.lock(connection, task_id)
     return _found(connection, task_id, for_key)
 
 
