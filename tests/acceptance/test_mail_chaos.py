@@ -22,7 +22,7 @@ from mail_servers import PASSWORD, Dovecot
 
 MAILS = int(os.environ.get("CHITTY_CHAOS_MAILS", "300"))
 AT_ONCE = 25
-PATIENCE = 60.0
+PATIENCE = 60.0 + MAILS * 0.2
 USER = "chaos"
 
 
