@@ -36,8 +36,8 @@ def schedule(
     """Begin a recipe by itself, whenever its time comes and some worker is alive."""
     from pathlib import Path
 
+    from chittycan.cli.pairs import pairs
     from chittycan.cli.session import run
-    from chittycan.cli.workstreams import pairs
     from chittycan.control.schedules import row
     from chittycan.errors import UsageError
     from chittycan.workstreams.recipe import Schedule

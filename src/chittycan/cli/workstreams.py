@@ -7,6 +7,7 @@ import typer
 
 from chittycan.cli import schedules
 from chittycan.cli.output import Json, console, done, errors, plain, print_json, table
+from chittycan.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from chittycan.cli.session import Session
@@ -378,27 +379,6 @@ def _load(recipe: str) -> "Recipe":
     from chittycan.workstreams.recipe_file import load
 
     return load(recipe, Path.cwd())
-
-
-def pairs(texts: "list[str] | tuple[str, ...]", option: str) -> dict[str, Any]:
-    """`name=text`, or `name:=JSON`. Raises UsageError."""
-    import msgspec
-
-    from chittycan.errors import UsageError
-
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, mark, value = text.partition("=")
-        if not mark or not name.removesuffix(":"):
-            raise UsageError(f"'{text[:80]}' is not NAME=VALUE.", fix=f"{option} name=text, or name:=JSON.")
-        if not name.endswith(":"):
-            found[name] = value
-            continue
-        try:
-            found[name.removesuffix(":")] = msgspec.json.decode(value)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"The value of '{name[:-1]}' is not JSON: {error}.") from None
-    return found
 
 
 def _call(operation: "Operation[T]", **given: Any) -> T:
