@@ -7,7 +7,7 @@ import pytest
 
 from chittycan.config import settings_from
 from chittycan.errors import ConfigError, NotFound, UsageError
-from chittycan.mailbox import inbox_settings, open_mailbox, terms
+from chittycan.mailbox import accounts, inbox_settings, named_account, open_mailbox, secret_of, terms
 
 Json = dict[str, Any]
 
@@ -77,3 +77,63 @@ def test_the_owners_facts_reach_the_agents(office: Path) -> None:
 def test_an_unknown_template_is_refused_at_once(office: Path) -> None:
     with pytest.raises(NotFound, match="solemn"):
         terms(settings_from({"inbox": {"template": "solemn"}}, {}, office))
+
+
+# mail on servers
+
+
+def server(**more: Any) -> Json:
+    return {"type": "imap", "host": "mail.meyer.example", "user": "anna", "password": "env:MAIL", **more}
+
+
+def on_servers(folder: Path, **integrations: Json) -> Any:
+    return settings_from({"integrations": integrations}, {}, folder)
+
+
+def test_an_account_on_a_server_is_read_with_sound_defaults(office: Path) -> None:
+    settings = on_servers(office, plain=server(), own=server(watch=True, caFile="ca.pem", alarm=5, folders=["A", "A"]))
+    found = accounts(settings)
+    assert (found["plain"].security, found["plain"].folders, found["plain"].alarm) == ("tls", ("INBOX",), 900.0)
+    assert (found["own"].ca_file, found["own"].folders, found["own"].alarm) == (str(office / "ca.pem"), ("A",), 300.0)
+    assert list(accounts(settings, watched=True)) == ["own"]
+
+
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        (server(password="opensesame"), r"office\.password"),
+        (server(security="none"), r"office\.security"),
+        (server(security="ssl"), r"office\.security"),
+        (server(port=70_000), r"office\.port"),
+        (server(poll=0), r"office\.poll"),
+        ({"type": "imap", "host": "mail.meyer.example", "user": "anna"}, "office"),
+    ],
+)
+def test_what_is_wrong_with_an_account_is_said_without_its_password(office: Path, written: Json, place: str) -> None:
+    with pytest.raises(ConfigError, match=place) as caught:
+        accounts(on_servers(office, office=written))
+    assert "opensesame" not in f"{caught.value} {caught.value.fix}"
+
+
+def test_a_password_is_looked_up_anew_for_each_login(office: Path) -> None:
+    token = office / "token"
+    settings = on_servers(office, office=server(password="file:token"))
+    look_up = secret_of(settings, "office", {})
+    with pytest.raises(ConfigError, match=r"integrations\.office\.password"):
+        look_up()
+    for value in ("one", "two"):
+        token.write_text(value)
+        assert look_up() == value
+
+
+def test_which_account_a_source_means(office: Path) -> None:
+    alone = on_servers(office, office=server())
+    assert (named_account(alone, None), named_account(alone, "office")) == ("office", "office")
+    assert named_account(alone, str(office / "in")) is None
+    two = on_servers(office, office=server(), letters=mailbox("in"))
+    assert (named_account(two, None), named_account(two, "letters")) == (None, None)
+    with pytest.raises(UsageError, match="Several mailboxes") as caught:
+        open_mailbox(two)
+    assert "letters, office" in (caught.value.fix or "")
+    chosen = {"inbox": {"source": "office"}, "integrations": {"office": server(), "letters": mailbox("in")}}
+    assert named_account(settings_from(chosen, {}, office), None) == "office"

@@ -146,7 +146,7 @@ def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     if named:
         return open_source(known[named] if named in known and not Path(named).expanduser().exists() else named)
     written = inbox_settings(settings)[0].source
-    if written is None and len(known) == 1:
+    if written is None and len(known) == 1 and not accounts(settings):
         written = next(iter(known))
     if written is None:
         every = [*known, *accounts(settings)]

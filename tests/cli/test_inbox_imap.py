@@ -1,0 +1,78 @@
+"""`can router inbox` with mail on a server."""
+
+from typing import Any
+
+import pytest
+
+from mail_servers import PASSWORD, Dovecot
+
+
+def mail(name: str) -> bytes:
+    return f"From: Ann <ann@bell.example>\r\nMessage-ID: <{name}>\r\nSubject: {name}\r\n\r\nWhat is it?\r\n".encode()
+
+
+@pytest.fixture
+def account(home: Any, dovecot_server: Dovecot, monkeypatch: pytest.MonkeyPatch, request: Any) -> str:
+    """The user name of an account `mail` that is set up, with two mails in it."""
+    user = f"cli-{request.node.name[:60]}"
+    settings = {"type": "imap", "host": "127.0.0.1", "port": dovecot_server.port, "security": "none", "user": user,
+                "password": "env:MAIL_PASSWORD", "watch": True}  # fmt: skip
+    home.write({"embedded": {"enabled": False}, "integrations": {"mail": settings}})
+    monkeypatch.setenv("MAIL_PASSWORD", PASSWORD)
+    for name in ("one", "two"):
+        dovecot_server.deliver(user, name, mail(name))
+    return user
+
+
+def test_new_mail_is_processed_and_its_source_is_fresh(can: Any, account: str, dovecot_server: Dovecot) -> None:
+    (before,) = can("router", "inbox", "sources", "--json").json
+    assert (before["state"], before["lastSuccess"]) == ("never", None)
+    first = can("router", "inbox", "process", "--source", "mail", "--json")
+    assert first.json["processed"] == 2
+    dovecot_server.deliver(account, "three", mail("three"))
+    second = can("router", "inbox", "process", "--json").json
+    assert [row["subject"] for row in second["mails"]] == ["three"]
+    third = can("router", "inbox", "process")
+    assert (third.code, "nothing new in mail" in third.out) == (0, True)
+    (after,) = can("router", "inbox", "sources", "--json").json
+    assert (after["state"], after["behind"], after["problem"]) == ("fresh", 0, None)
+    assert [(folder["name"], folder["seen"]) for folder in after["folders"]] == [("INBOX", 3)]
+    assert "fresh, last looked at" in can("router", "inbox", "sources").out
+    assert len(can("router", "inbox", "list", "--json").json) == 3
+    assert dovecot_server.flags(account) == set()
+
+
+def test_a_dry_run_leaves_nothing_behind(can: Any, account: str) -> None:
+    said = can("router", "inbox", "process", "--source", "mail", "--dry-run", "--limit", "1")
+    assert (said.code, "1 would need a model" in said.out) == (0, True)
+    assert can("router", "inbox", "sources", "--json").json[0]["state"] == "never"
+
+
+def test_what_is_wrong_is_said_by_the_command_and_by_the_doctor(
+    can: Any, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "! Mail mail: never looked at" in can("doctor").out
+    monkeypatch.setenv("MAIL_PASSWORD", "wrong")
+    said = can("router", "inbox", "process", "--source", "mail")
+    assert said.code == 1
+    assert "refused the login" in said.err
+    assert "app password" in said.err
+    monkeypatch.delenv("MAIL_PASSWORD")
+    said = can("router", "inbox", "process", "--source", "mail")
+    assert (said.code, "MAIL_PASSWORD is not set" in said.err) == (1, True)
+
+
+def test_the_doctor_says_what_keeps_an_account_from_being_read(can: Any, account: str, home: Any) -> None:
+    home.write({"integrations": {"mail": {"type": "imap", "host": "h", "user": "u", "password": "opensesame"}}})
+    said = can("doctor")
+    assert said.code == 1
+    assert "a password does not belong into this file" in said.out
+    assert "opensesame" not in said.out
+
+
+def test_only_accounts_can_be_watched(can: Any, account: str, home: Any) -> None:
+    said = can("router", "inbox", "watch", "--source", "male")
+    assert (said.code, "no mail account 'male'" in said.err) == (2, True)
+    home.write({})
+    said = can("router", "inbox", "watch")
+    assert (said.code, "No mail account is set up" in said.err) == (2, True)
