@@ -237,6 +237,17 @@ async def test_what_a_person_says_failed_is_done_after_all(database: Database, c
     assert outside.tries == 2
 
 
+async def test_who_looked_at_one_try_says_nothing_of_a_later_one(database: Database, clock: FakeClock) -> None:
+    outside, effects = Outside(DeliveryUnknown("no answer"), DeliveryUnknown("no answer")), process(database, clock)
+    first = await effects.once("k", "send", outside.act)
+    assert (await effects.resolve("k", "failed", by="anna", since=first.updated_at)).state == "failed"
+    clock.advance(1)
+    second = await effects.once("k", "send", outside.act)
+    with pytest.raises(InvalidRequest, match="unknown anew"):
+        await effects.resolve("k", "failed", by="anna", since=first.updated_at)
+    assert await effects.get("k") == second
+
+
 async def test_nobody_resolves_what_is_under_way_or_never_was(database: Database, clock: FakeClock) -> None:
     effects = process(database, clock, "two", alive={"dead"})
     with pytest.raises(NotFound):

@@ -71,12 +71,13 @@ class Ask(Struct, frozen=True):
     """A person has to say something first.
 
     `approve`: whether it may be done; call again with `approved_by`. `happened`: whether the effect `key`
-    happened; tell `Effects.resolve` and call again.
+    happened; tell `Effects.resolve` and call again. `since`: when that became unknown, Unix seconds.
     """
 
     about: Literal["approve", "happened"]
     question: str
     key: str
+    since: float | None = None
 
 
 class Later(Struct, frozen=True):
@@ -191,7 +192,7 @@ class Acts:
             case "sent":
                 return Acted(result)
             case "unknown":
-                return Ask("happened", question, effect.key)
+                return Ask("happened", question, effect.key, effect.updated_at)
             case "sending":
                 return Later(self._clock.now() + BUSY_SECONDS, "another process is at it")
             case "failed":

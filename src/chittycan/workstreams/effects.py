@@ -116,14 +116,20 @@ class Effects:
         """Those that wait for somebody's word, the oldest first."""
         return [_effect(each) for each in await self._database.read(rows.listing, "unknown", limit)]
 
-    async def resolve(self, key: str, outcome: Literal["sent", "failed"], *, by: str) -> Effect:
+    async def resolve(
+        self, key: str, outcome: Literal["sent", "failed"], *, by: str, since: float | None = None
+    ) -> Effect:
         """Somebody looked: it was `sent`, or it `failed` and may be tried again. Saying the same twice is fine.
 
-        Raises NotFound, and InvalidRequest where it is still under way or the opposite is known already.
+        `since`: when what they looked at became unknown (`updated_at`). Of what was tried again afterwards they know
+        nothing. Raises NotFound, and InvalidRequest where it is still under way, the opposite is known already, or
+        it is unknown anew.
         """
         effect = await self._settled(await self.get(key))
         if effect.state == outcome:
             return effect
+        if effect.state == "unknown" and since not in (None, effect.updated_at):
+            raise InvalidRequest(f"effect {key!r}: it was tried again since, and is unknown anew", param="outcome")
         if effect.state == "unknown":
             detail = {**effect.detail, "resolved_by": by}
             known = replace(effect, state=outcome, detail=detail, updated_at=self._clock.now())

@@ -127,6 +127,18 @@ async def test_an_approval_survives_the_question_after_it(office: MakeOffice, ma
     assert len(inbox.received) == 2
 
 
+async def test_what_a_person_said_of_one_try_holds_for_no_later_one(office: MakeOffice, mail_peer: MailPeer) -> None:
+    """Of the second try nobody knows either; and a worker that dies then leaves the task with its old answer."""
+    inbox = Inbox(drop=True)
+    made = await mailing(office, await mail_peer(inbox), "*")
+    asked = await made.perform("send", spec=MAIL)
+    again = await answered(made, "send", MAIL, asked, NO)
+    assert isinstance(again, Ask)
+    assert again != asked
+    assert await answered(made, "send", MAIL, asked, NO) == again
+    assert len(inbox.received) == 2
+
+
 def approval(path: str, decision: str = "approved", ended: float = 1.0, **more: Any) -> Task:
     result = {"decision": decision, "by": "anna", **more}
     return Task(id=f"ws.{path}", type="approval", workstream="ws", path=path, status="done", ended=ended, result=result)

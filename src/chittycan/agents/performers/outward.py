@@ -5,7 +5,7 @@ question takes the place of this one's.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Literal
 
 from chittycan.agents import acts
 from chittycan.agents.performers.parts import Parts
@@ -63,7 +63,7 @@ async def _done(parts: Parts, task: Task, act: Act, approved_by: str | None = No
                 return Failed(error=_refused(answer), again=False)
             approved_by = str(answer.get("by") or "owner")
         elif answer is not None and question.get("about") == "happened":
-            await _resolve(parts, question["key"], answer)
+            await _resolve(parts, question, answer)
         done = await act(approved_by)
     except ChittyError as error:
         return _failed(parts, error, task.spec)
@@ -79,17 +79,22 @@ async def _done(parts: Parts, task: Task, act: Act, approved_by: str | None = No
 def _question(task: Task, asked: acts.Ask, approved_by: str | None) -> dict[str, Any]:
     """`approved` means yes: it may be done, or it did happen; `rejected` no."""
     shown = {name: task.spec[name] for name in ("to", "subject", "body", "method", "url") if task.spec.get(name)}
-    said = {"title": asked.question, "question": asked.question, "about": asked.about, "key": asked.key}
+    said = {"title": asked.question, "question": asked.question, "about": asked.about, "key": asked.key,
+            "since": asked.since}  # fmt: skip
     return {**said, "show": shown, "who": [], "edit": False, "approved_by": approved_by}
 
 
-async def _resolve(parts: Parts, key: str, answer: dict[str, Any]) -> None:
-    """The person's word on an effect of which nobody knew whether it happened."""
-    outcome = "sent" if answer.get("decision") == APPROVED else "failed"
+async def _resolve(parts: Parts, question: dict[str, Any], answer: dict[str, Any]) -> None:
+    """The person's word on an effect of which nobody knew whether it happened.
+
+    A task keeps its answer when its worker dies; what that worker did upon it the person has not seen.
+    """
+    outcome: Literal["sent", "failed"] = "sent" if answer.get("decision") == APPROVED else "failed"
+    by = str(answer.get("by") or "owner")
     try:
-        await parts.effects.resolve(key, outcome, by=str(answer.get("by") or "owner"))  # type: ignore[arg-type]
+        await parts.effects.resolve(question["key"], outcome, by=by, since=question.get("since"))
     except InvalidRequest:
-        pass  # it has become known meanwhile, and the act goes by that
+        pass  # it has become known meanwhile, or is unknown anew, and the act goes by that
 
 
 def _refused(answer: dict[str, Any]) -> Forbidden:
