@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, func, select, text
 
 from chittycan.durable import Durable
+from chittycan.store import tasks as rows
 from chittycan.store.database import Database
 from chittycan.store.tables import metadata
 from chittycan.store.work_tables import response_events, tasks, workstreams
@@ -152,6 +153,21 @@ async def test_a_task_whose_run_is_lost_gets_another(desk: Desk, at_work: bool) 
     assert (found.status, found.run) == ("queued", 2)
     assert await desk.engine_has(task) == "ENQUEUED"
     assert await desk.sweeper.lost() == 0
+
+
+@pytest.mark.parametrize("handed_back", [True, False])
+async def test_so_does_one_that_was_tried_before(desk: Desk, handed_back: bool) -> None:
+    """Its worker stopped, or somebody wanted it tried again: in either case it waits for no event."""
+    task = await desk.submit(await desk.comes_to(await desk.submit(), Done()))
+    await desk.begin(task)
+    if handed_back:
+        await desk.database.run(rows.hand_back, "one", desk.clock.now())
+    else:
+        await desk.tasks.cancel(task.id)
+        await desk.tasks.retry(task.id)
+    await desk.lose(task)
+    desk.clock.advance(LOST_SECONDS + 1)
+    assert await desk.sweeper.lost() == 1
 
 
 async def test_a_run_that_the_engine_gave_up_counts_as_lost(desk: Desk) -> None:

@@ -125,7 +125,7 @@ def late(connection: Connection, statuses: Collection[str], now: float, limit: i
 
 def hand_back(connection: Connection, worker: str, now: float) -> None:
     """What `worker` was at waits for another: it has stopped, and its runs are in the queue again."""
-    values = {"status": "queued", "waiting_for": "a worker", "since": now, "updated": now}
+    values = {"status": "queued", "waiting_for": "a worker", "since": now, "updated": now, "due": now}
     connection.execute(update(tasks).where(tasks.c.status == "running", tasks.c.worker == worker).values(**values))
 
 

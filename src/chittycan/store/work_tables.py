@@ -38,7 +38,7 @@ tasks = Table(
     Column("waiting_for", Text),  # in words
     Column("chain", Text),  # the models it waits for, joined by ", "
     Column("since", Double, nullable=False),  # when it came to its status, or began to wait
-    Column("due", Double),  # when its next run begins, where that is later
+    Column("due", Double),  # when its next run begins; NULL where it was tried and none is in the queue
     Column("question", Text),  # JSON: what a person is asked
     Column("answer", Text),  # JSON: what the person, an event or a webhook said
     Column("result", Text),  # JSON

@@ -170,7 +170,8 @@ class Recorder:
             return rows.following(connection, task_id) if over else []
         left = [each.id for each in predecessors if each.status != "done"]
         waiting_for = f"{', '.join(left)} to be done" if left else None
-        rows.move(connection, task_id, ("queued",), {"waiting_for": waiting_for, "updated": now})
+        due = None if left else max(now, task.at or 0.0)
+        rows.move(connection, task_id, ("queued",), {"waiting_for": waiting_for, "due": due, "updated": now})
         if not left:
             self.enqueue(connection, task)
         return []
