@@ -80,3 +80,43 @@ async def test_another_configuration_holds_for_the_next_act(tmp_path: Path, http
     ways.use(settings_from({"outbound": {"allow": [f"127.0.0.1:{peer.port}"]}, "smtp": SMTP}, {}, tmp_path))
     await ways.outbound.send("POST", peer.url)
     assert len(peer.requests) == 1
+
+
+async def test_a_subscribed_webhook_is_reached_and_no_other_address_of_its_host_by_steps(
+    tmp_path: Path, http_peer: HttpPeer
+) -> None:
+    peer = await http_peer()
+    ways = outside(tmp_path, webhooks=[{"url": peer.url}], outbound={"webhookSecret": "whsec_x"})
+    await ways.toward(peer.url).send("POST", peer.url)
+    for url in (peer.url, f"{peer.url}/more"):
+        with pytest.raises(Forbidden):
+            await ways.outbound.send("POST", url)
+    with pytest.raises(Forbidden):
+        await ways.toward(f"{peer.url}/more").send("POST", f"{peer.url}/more")
+    with pytest.raises(Forbidden):
+        await ways.toward(peer.url).send("POST", "https://elsewhere.example")
+    ways.use(settings_from({}, {}, tmp_path))
+    with pytest.raises(Forbidden):
+        await ways.toward(peer.url).send("POST", peer.url)
+    assert len(peer.requests) == 1
+
+
+def test_each_webhook_may_have_a_secret_of_its_own(tmp_path: Path) -> None:
+    hooks = [{"url": "https://a.example"}, {"url": "https://b.example", "secret": ["whsec_b", "env:B"]}]
+    ways = outside(tmp_path, {"B": "whsec_c"}, webhooks=hooks, outbound={"webhookSecret": "whsec_x"})
+    assert ways.webhook_secrets("https://a.example") == ("whsec_x",)
+    assert ways.webhook_secrets("https://b.example") == ("whsec_b", "whsec_c")
+    with pytest.raises(ConfigError, match="B is not set") as caught:
+        outside(tmp_path, {}, webhooks=hooks).webhook_secrets("https://b.example")
+    assert caught.value.key == "webhooks.1.secret"
+
+
+def test_what_can_be_told_is_known_beforehand(tmp_path: Path) -> None:
+    ways = outside(
+        tmp_path, outbound={"allow": ["a.example"]}, webhooks=[{"url": "https://b.example", "secret": "env:B"}]
+    )
+    ways.check_webhook("https://b.example")  # whose secret only the worker may have
+    with pytest.raises(Forbidden, match="no secret"):
+        ways.check_webhook("https://a.example")
+    with pytest.raises(Forbidden, match="not on the list"):
+        ways.check_webhook("https://c.example")

@@ -75,13 +75,17 @@ def batch_ended(batch: Batch, status: str, now: float) -> Event:
 
 
 def deliveries(event: Event, own: dict[str, Any] | None, audience: Audience) -> Iterator[Task]:
-    """The tasks that tell it: to the thing's own webhook, then to whom the owner wants told; each address once."""
-    places = dict.fromkeys(audience(event.type))
-    if own is not None:
-        places.pop(own["url"], None)
-        yield _delivery(event, 0, own["url"], event.data | (event.result if own.get("result") else {}), event.key_id)
+    """The tasks that tell it: to the thing's own webhook, and to whom the owner wants told; each address once.
+
+    Those of the owner are the owner's, so that nobody with a key can cancel them.
+    """
+    places = list(dict.fromkeys(audience(event.type)))
+    asked = None if own is None else own["url"]
+    whole = event.data | (event.result if own is not None and own.get("result") else {})
+    if asked is not None and asked not in places:
+        yield _delivery(event, 0, asked, whole, event.key_id)
     for number, url in enumerate(places, start=1):
-        yield _delivery(event, number, url, event.data, None)
+        yield _delivery(event, number, url, whole if url == asked else event.data, None)
 
 
 def _delivery(event: Event, number: int, url: str, data: dict[str, Any], key_id: str | None) -> Task:
