@@ -1,6 +1,9 @@
 """Webhooks: signing as others verify it, verifying what others sign, when a delivery is tried again."""
 
 import base64
+import time
+from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
@@ -131,3 +134,16 @@ def test_tries_grow_apart_and_end_after_three_days() -> None:
     assert waits[-1] is None
     assert sorted(webhooks.RETRIES) == list(webhooks.RETRIES)
     assert 2.5 * 86_400 < sum(webhooks.RETRIES) < 4 * 86_400
+
+
+def test_the_page_verifies_as_it_says() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs/webhooks.md").read_text("utf-8")
+    code = page.partition("```python\nimport base64")[2].partition("```")[0]
+    said: dict[str, Any] = {}
+    exec(f"import base64{code}", said)
+    verified, secret, body = said["verified"], new_secret(), b'{"type":"task.completed"}'
+    headers = signed_headers([new_secret(), secret], "evt_1", time.time(), body)
+    assert verified(secret, headers, body)
+    assert not verified(secret, headers, body + b" ")
+    assert not verified(new_secret(), headers, body)
+    assert not verified(secret, signed_headers([secret], "evt_1", time.time() - 400, body), body)

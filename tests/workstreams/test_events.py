@@ -1,6 +1,7 @@
 """Who is told of what: on both databases, with each run of a task done by hand."""
 
 from collections.abc import AsyncIterator, Collection
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -198,8 +199,10 @@ async def test_a_response_that_failed_or_was_cancelled_tells_so(office: Office) 
 
 
 def test_what_may_be_asked_for_is_what_is_told() -> None:
-    """The configuration and the code know the same events."""
+    """The configuration, the code and the page know the same events."""
     assert {each for each in get_args(WebhookEvent) if not each.endswith(".*")} == set(every_type())
+    page = (Path(__file__).resolve().parents[2] / "docs/webhooks.md").read_text("utf-8")
+    assert not [each for each in every_type() if f"`{each}`" not in page]
 
 
 def every_type() -> Collection[str]:
