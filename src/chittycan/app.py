@@ -132,6 +132,7 @@ class Network:
             self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
+        self.gateway.rules = lambda: self.rules.book
         self.gateway.privacy = PrivacyGate(self.settings.privacy_mode, Terms(self.settings.privacy.terms))
         self.durable = Durable(self.database, self.clock)
         self._outside: Outside | None = None  # the ways out, where this process does work

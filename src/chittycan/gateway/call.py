@@ -61,6 +61,7 @@ class Call(Struct, kw_only=True):
     keep_answering: bool = False  # end a named model's chain with the default chain
     longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
     webhook: Any = None  # who is told of its end, as the client wrote it; only where it is done in the background
+    ruled: str | None = None  # the owner's rule that chose `model`
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked
     at: float = 0.0  # Unix seconds
     started: float = 0.0  # monotonic seconds

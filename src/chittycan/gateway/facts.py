@@ -42,6 +42,7 @@ def facts_of(call: Call) -> Facts:
         models=options.models,
         allowed=call.key.models if call.key is not None else None,
         keep_answering=call.keep_answering,
+        rule=call.ruled,
         tokens=_surely(estimate_tokens(chat)) if chat is not None else 0,
         vision=chat is not None and any(map(_has_image, chat.messages)),
         tools=bool(chat.tools if chat is not None else call.fields.get("tools")),

@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import math
 import secrets
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -43,6 +43,7 @@ from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.recall import Recall, text_of
 from chittycan.gateway.record import NOTHING, Recorder
 from chittycan.gateway.relay import Continuation, continued
+from chittycan.gateway.ruling import concerns, rule
 from chittycan.gateway.running import Running
 from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
@@ -51,6 +52,7 @@ from chittycan.providers.transport import Response, Transport
 from chittycan.routing.decide import Candidate, Decision, decide
 from chittycan.routing.ensembles.seating import Seating, asked_for, seat
 from chittycan.routing.failure import Failure
+from chittycan.routing.rules.book import NO_RULES, Book
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
 DECISIONS = 1024  # remembered
@@ -80,6 +82,7 @@ class Gateway:
         self.health = Health(clock)
         self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
         self._sessions = recall
+        self.rules: Callable[[], Book] = lambda: NO_RULES
         self.privacy = PrivacyGate()  # off, until the owner's configuration says otherwise
         self._line = Line(transport, clock)
         self._chain = Chain(self.health, clock)
@@ -99,6 +102,8 @@ class Gateway:
 
     def decide(self, call: Call) -> Decision:
         """Raises RequestError, AccessError or Unavailable where no model may answer."""
+        if concerns(self.rules()):
+            rule(call, self.rules())
         found = self.privacy.private(call)
         decision = self._decided(call)
         return replace(decision, label="private") if found and decision.label == "public" else decision

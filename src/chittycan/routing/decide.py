@@ -33,6 +33,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     allowed: frozenset[str] | None = None  # the key's models
     keep_answering: bool = False
+    rule: str | None = None  # the owner's rule that chose `model`
     tokens: int = 0  # estimated input, 0 where small
     vision: bool = False
     tools: bool = False
@@ -114,10 +115,11 @@ def _named(facts: Facts, catalogue: Catalogue) -> tuple[list[tuple[str, str]], s
         head = [] if facts.model == AUTO or facts.model in facts.models else [(facts.model, "named by the caller")]
         return head + listed, "listed"
     if facts.model != AUTO and (catalogue.resolve(facts.model) or catalogue.why_unavailable(facts.model)):
-        names = list(_with_fallbacks(facts.model, "named by the caller", catalogue))
+        why = "named by the caller" if facts.rule is None else f"rule {facts.rule}"
+        names = list(_with_fallbacks(facts.model, why, catalogue))
         if facts.keep_answering:
             names += _default_chain(catalogue)
-        return names, "named"
+        return names, "named" if facts.rule is None else f"rule:{facts.rule}"
     kind = facts.kind if facts.model == AUTO else facts.model
     choice = assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
     if facts.model != AUTO and choice is None:

@@ -1,0 +1,34 @@
+"""The owner's rules over calls: what a rule says of a request holds before anyone is asked.
+
+`private` holds for any call; `model` only where the caller left the choice (`auto`), never against a given name.
+"""
+
+from msgspec.structs import replace
+
+from chittycan.gateway.call import Call
+from chittycan.gateway.facts import input_tokens
+from chittycan.routing.decide import AUTO
+from chittycan.routing.rules.book import Book
+
+# What can be asked of a request; rules over other fields never hold for one.
+FIELDS = frozenset({"source", "kind", "model", "session", "key", "region", "private", "tokens"})
+
+
+def concerns(book: Book) -> bool:
+    """Whether any rule could hold for a request."""
+    return bool(book.fields & FIELDS)
+
+
+def rule(call: Call, book: Book) -> None:
+    """Gives the call what the rules say. Harmless when repeated."""
+    options = call.options
+    applied = book.apply({
+        "source": "request", "kind": options.kind, "model": call.model, "session": options.session,
+        "key": None if call.key is None else call.key.name, "region": options.region, "private": options.private,
+        "tokens": input_tokens(call) if "tokens" in book.fields else None,
+    })  # fmt: skip
+    said = applied.values
+    if said.get("private") and not options.private:
+        call.options = replace(options, private=True)
+    if "model" in said and call.model == AUTO and not options.models:
+        call.model, call.ruled, call.keep_answering = str(said["model"]), applied.why["model"], True
