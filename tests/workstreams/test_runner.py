@@ -131,6 +131,21 @@ async def test_what_no_further_try_can_mend_fails_at_once(parts: Parts, fault: A
     assert (failed.status, failed.tries) == ("failed", 1)
 
 
+async def test_what_no_text_can_hold_is_left_out(parts: Parts) -> None:
+    """A provider's error may hold anything."""
+    task = await parts.submit(retries=1)
+    parts.outcomes = [Failed(error=ChittyError("no\x00!")), WaitForModel(models=("m",), reason="a\x00way")]
+    assert (await parts.run(task)).waiting_for == "another try after a failure: no!"
+    assert (await parts.run(task)).waiting_for == "away"
+
+
+async def test_what_cannot_be_written_down_is_not_done_again(parts: Parts) -> None:
+    task = await parts.submit(retries=3)
+    parts.outcomes = [Done(result={"text": "\ud800"}, cost_nano=7)]
+    failed = await parts.run(task)
+    assert (failed.status, failed.cost_nano, (failed.error or {})["code"]) == ("failed", 7, "unforeseen")
+
+
 async def test_a_bug_fails_the_task_without_telling_what_it_was_about(parts: Parts) -> None:
     task = await parts.submit()
     parts.outcomes = [KeyError("a secret of the mail")]

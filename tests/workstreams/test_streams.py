@@ -292,6 +292,16 @@ async def test_of_two_decisions_the_first_counts(office: Office) -> None:
     assert "rejected by owner: too long" in (stream.error or "")
 
 
+async def test_words_that_no_text_can_hold_end_it_all_the_same(office: Office) -> None:
+    stream = await office.run(LETTER, {"who": "Ann"})
+    await office.streams.reject(stream.id, comment="too\x00 long")
+    assert "too long" in ((await office.work(stream)).error or "")
+    assert (await office.streams.cancel((await office.run(NEWS)).id, reason="no\x00pe")).error == "nope"
+    for look in (office.streams.get, office.streams.hook, office.streams.cancel):
+        with pytest.raises(NotFound):
+            await look("ws_\x00~x")
+
+
 async def test_what_is_shown_can_be_changed_where_the_recipe_says_so(office: Office) -> None:
     stream = await office.run(LETTER, {"who": "Ann"})
     with pytest.raises(InvalidRequest, match="'lettre'"):

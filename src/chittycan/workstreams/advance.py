@@ -16,7 +16,7 @@ from chittycan.workstreams.events import workstream_ended
 from chittycan.workstreams.life import stream_before
 from chittycan.workstreams.plan import Finished, Start, plan
 from chittycan.workstreams.record import Recorder
-from chittycan.workstreams.rows import encoded, from_row, step_state
+from chittycan.workstreams.rows import encoded, from_row, step_state, storable
 from chittycan.workstreams.task import Task
 from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row
 
@@ -73,8 +73,8 @@ class Advancer:
         return any(cancelled)
 
     def _finish(self, connection: Connection, stream: Workstream, end: Finished, spent: int, now: float) -> None:
-        values = {"status": end.status, "outputs": encoded(end.outputs), "error": end.reason, "spent_nano": spent,
-                  "updated": now, "ended": now}  # fmt: skip
+        values = {"status": end.status, "outputs": encoded(end.outputs), "error": storable(end.reason),
+                  "spent_nano": spent, "updated": now, "ended": now}  # fmt: skip
         if rows.move(connection, stream.id, stream_before(end.status), values):
             ended = replace(
                 stream, status=end.status, outputs=end.outputs, error=end.reason, spent_nano=spent, updated=now

@@ -20,7 +20,7 @@ from chittycan.store import workstreams as rows
 from chittycan.workstreams.approval import Decision, check_may, decided
 from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.record import Recorder
-from chittycan.workstreams.rows import encoded, from_row
+from chittycan.workstreams.rows import NUL, encoded, from_row
 from chittycan.workstreams.task import Task
 from chittycan.workstreams.workstream import Workstream, from_stream_row
 
@@ -95,7 +95,7 @@ def hook(connection: Connection, recorder: Recorder, token: str, brought: Any, n
     """What somebody posted to a waiting step's address. Raises NotFound for a token that no step waits with."""
     nobody = NotFound("nothing waits at this address", param="token")
     task_id, _, secret = token.rpartition("~")
-    found = task_rows.get(connection, task_id)
+    found = None if NUL in task_id else task_rows.get(connection, task_id)
     if found is None or found["workstream"] is None:
         raise nobody
     row = rows.lock(connection, found["workstream"])

@@ -10,6 +10,7 @@ from chittycan.workstreams.plan import StepState
 from chittycan.workstreams.task import Task
 
 JSON_COLUMNS = ("spec", "options", "webhook", "question", "answer", "result", "error")
+NUL = "\x00"  # no text of Postgres holds one
 
 
 def to_row(task: Task) -> dict[str, Any]:
@@ -19,9 +20,14 @@ def to_row(task: Task) -> dict[str, Any]:
 def packed(values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` of some columns as they are stored."""
     return {
-        name: None if value is None else encoded(value) if name in JSON_COLUMNS else value
+        name: None if value is None else encoded(value) if name in JSON_COLUMNS else storable(value)
         for name, value in values.items()
     }
+
+
+def storable(value: Any) -> Any:
+    """A value of a plain column. Providers' errors and people's words may hold what no text may."""
+    return value.replace(NUL, "") if isinstance(value, str) else value
 
 
 def encoded(value: Any) -> str:

@@ -49,8 +49,14 @@ class Runner:
         if task is None:
             return
         outcome = await self._outcome(task)
-        if outcome is not None:
+        if outcome is None:
+            return
+        try:
             await self._patiently(self._recorder.record, task, outcome)
+        except Exception as error:
+            # What cannot be written down would else be done, and paid for, again and again.
+            lost = Failed(error=_unforeseen(error), again=False, cost_nano=getattr(outcome, "cost_nano", None))
+            await self._patiently(self._recorder.record, task, lost)
 
     async def _begin(self, task_id: str, run: int) -> Task | None:
         """The task, now ours to do. None where it is over or another run is valid."""

@@ -35,7 +35,7 @@ from chittycan.workstreams.progress import Progress, progress
 from chittycan.workstreams.recipe import Recipe
 from chittycan.workstreams.recipe_file import load
 from chittycan.workstreams.record import Recorder, run_id
-from chittycan.workstreams.rows import from_row, step_state
+from chittycan.workstreams.rows import NUL, from_row, step_state, storable
 from chittycan.workstreams.submission import MOST_PRIORITY, checked_webhook
 from chittycan.workstreams.values import as_text, render
 from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, to_stream_row
@@ -243,7 +243,7 @@ class Streams:
             open_ = [each for each in tasks if each.status in OPEN]
             for each in open_:
                 self._recorder.cancel(connection, each, reason or "the workstream was cancelled", alone=True)
-            values = {"status": "cancelled", "error": reason, "updated": now, "ended": now}
+            values = {"status": "cancelled", "error": storable(reason), "updated": now, "ended": now}
             rows.move(connection, workstream, stream_before("cancelled"), values)
             ended = replace(stream, status="cancelled", error=reason, updated=now)
             self._recorder.tell(connection, workstream_ended(ended), stream.webhook)
@@ -349,12 +349,12 @@ def new_stream_id() -> str:
 
 
 def _found(connection: Connection, workstream: str, for_key: str | None) -> Workstream:
-    return _visible(rows.get(connection, workstream), workstream, for_key)
+    return _visible(None if NUL in workstream else rows.get(connection, workstream), workstream, for_key)
 
 
 def _held(connection: Connection, workstream: str, for_key: str | None) -> Workstream:
     """Locked: nobody else changes it or its tasks before the transaction ends."""
-    return _visible(rows.lock(connection, workstream), workstream, for_key)
+    return _visible(None if NUL in workstream else rows.lock(connection, workstream), workstream, for_key)
 
 
 def _visible(row: Mapping[str, Any] | None, workstream: str, for_key: str | None) -> Workstream:

@@ -27,14 +27,13 @@ from chittycan.workstreams.life import TERMINAL, Status
 from chittycan.workstreams.paging import cursor as cursor_of
 from chittycan.workstreams.paging import place
 from chittycan.workstreams.record import TASK_BEFORE_FAILED, Recorder, new_task_id, run_id
-from chittycan.workstreams.rows import from_row, packed
+from chittycan.workstreams.rows import NUL, from_row, packed
 from chittycan.workstreams.submission import MOST_PRIORITY, Attachment, Submission, read, with_files
 from chittycan.workstreams.task import Task
 
 LOOK_SECONDS = 0.2  # between two looks of whoever waits
 LOOK_LONGEST = 2.0
 EVERY = Wanted()
-NUL = "\x00"  # Postgres takes no text that holds one
 _LOST = ("failed", "cancelled")
 
 
