@@ -217,6 +217,34 @@ async def test_what_is_cancelled_while_it_runs_is_stopped(parts: Parts) -> None:
     watching.cancel()
 
 
+async def test_a_void_run_is_stopped_though_the_valid_one_is_here_too(parts: Parts) -> None:
+    begun: list[int] = []
+    stopped: list[int] = []
+
+    async def endless(task: Task) -> Outcome:
+        begun.append(task.run)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(task.run)
+        return Done()
+
+    runner = Runner(parts.database, parts.recorder, parts.clock, "one", {"task": endless})
+    task = await parts.submit()
+    working = [asyncio.create_task(runner.watch()), asyncio.create_task(runner.run(task.id, 1))]
+    await until(lambda: begun == [1])
+    await parts.tasks.cancel(task.id)
+    await parts.tasks.retry(task.id)
+    working.append(asyncio.create_task(runner.run(task.id, 2)))
+    await until(lambda: begun == [1, 2])
+    await parts.clock.until_asleep()
+    parts.clock.advance(LOOK_SECONDS)
+    await until(lambda: (stopped, runner.busy) == ([1], 1))
+    for each in working:
+        each.cancel()
+    await asyncio.gather(*working, return_exceptions=True)
+
+
 async def test_the_next_begins_when_the_one_before_is_done(parts: Parts) -> None:
     first = await parts.submit()
     second = await parts.tasks.submit(Task(id=""), after=[first.id])

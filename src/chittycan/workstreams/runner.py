@@ -37,7 +37,7 @@ class Runner:
     ) -> None:
         self._database, self._recorder, self._clock = database, recorder, clock
         self.worker, self._performers = worker, performers
-        self._running: dict[str, tuple[int, asyncio.Task[Outcome]]] = {}
+        self._running: dict[asyncio.Task[Outcome], Task] = {}  # a void run and the valid one may be here together
 
     @property
     def busy(self) -> int:
@@ -79,7 +79,7 @@ class Runner:
     async def _outcome(self, task: Task) -> Outcome | None:
         """None where the task was cancelled meanwhile."""
         performing = asyncio.ensure_future(self._perform(task))
-        self._running[task.id] = (task.run, performing)
+        self._running[performing] = task
         try:
             return await performing
         except asyncio.CancelledError:
@@ -89,8 +89,7 @@ class Runner:
                 raise  # the worker ends; whoever takes over does it again
             return None
         finally:
-            if self._running.get(task.id, (0, None))[1] is performing:
-                del self._running[task.id]
+            del self._running[performing]
 
     async def _perform(self, task: Task) -> Outcome:
         perform = self._performers.get(task.type)
@@ -119,16 +118,12 @@ class Runner:
             if not self._running:
                 continue
             with suppress(Unavailable):
-                ids = list(self._running)
-                standing = {each["id"]: each for each in await self._database.read(rows.standing, ids)}
-                for each in ids:
-                    self._stop_void(each, standing.get(each))
-
-    def _stop_void(self, task_id: str, standing: Mapping[str, object] | None) -> None:
-        """`standing` is None where the task was deleted."""
-        run, performing = self._running.get(task_id, (0, None))
-        if performing is not None and (standing is None or standing["status"] in TERMINAL or standing["run"] != run):
-            performing.cancel()
+                seen = dict(self._running)
+                found = await self._database.read(rows.standing, {each.id for each in seen.values()})
+                standing = {each["id"]: each for each in found}
+                for performing, task in seen.items():
+                    if _void(task, standing.get(task.id)):
+                        performing.cancel()
 
     async def _patiently(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
         """In a transaction, sooner or later: what was done must not be lost because the database restarts."""
@@ -139,6 +134,11 @@ class Runner:
             except Unavailable:
                 await self._clock.sleep(AWAY_SECONDS[min(tries, len(AWAY_SECONDS) - 1)])
                 tries += 1
+
+
+def _void(task: Task, standing: Mapping[str, object] | None) -> bool:
+    """Whether nobody wants any more what the try comes to. `standing` is None where the task was deleted."""
+    return standing is None or standing["status"] in TERMINAL or standing["run"] != task.run
 
 
 def _unforeseen(error: Exception) -> ChittyError:
