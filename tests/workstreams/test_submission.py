@@ -43,7 +43,7 @@ def test_every_wish_reaches_its_place() -> None:
         "system": "Be brief.", "schema": {"type": "object"}, "json": True, "max_tokens": 50, "store": "review",
         "recall": True, "webhook": {"url": "https://example.org/done"}, "private": True, "region": "eu",
         "models": ["a", "b"], "max_cost_usd": 0.25, "after": ["task_1", "task_2", "task_1"], "idempotency_key": "k",
-        "deadline": "24h", "at": "1h",
+        "deadline": "24h", "at": "1h", "facts": {"branch": "main"},
     }  # fmt: skip
     made = asked(**wishes)
     task = made.task
@@ -59,6 +59,7 @@ def test_every_wish_reaches_its_place() -> None:
     assert task.webhook == {"url": "https://example.org/done"}
     assert (task.at, task.deadline) == (NOW + 3600, NOW + 86_400)
     assert (made.after, made.idempotency_key) == (("task_1", "task_2"), "k")
+    assert made.facts == {"branch": "main"}
     assert set(wishes) | {"prompt", "messages", "files"} == set(Wishes.__struct_fields__)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from chittycan.cli.output import Json, console, done, errors, plain, print_json, print_line
+from chittycan.cli.pairs import pairs
 
 if TYPE_CHECKING:
     from chittycan.cli.session import Session
@@ -43,6 +44,9 @@ def submit(
     private: Annotated[bool, typer.Option("--private", help="Private models only.")] = False,
     region: Annotated[str | None, typer.Option(help="Only models in this region.")] = None,
     webhook: Annotated[str | None, typer.Option(help="An address that is told of the end.")] = None,
+    fact: Annotated[
+        list[str] | None, typer.Option("--fact", metavar="NAME=VALUE", help="For rules: branch=main; repeatable.")
+    ] = None,
     idempotency_key: Annotated[str | None, typer.Option(help="Submitted twice under one key, it is one task.")] = None,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the answer and print it.")] = False,
     json: Json = False,
@@ -55,7 +59,7 @@ def submit(
         "files": _files(file or []), "deadline": deadline, "at": at, "after": after or None, "priority": priority,
         "retries": retries, "json": answer_json, "max_tokens": max_tokens, "max_cost_usd": max_cost, "store": store,
         "private": private, "region": region, "webhook": {"url": webhook} if webhook else None,
-        "idempotency_key": idempotency_key,
+        "idempotency_key": idempotency_key, "facts": pairs(fact or [], "--fact") or None,
     }  # fmt: skip
     _check(given)
     told: list[str] = []

@@ -111,6 +111,7 @@ async def submit(
     region: str | None = None,
     models: list[str] | None = None,
     max_cost_usd: float | None = None,
+    facts: dict[str, str] | None = None,
     idempotency_key: str | None = None,
     idempotency_header: str | None = None,
 ) -> Submitted:
@@ -119,7 +120,7 @@ async def submit(
     `deadline` and `at` are durations ("24h") or times with their offset; `after`: ids of tasks that must be done
     before; `files`: ids of stored files, or {name, data} in base64; `retries`: further tries after a failure. The same
     `idempotency_key` (or header) again gives the first task back. `webhook`: {url} that is told
-    of the end; with `result` true also of the answer.
+    of the end; with `result` true also of the answer. `facts`: what rules may ask of it ({"branch": "main"}).
     """
     from chittycan.workstreams.submission import read
 

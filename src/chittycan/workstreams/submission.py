@@ -33,7 +33,8 @@ class Wishes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `files`: ids of stored files, or `{"name", "data"}` with the content in base64. `max_cost_usd`: of all tries
     together. `retries`: further tries after a failure; a model that cannot serve now is none. `store`: the key of
-    the session's document that gets the result; `recall`: the model is given that document.
+    the session's document that gets the result; `recall`: the model is given that document. `facts`: what rules may ask
+    of it (branch, repo, author…).
     """
 
     prompt: str | None = None
@@ -59,6 +60,7 @@ class Wishes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     region: Name | None = None
     models: list[Name] = []
     max_cost_usd: Annotated[float, Meta(gt=0, le=1e6)] | None = None
+    facts: dict[Name, Annotated[str, Meta(max_length=1000)]] = {}
     idempotency_key: Name | None = None
 
 
@@ -79,6 +81,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     task: Task
     after: tuple[str, ...] = ()
     files: tuple[str | Attachment, ...] = ()
+    facts: Mapping[str, str] = {}
     idempotency_key: str | None = None
 
     @property
@@ -122,7 +125,7 @@ def read(given: Mapping[str, Any], now: float, *, key_id: str | None = None) -> 
     if task.deadline is not None and task.deadline <= max(now, task.at or 0):
         raise InvalidRequest("The deadline is before the task could begin.", param="deadline")
     return Submission(
-        task=task, after=tuple(dict.fromkeys(wishes.after)), files=_files(wishes.files),
+        task=task, after=tuple(dict.fromkeys(wishes.after)), files=_files(wishes.files), facts=wishes.facts,
         idempotency_key=wishes.idempotency_key,
     )  # fmt: skip
 

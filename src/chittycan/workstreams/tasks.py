@@ -28,6 +28,7 @@ from chittycan.workstreams.paging import cursor as cursor_of
 from chittycan.workstreams.paging import place
 from chittycan.workstreams.record import TASK_BEFORE_FAILED, Recorder, new_task_id, run_id
 from chittycan.workstreams.rows import NUL, from_row, packed
+from chittycan.workstreams.ruling import Ruling, no_rules, ruled
 from chittycan.workstreams.submission import MOST_PRIORITY, Attachment, Submission, read, with_files
 from chittycan.workstreams.task import Task
 
@@ -43,6 +44,7 @@ class Tasks:
     def __init__(self, database: Database, engine: Engine, recorder: Recorder, clock: Clock) -> None:
         self._database, self._engine, self._recorder, self._clock = database, engine, recorder, clock
         self._files = Files(database, clock)
+        self.ruling: Ruling = no_rules
 
     async def submit(
         self,
@@ -79,7 +81,8 @@ class Tasks:
         kept = False
         try:
             files = [await self._stored(each, submission.task.key_id, stored) for each in submission.files]
-            task = replace(with_files(submission.task, files), id=new_task_id())
+            task = ruled(submission.task, submission.facts, self.ruling)
+            task = replace(with_files(task, files), id=new_task_id())
             found = await self._put(task, digest, submission.after, submission.idempotency_key)
             kept = found.id == task.id
         finally:

@@ -1,0 +1,45 @@
+"""The owner's rules over tasks, when they are submitted."""
+
+from typing import Any
+
+import pytest
+
+from chittycan.routing.rules.book import Book, Rule
+from chittycan.workstreams.ruling import LEVELS, Ruling, facts_of, ruled
+from chittycan.workstreams.task import Task
+
+
+def ruling(condition: str, action: str) -> Ruling:
+    book = Book([Rule(id="r1", name="r1", condition=condition, action=action)])
+    return lambda facts: book.apply(facts).values
+
+
+def task(**more: Any) -> Task:
+    return Task(id="t", **more)
+
+
+def test_the_promised_rules_work_on_tasks() -> None:
+    found = ruled(task(), {"branch": "main"}, ruling("branch:main", "priority:high"))
+    assert found.priority == LEVELS["high"]
+    found = ruled(task(priority=-20), {}, ruling("priority:low", "model:llama-scout"))
+    assert found.model == "llama-scout"
+    assert ruled(task(), {"branch": "dev"}, ruling("branch:main", "priority:high")) == task()
+
+
+def test_what_whoever_submitted_said_stands_but_private_always_holds() -> None:
+    asked = task(model="gpt-4", priority=5)
+    found = ruled(asked, {}, ruling("source:task", "model:small, priority:critical, private"))
+    assert (found.model, found.priority, found.options) == ("gpt-4", 5, {"private": True})
+
+
+@pytest.mark.parametrize(
+    ("priority", "level"), [(-100, "low"), (-1, "low"), (0, "normal"), (10, "high"), (50, "critical")]
+)
+def test_numbers_have_a_level(priority: int, level: str) -> None:
+    assert facts_of(task(priority=priority), {})["priority"] == level
+
+
+def test_nobody_passes_for_something_else_by_its_facts() -> None:
+    assert facts_of(task(kind="code"), {"kind": "email.triage", "source": "mail", "private": "x"}) == facts_of(
+        task(kind="code"), {}
+    )
