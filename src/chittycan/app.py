@@ -144,7 +144,7 @@ class Network:
         )
         self.durable.functions |= batches.functions
         self.durable.retention = _retention(self.settings)
-        self.durable.recorder.audience = self._listeners
+        self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
@@ -238,6 +238,7 @@ class Network:
         self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
         self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
         self.durable.retention = _retention(settings)
+        self.durable.recorder.audience = settings.listeners
         self.gateway.privacy.mode, self.gateway.privacy.terms = settings.privacy_mode, Terms(settings.privacy.terms)
         self.gateway.catalogue = self._catalogue()
         self.durable.waiting.look_again()
@@ -376,10 +377,6 @@ class Network:
         if webhook is not None:
             Outside(self.settings, self.env).check_webhook(webhook["url"])
         return webhook
-
-    def _listeners(self, event: str) -> list[str]:
-        """Whom the owner wants told of events of this type."""
-        return [each.url for each in self.settings.webhooks if each.wants(event)]
 
     async def rediscover(self) -> dict[str, Endpoint]:
         """Looks for model servers on this machine; returns those that answer."""

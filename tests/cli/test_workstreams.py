@@ -134,6 +134,21 @@ def test_a_failed_run_fails(can: Any, ready: Any) -> None:
     assert "failed" in said.lines[-1]
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_whoever_subscribed_is_told_of_a_run_that_ends_at_once(can: Any, ready: Any, server: str, beside: bool) -> None:
+    hooks = [{"url": "https://hooks.example.com", "secret": "env:HOOKS", "events": ["workstream.completed"]}]
+    written = ready.read() | {"webhooks": hooks}
+    if beside:
+        written["remotes"]["connect"]["baseUrl"] = server
+    ready.write(written)
+    steps = "  - {id: one, when: {if: '1 > 2', then: [{id: two, task: Write}]}}\n"
+    skipped = f"name: skipped\ninputs: {{paper: file}}\nsteps:\n{steps}"
+    (ready.path / "work" / "skipped.yaml").write_text(skipped)
+    workstream = begun(can, "skipped.yaml", "--input", "paper=paper.txt")
+    (delivery,) = can("tasks", "list", "--type", "deliver", "--json").json["tasks"]
+    assert delivery["title"] == f"tell hooks.example.com: workstream.completed of {workstream}"
+
+
 def test_every_wrong_line_is_named_with_its_fix(can: Any, ready: Any) -> None:
     (ready.path / "work" / "wrong.yaml").write_text(
         "name: wrong\nsteps:\n  - {id: one, tusk: x}\n  - {id: two, task: '${three.text}'}\n"

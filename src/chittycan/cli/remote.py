@@ -21,6 +21,7 @@ from chittycan.providers.transport import Response, Transport
 if TYPE_CHECKING:
     from chittycan.durable import Durable
     from chittycan.store.database import Database
+    from chittycan.workstreams.events import Audience
 
 T = TypeVar("T")
 CONNECT_SECONDS = 5.0
@@ -50,11 +51,14 @@ class Found(Struct, frozen=True):
 
 
 class RemoteSession:
-    """A server of ours, on this machine or another. `database_url`: this machine's own database."""
+    """A server of ours, on this machine or another.
 
-    def __init__(self, server: Found, database_url: str | None = None) -> None:
+    `database_url`: this machine's own database; `listeners`: whom its owner wants told of an event.
+    """
+
+    def __init__(self, server: Found, database_url: str | None = None, listeners: "Audience | None" = None) -> None:
         self.url: str | None = server.url
-        self._server, self._database_url = server, database_url
+        self._server, self._database_url, self._listeners = server, database_url, listeners
         self._transport = Transport()
         self._origin = self._transport.origin(server.url)
 
@@ -99,6 +103,8 @@ class RemoteSession:
 
         async with self.database() as database:
             durable = Durable(database, SystemClock())
+            if self._listeners is not None:
+                durable.recorder.audience = self._listeners
             try:
                 yield durable
             finally:

@@ -92,7 +92,7 @@ async def open_session(env: Mapping[str, str] | None = None) -> AsyncIterator[Se
     if server is not None:
         from chittycan.cli.remote import RemoteSession
 
-        remote = RemoteSession(server, database_url(env))
+        remote = RemoteSession(server, database_url(env), settings.listeners)
         try:
             yield remote
         finally:

@@ -321,6 +321,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         owned = "private" in self.assignments or any(model.private for model in self.models.values())
         return "enforce" if owned else "warn"
 
+    def listeners(self, event: str) -> list[str]:
+        """The addresses of `webhooks` that are told of events of this type."""
+        return [each.url for each in self.webhooks if each.wants(event)]
+
     def __repr__(self) -> str:
         return f"Settings({str(self.folder)!r}, proxies={sorted(self.proxies)})"
 
