@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from chittycan.clock import SystemClock
 from chittycan.durable import Durable
-from chittycan.errors import ChittyError, InvalidRequest, NotFound
+from chittycan.errors import ChittyError, InvalidRequest, NotFound, Unavailable
 from chittycan.store import sweep
 from chittycan.store import tasks as rows
 from chittycan.store.database import Database
@@ -24,6 +24,7 @@ from chittycan.workstreams.record import run_id
 from chittycan.workstreams.rows import to_row
 from chittycan.workstreams.runner import Runner
 from chittycan.workstreams.task import Done, Failed, Later, Outcome, Task
+from chittycan.workstreams.tasks import UNUSED_SECONDS
 from serving import until
 
 HOUR = 3600.0
@@ -151,6 +152,27 @@ async def test_a_file_is_kept_as_it_was_when_the_task_was_submitted(parts: Parts
     assert await parts.durable.files.read(file["id"]) == b"We agree."
     with pytest.raises(InvalidRequest):  # it is that task's own
         await parts.tasks.submit("Once more", files=[file["id"]])
+
+
+async def test_a_file_outlives_an_answer_that_was_lost(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database went away when the task was stored, before it could say so."""
+    run = parts.database.run
+
+    async def lost(work: Any, *args: Any, **more: Any) -> Any:
+        done = await run(work, *args, **more)
+        if isinstance(done, Task):
+            monkeypatch.undo()
+            raise Unavailable("away")
+        return done
+
+    monkeypatch.setattr(parts.database, "run", lost)
+    asked: dict[str, Any] = {"files": [{"name": "a.txt", "data": b"x"}], "idempotency_key": "k"}
+    with pytest.raises(Unavailable):
+        await parts.tasks.submit("Summarise", **asked)
+    task = await parts.tasks.submit("Summarise", **asked)
+    parts.clock.advance(2 * UNUSED_SECONDS)
+    assert await parts.durable.files.read(task.spec["files"][0]["id"]) == b"x"
+    assert len((await parts.durable.files.list())[0]) == 1
 
 
 async def test_an_uploaded_file_serves_many_tasks(parts: Parts) -> None:

@@ -1,6 +1,6 @@
 """Rows of files and of the pieces that their bytes are kept in. A file whose status is `uploading` is not there yet."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
@@ -30,6 +30,11 @@ def keep(connection: Connection, file: str, until: float) -> None:
     """The file does not expire before `until`."""
     sooner = (files.c.id == file, files.c.expires < until)
     connection.execute(update(files).where(*sooner).values(expires=until))
+
+
+def keep_for_good(connection: Connection, ids: Collection[str]) -> None:
+    """These files do not expire any more."""
+    connection.execute(update(files).where(files.c.id.in_(ids)).values(expires=None))
 
 
 def get(connection: Connection, file: str) -> FileRow | None:

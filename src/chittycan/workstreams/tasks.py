@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 
 from chittycan.chat import Message
 from chittycan.clock import Clock
-from chittycan.errors import InvalidRequest, NotFound
+from chittycan.errors import InvalidRequest, NotFound, RequestError
 from chittycan.store import tasks as rows
 from chittycan.store import workstreams
 from chittycan.store.database import Database
-from chittycan.store.files import OF_A_TASK
+from chittycan.store.files import OF_A_TASK, keep_for_good
 from chittycan.store.tasks import Wanted
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.files import Files
@@ -34,6 +34,7 @@ from chittycan.workstreams.task import Task
 
 LOOK_SECONDS = 0.2  # between two looks of whoever waits
 LOOK_LONGEST = 2.0
+UNUSED_SECONDS = 86_400.0  # that a file is kept which came along with what became no task
 EVERY = Wanted()
 _LOST = ("failed", "cancelled")
 
@@ -78,21 +79,27 @@ class Tasks:
         """The same, of what was read already."""
         digest = _digest(submission.sealed, submission.after)
         stored: list[str] = []
-        kept = False
+        kept = True
         try:
             files = [await self._stored(each, submission.task.key_id, stored) for each in submission.files]
             task = ruled(submission.task, submission.facts, self.ruling)
             task = replace(with_files(task, files), id=new_task_id())
-            found = await self._put(task, digest, submission.after, submission.idempotency_key)
+            found = await self._put(task, digest, submission.after, submission.idempotency_key, stored)
             kept = found.id == task.id
-        finally:
+        except RequestError:
+            kept = False
+            raise
+        finally:  # after any other error the task may be there or not: what is no task's expires
             for each in [] if kept else stored:  # the task of the first time has its own
                 await self._files.delete(each)
         return found
 
     async def _stored(self, file: str | Attachment, key_id: str | None, stored: list[str]) -> dict[str, Any]:
         if isinstance(file, Attachment):
-            made = await self._files.create(file.data, name=file.name, purpose=OF_A_TASK, key_id=key_id)
+            expires = self._clock.now() + UNUSED_SECONDS
+            made = await self._files.create(
+                file.data, name=file.name, purpose=OF_A_TASK, key_id=key_id, expires=expires
+            )
             stored.append(made.id)
             return {"name": made.name, "id": made.id}
         try:
@@ -103,7 +110,10 @@ class Tasks:
             raise InvalidRequest(f"{file} came along with another task, and goes with it.", param="files")
         return {"name": known.name, "id": known.id}
 
-    async def _put(self, task: Task, digest: str, after: Collection[str], idempotency_key: str | None) -> Task:
+    async def _put(
+        self, task: Task, digest: str, after: Collection[str], idempotency_key: str | None, brought: Sequence[str] = ()
+    ) -> Task:
+        """`brought`: the ids of files that came along with it."""
         now = self._clock.now()
         fresh = replace(task, id=task.id or new_task_id(), created=now, updated=now, since=now)
         _check(fresh, now)
@@ -121,6 +131,7 @@ class Tasks:
             for each in after:
                 _found(connection, each, task.key_id, param="after")
             self._recorder.add(connection, fresh, after)
+            keep_for_good(connection, brought)
             return _found(connection, fresh.id, None)
 
         await self._engine.prepare()
