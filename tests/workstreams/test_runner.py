@@ -131,6 +131,18 @@ async def test_what_no_further_try_can_mend_fails_at_once(parts: Parts, fault: A
     assert (failed.status, failed.tries) == ("failed", 1)
 
 
+async def test_every_try_counts_in_what_a_task_costs(parts: Parts) -> None:
+    task = await parts.submit(retries=1)
+    soon = parts.clock.now()
+    parts.outcomes = [
+        Later(reason="a limit", until=soon, cost_nano=1),
+        WaitForModel(models=("m",), reason="away", cost_nano=10),
+        Failed(error=ChittyError("no"), cost_nano=100),
+        Done(cost_nano=1000),
+    ]
+    assert [(await parts.run(task)).cost_nano for _ in range(4)] == [1, 11, 111, 1111]
+
+
 async def test_what_no_text_can_hold_is_left_out(parts: Parts) -> None:
     """A provider's error may hold anything."""
     task = await parts.submit(retries=1)

@@ -92,7 +92,8 @@ class Recorder:
                 self.again(connection, task, "waiting_for_model", until, waiting_for=outcome.reason, chain=chain,
                            cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case Later():
-                self.again(connection, task, "queued", outcome.until, waiting_for=outcome.reason)
+                self.again(connection, task, "queued", outcome.until, waiting_for=outcome.reason,
+                           cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case Ask():
                 self.again(connection, task, "waiting_for_approval", outcome.until, waiting_for=outcome.reason,
                            question=outcome.question, answer=None)  # fmt: skip

@@ -86,10 +86,11 @@ class WaitForModel(Struct, frozen=True, kw_only=True):
 
 
 class Later(Struct, frozen=True, kw_only=True):
-    """Again at `until`; None: when an answer comes (an event, a webhook)."""
+    """Again at `until`; None: when an answer comes (an event, a webhook). `cost_nano`: what this try cost."""
 
     reason: str
     until: float | None = None
+    cost_nano: int | None = None
 
 
 class Ask(Struct, frozen=True, kw_only=True):

@@ -88,8 +88,9 @@ def test_a_limit_of_our_own_and_an_absent_database_only_take_time() -> None:
     limited = held_by(RateLimited("60 requests a minute", retry_after=12), CHAIN, NOW)
     assert isinstance(limited, Later)
     assert limited.until == NOW + 12
-    assert isinstance(away := held_by(Unavailable("x", code=AWAY), {}, NOW), Later)
+    assert isinstance(away := outcome_of(Unavailable("x", code=AWAY), {}, NOW, cost_nano=7), Later)
     assert (away.until or 0) > NOW
+    assert away.cost_nano == 7  # what it asked before is spent nevertheless
 
 
 def test_the_reason_says_of_each_model_what_is_wrong_with_it() -> None:

@@ -64,9 +64,9 @@ def outcome_of(error: ChittyError, chain: Chain, now: float, *, cost_nano: int |
     `now` is Unix seconds, `cost_nano` what was spent nevertheless.
     """
     held = held_by(error, chain, now)
-    if isinstance(held, WaitForModel):
+    if held is not None:
         return replace(held, cost_nano=cost_nano)
-    return held or Failed(error=error, again=not isinstance(error, FINAL), cost_nano=cost_nano)
+    return Failed(error=error, again=not isinstance(error, FINAL), cost_nano=cost_nano)
 
 
 def held_by(error: ChittyError, chain: Chain, now: float) -> WaitForModel | Later | None:
