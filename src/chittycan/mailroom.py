@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from chittycan import mailbox
 from chittycan.agents.agent import Ask
+from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.pipeline import Terms
-from chittycan.agents.watch import Desk, OnOutcome, OnProblem, Watcher
+from chittycan.agents.watch import OnProblem, Watcher
 from chittycan.clock import Clock
 from chittycan.config import Settings
 from chittycan.errors import ChittyError, ConfigError

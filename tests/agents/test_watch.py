@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from chittycan.agents.look import Desk, patience
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.report import Outcome
-from chittycan.agents.watch import Desk, Watcher, patience
+from chittycan.agents.watch import Watcher
 from chittycan.errors import ChittyError, ConfigError, Unavailable
 from chittycan.integrations.email.imap import REFUSED, Account, Limits
 from chittycan.routing.rules.book import Book, Rule
@@ -152,12 +153,29 @@ async def test_a_mailbox_that_is_numbered_anew_is_known_by_content(
     assert (after.seen, after.through) == (4, 4)
 
 
+async def test_mail_that_comes_in_while_other_mail_is_worked_on_is_not_left_waiting(
+    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, outcomes: list[Outcome]
+) -> None:
+    for name in ("one", "two"):
+        dovecot_server.deliver("busy", name, mail(name))
+    ask.gate = asyncio.Event()
+    async with running(watch(dovecot_server.port, Terms(parallel=1), user="busy", poll=600.0)):
+        await ask.reached(1)
+        dovecot_server.deliver("busy", "three", mail("three"))
+        ask.gate.set()
+        await until(lambda: len(outcomes) == 3)
+
+
 async def test_several_folders_are_one_account(dovecot_server: Dovecot, watch: Watch, sqlite: Database) -> None:
     dovecot_server.deliver("folders", "one", mail("one"))
     dovecot_server.deliver("folders", "two", mail("two"), folder="Clients")
     dovecot_server.deliver("folders", "copy", mail("one"), folder="Clients")
+    watcher = watch(dovecot_server.port, user="folders", folders=("INBOX", "Nowhere", "Clients"))
+    with pytest.raises(Unavailable, match="Nowhere"):
+        await watcher.look()
     report = await watch(dovecot_server.port, user="folders", folders=("INBOX", "Clients")).look()
-    assert (report.count("processed"), report.count("known")) == (2, 1)
+    assert report.outcomes == []  # a missing folder keeps no other back
+    assert await subjects(sqlite) == ["one", "two"]
     assert [(each.folder, each.seen) for each in await sqlite.read(rows.folders)] == [("Clients", 2), ("INBOX", 1)]
 
 
@@ -186,7 +204,7 @@ async def test_where_rules_cannot_be_looked_at_mail_is_private(
     liar: Liar, watch: Watch, ask: ScriptedAsk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watcher = watch(liar.port)
-    given = watcher.desk.terms
+    given = watcher._desk.terms
     asked = 0
 
     async def fails_at_the_mail() -> Terms:
@@ -196,7 +214,7 @@ async def test_where_rules_cannot_be_looked_at_mail_is_private(
             raise Unavailable("the database is away")
         return await given()
 
-    monkeypatch.setattr(watcher, "_desk", Desk(**{**_fields(watcher.desk), "terms": fails_at_the_mail}))
+    monkeypatch.setattr(watcher, "_desk", Desk(**{**_fields(watcher._desk), "terms": fails_at_the_mail}))
     liar.mails = {1: mail("one")}
     await watcher.look()
     assert ask.requests
@@ -235,6 +253,26 @@ async def test_a_mail_that_breaks_the_connection_does_not_keep_others_back(
         liar.misbehave, quick.skipped = None, 60.0
         await until(lambda: len(outcomes) == 3)
     assert await subjects(sqlite) == ["mail 1", "mail 2", "mail 3"]
+
+
+async def test_a_mail_that_is_not_given_out_is_tried_again_until_it_is_gone(
+    liar: Liar, watch: Watch, sqlite: Database, quick: SkippingClock
+) -> None:
+    async def refuses(session: Session, tag: str, command: str) -> bool:
+        if "UID FETCH 2 " in command:
+            session.say(f"{tag} NO it is damaged")
+        return "UID FETCH 2 " in command
+
+    liar.mails = {number: mail(f"mail {number}") for number in (1, 2, 3)}
+    liar.misbehave = refuses
+    watcher = watch(liar.port)
+    assert len((await watcher.look()).outcomes) == 2
+    assert (await sqlite.read(rows.folders))[0].trouble == 1
+    del liar.mails[2]
+    quick.skipped = 4000.0
+    await watcher.look()
+    (folder,) = await sqlite.read(rows.folders)
+    assert (folder.trouble, folder.seen) == (0, 2)
 
 
 def test_patience_with_a_mail_grows_and_ends_nowhere() -> None:

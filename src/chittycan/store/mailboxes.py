@@ -233,6 +233,13 @@ def forget(connection: Connection, account: str, folder: str, validity: int) -> 
     connection.execute(delete(sightings).where(*_folder(account, folder), sightings.c.validity != validity))
 
 
+def vanished(connection: Connection, account: str, folder: str, before: float) -> None:
+    """Forgets mails that could not be fetched, and that a look at all of the folder since then did not find."""
+    gone = (*_folder(account, folder), sightings.c.again < before)
+    connection.execute(delete(sightings).where(*gone, sightings.c.mail_id.is_(None)))
+    connection.execute(update(sightings).where(*gone).values(again=None, problem=None))
+
+
 def unfinished(connection: Connection, account: str, folder: str) -> list[StoredMail]:
     """Mails that were seen in the folder and are not done."""
     seen = select(sightings.c.mail_id).where(*_folder(account, folder))

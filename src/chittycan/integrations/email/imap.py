@@ -25,8 +25,9 @@ PORTS: dict[Security, int] = {"tls": 993, "starttls": 143, "none": 143}
 AWAY = "mailbox_away"  # the error's code: the connection failed, or what came over it made no sense
 REFUSED = "mailbox_login_refused"  # trying again changes nothing before the owner does
 NO_FOLDER = "mailbox_no_folder"
+NO_MAIL = "mailbox_no_mail"  # this one mail is not given out
 
-READ = 64 * 1024  # bytes at once
+READ = 16 * 1024  # bytes at once; others are let through in between
 MOST_LISTED = 1_000  # mails at once
 HIGHEST_UID = 2**32 - 1
 # A server may leave who says nothing for half an hour; asked anew every 29 minutes at the latest (RFC 2177).
@@ -100,6 +101,7 @@ class Connection:
         self._wire = wire.Reader()
         self._count = 0
         self._validity: int | None = None
+        self._news = False  # of new mail, since it was last listed
         self.capabilities: frozenset[str] = frozenset()
 
     @property
@@ -150,7 +152,7 @@ class Connection:
             fix = f"integrations.{self.account.name}.folders in config.json names it."
             problem = f"{self.account.host} opens no folder {folder!r}: {answer.text}"
             raise Unavailable(problem, fix=fix, code=NO_FOLDER)
-        self._validity = found.get("UIDVALIDITY", 0)
+        self._validity, self._news = found.get("UIDVALIDITY", 0), False
         return Selected(self._validity, found.get("UIDNEXT") or None, found.get("exists", 0))
 
     async def unseen(self, after: int, seen: Collection[int]) -> list[Listed]:
@@ -170,15 +172,16 @@ class Connection:
                 for excess in sorted(found)[MOST_LISTED:]:
                     del found[excess]
 
+        self._news = False
         answer = await self._command(f"UID FETCH {after + 1}:* (UID RFC822.SIZE)".encode(), note)
-        if answer.state != "OK" and found:
-            raise self._away(f"broke off its list: {answer.text}")
+        if answer.state != "OK":
+            raise self._away(f"gives no list: {answer.text}")
         return [Listed(uid, found[uid]) for uid in sorted(found)[:MOST_LISTED]]
 
     async def part(self, uid: int, section: Literal["HEADER", "TEXT"], start: int, size: int) -> bytes | None:
         """At most `size` bytes of a mail's header or text from `start` on; None where the mail is gone.
 
-        Fewer bytes mean the end, or a server that gives less than it has.
+        Fewer bytes mean the end, or a server that gives less than it has. Raises Unavailable (AWAY, NO_MAIL).
         """
         found: list[bytes] = []
 
@@ -193,32 +196,32 @@ class Connection:
         command = f"UID FETCH {uid} (UID BODY.PEEK[{section}]<{start}.{size}>)"
         answer = await self._command(command.encode(), note)
         if not found:
-            if answer.state == "BAD":
-                raise self._away(f"does not understand {command.partition(' (')[0]}: {answer.text}")
-            return None
+            if answer.state == "OK" or answer.code == "EXPUNGEISSUED":
+                return None
+            raise Unavailable(f"{self.account.host} does not give mail {uid} out: {answer.text}", code=NO_MAIL)
         if len(found[0]) > size:
             raise self._away("sent more than it was asked for")
         return found[0]
 
     async def idle(self, seconds: float) -> bool:
-        """Waits for news at most so long; True where the server had some. Does not wait where it cannot idle."""
+        """Waits for new mail at most so long; True where there is some. Does not wait where the server cannot idle."""
+        if self._news:
+            return True
         tag = await self._send(b"IDLE")
         answer = await self._until(lambda response: isinstance(response, Continue) or _answers(response, tag))
         if isinstance(answer, Status):  # it promised, and does not
             self.capabilities -= {"IDLE"}
             return False
-        news = False
         try:
-            async with asyncio.timeout(min(seconds, LONGEST_IDLE)):
+            async with asyncio.timeout(0 if self._news else min(seconds, LONGEST_IDLE)):
                 response = await self._receive_until(lambda each: _is_news(each) or _answers(each, tag))
-                news = isinstance(response, Data)
-                if not news:
-                    return False  # it ended the waiting by itself
+                if isinstance(response, Status):
+                    return self._news  # it ended the waiting by itself
         except TimeoutError:
             pass
         await self._write(b"DONE\r\n")
         await self._until(lambda response: _answers(response, tag))
-        return news
+        return self._news
 
     # the beginning of a session
 
@@ -346,6 +349,7 @@ class Connection:
             while True:
                 response = await self._receive()
                 self._check(response)
+                self._news = self._news or _is_news(response)
                 if wanted(response):
                     return response
                 if note is not None:
@@ -362,6 +366,7 @@ class Connection:
             if not data:
                 raise self._away("closed the connection")
             self._wire.feed(data)
+            await asyncio.sleep(0)
         return response
 
     def _check(self, response: Response) -> None:
