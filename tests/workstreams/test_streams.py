@@ -356,6 +356,18 @@ async def test_an_event_that_comes_too_early_is_kept(office: Office) -> None:
     assert (await office.work(stream)).outputs == {"both": [1, 2]}
 
 
+async def test_an_event_is_not_lost_with_the_step_that_was_told_of_it(office: Office) -> None:
+    steps = [{"parallel": [{"id": "paid", "wait": {"event": "paid"}}, {"id": "other", "task": "x"}], "id": "both"}]
+    stream = await office.streams.run({"name": "both", "steps": steps, "outputs": {"paid": "${paid.json}"}})
+    office.says["other"] = failing()
+    assert await office.streams.event(stream.id, "paid", 7)
+    await office.runner.run(f"{stream.id}.other", 1)
+    assert (await office.streams.get(stream.id)).status == "failed"
+    office.says.clear()
+    await office.streams.resume(stream.id)
+    assert (await office.work(stream)).outputs == {"paid": 7}
+
+
 async def test_a_webhook_has_an_address_of_its_own(office: Office) -> None:
     recipe = {"name": "h", "steps": [{"id": "signed", "wait": {"webhook": True}}], "outputs": {"x": "${signed.json}"}}
     stream, other = await office.run(recipe), await office.run(recipe)

@@ -32,10 +32,22 @@ def resume(connection: Connection, stream: Workstream, now: float, budget_usd: f
         tasks = [from_row(each) for each in task_rows.of_workstream(connection, stream.id)]
         again = [each for each in tasks if _again(recipe, each)]
         kept = stream.options.kept_nano + sum(each.cost_nano or 0 for each in again)
-        options = replace(stream.options, kept_nano=kept, resumes=stream.options.resumes + 1, since=now)
+        options = replace(
+            stream.options, kept_nano=kept, resumes=stream.options.resumes + 1, since=now,
+            events=_unheard(stream, again),
+        )  # fmt: skip
         task_rows.remove(connection, [each.id for each in again])
         values |= {"options": encoded(options), "error": None, "outputs": None, "ended": None}
     rows.move(connection, stream.id, (stream.status,), values)
+
+
+def _unheard(stream: Workstream, again: list[Task]) -> dict[str, list[Any]]:
+    """The events that are kept, with those that steps were told of which were cancelled before they could hear."""
+    events = dict(stream.options.events)
+    for each in again:
+        if each.type == "wait" and each.answer is not None and (name := each.spec.get("event")):
+            events[name] = [each.answer.get("json"), *events.get(name, [])]
+    return events
 
 
 def fork(connection: Connection, stream: Workstream, new: Workstream, from_step: str) -> None:
