@@ -93,7 +93,8 @@ PURE = ("dialects", "routing", "catalogue", "chat")
 PURE_LIBRARIES = {
     "base64", "binascii", "bisect", "codecs", "collections", "contextlib", "copy", "dataclasses", "datetime",
     "difflib", "email", "enum", "fractions", "functools", "hashlib", "heapq", "html", "importlib", "ipaddress",
-    "itertools", "json", "math", "mimetypes", "msgspec", "operator", "re", "regex", "statistics", "stdnum", "string", "struct",
+    "itertools", "json", "math", "mimetypes", "msgspec", "operator", "re", "regex", "statistics",
+    "stdnum", "string", "struct",
     "textwrap", "types", "typing", "unicodedata", "urllib", "zlib",
 }  # fmt: skip
 IMPURE_CALLS = {"open", "print", "input", "exec", "eval"}

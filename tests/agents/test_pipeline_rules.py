@@ -25,9 +25,7 @@ def book(*rules: tuple[str, str]) -> Book:
 
 
 async def one(ask: ScriptedAsk, database: Database, rules: Book) -> Outcome:
-    text = (
-        b"From: Ann <ann@bell.example>\nMessage-ID: <1@bell.example>\nSubject: A question\n\nWhat is the price?\n"
-    )
+    text = b"From: Ann <ann@bell.example>\nMessage-ID: <1@bell.example>\nSubject: A question\n\nWhat is the price?\n"
     report = await process([RawMail("folder:/mail", "1.eml", text)], ask, database, Terms(rules=rules))
     (outcome,) = report.outcomes
     return outcome
