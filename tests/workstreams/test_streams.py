@@ -510,6 +510,7 @@ async def test_a_fork_keeps_what_was_done_before_its_step(office: Office) -> Non
     assert (fork.outputs, fork.forked_from, fork.session) == ({"text": "better"}, stream.id, stream.session)
     assert [each.path for each in office.asked] == ["one", "two", "two"]
     assert fork.spent_nano == 2000  # within the same budget
+    assert [(await office.step(fork, path)).tries for path in ("one", "two")] == [0, 1]
     assert (await office.streams.get(stream.id)).outputs == {"text": "<second, after <first>>"}
 
 

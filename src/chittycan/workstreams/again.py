@@ -87,7 +87,8 @@ def _fails(new: Workstream, states: Mapping[str, StepState]) -> bool:
 
 
 def _copy(task: Task, new: Workstream) -> Task:
-    return replace(task, id=f"{new.id}.{task.path}", workstream=new.id, session=new.session, key_id=new.key_id)
+    where = {"id": f"{new.id}.{task.path}", "workstream": new.id, "session": new.session, "key_id": new.key_id}
+    return replace(task, **where, tries=0)  # it was not begun here
 
 
 def locked(connection: Connection, workstream: str) -> Workstream | None:

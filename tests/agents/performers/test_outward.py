@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bare_http import Json
 from chittycan.errors import Forbidden, NotDelivered
@@ -141,7 +142,9 @@ async def test_what_a_person_said_of_one_try_holds_for_no_later_one(office: Make
 
 def approval(path: str, decision: str = "approved", ended: float = 1.0, **more: Any) -> Task:
     result = {"decision": decision, "by": "anna", **more}
-    return Task(id=f"ws.{path}", type="approval", workstream="ws", path=path, status="done", ended=ended, result=result)
+    return Task(
+        id=f"ws.{path}", type="approval", workstream="ws", path=path, status="done", ended=ended, result=result, tries=1
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,6 +170,18 @@ async def test_an_approval_before_it_in_the_workstream_counts(
     outcome = await made.perform("send", spec=MAIL, workstream="ws", path=path)
     assert isinstance(outcome, Done if sent else Ask)
     assert len(inbox.received) == sent
+
+
+@pytest.mark.parametrize(("kept", "key"), [(True, None), (False, "key_a")])
+async def test_an_approval_that_a_fork_kept_or_a_key_asked_for_does_not_count(
+    office: MakeOffice, mail_peer: MailPeer, kept: bool, key: str | None
+) -> None:
+    """It was kept by a fork, or a virtual key began the workstream: its recipe says who decides."""
+    made = await mailing(office, await mail_peer(Inbox()))
+    await made.stored(replace(approval("ok"), tries=0 if kept else 1, key_id=key))
+    asked = await made.perform("send", spec=MAIL, workstream="ws", path="mail", key_id=key)
+    assert isinstance(asked, Ask)
+    assert asked.question["who"] == []  # the owner alone
 
 
 # deliver

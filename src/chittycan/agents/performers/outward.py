@@ -106,12 +106,14 @@ def _refused(answer: dict[str, Any]) -> Forbidden:
 async def _approval_before(parts: Parts, task: Task) -> str | None:
     """Who approved in the last approval before this step; None where nobody did, or it was rejected.
 
-    One within an item of a loop counts for the steps of that item alone.
+    One within an item of a loop counts for the steps of that item alone. None counts where a virtual key began the
+    workstream: whoever has it writes the recipe, and so names who decides.
     """
-    if task.workstream is None or task.path is None:
+    if task.workstream is None or task.path is None or task.key_id is not None:
         return None
     rows = await parts.database.read(task_rows.of_workstream, task.workstream)
-    before = [each for each in map(from_row, rows) if each.type == "approval" and each.status == "done"]
+    # Without a try it was kept by a fork: what was approved there may have been another mail.
+    before = [each for each in map(from_row, rows) if each.type == "approval" and each.status == "done" and each.tries]
     counting = [each for each in before if task.path.startswith(_item(each.path or ""))]
     last = max(counting, key=lambda each: each.ended or 0.0, default=None)
     result = {} if last is None else last.result or {}
