@@ -109,7 +109,7 @@ async def test_each_end_is_an_event_of_its_own(office: Office) -> None:
     office.outcome = NO
     task = await office.tasks.submit("x")
     follower = await office.tasks.submit("y", after=task.id)
-    await office.work()
+    await office.runner.run(task.id, 1)
     assert await office.types() == ["task.failed", "task.failed"]
     office.clock.advance(1)
     await office.tasks.retry(task.id)
