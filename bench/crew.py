@@ -24,7 +24,7 @@ from chittycan.testing.upstream import ScriptedUpstream
 
 READY_SECONDS = 60.0
 MODELS = {f"slow-{number}": wait for number, wait in enumerate((0.5, 1.5, 4.0, 8.0), 1)}  # seconds that each takes
-MAIL_PAUSE = 0.1  # seconds between the steps of taking a mail, so that there is a middle to be killed in
+MAIL_PAUSE = 0.3  # seconds between the steps of taking a mail, so that there is a middle to be killed in
 
 
 class Member:
