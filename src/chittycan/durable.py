@@ -56,7 +56,9 @@ class Durable:
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
         self.chores: list[Chore] = []  # what a worker does beside its work
         self.retention: float | None = None  # seconds that what has ended is kept
-        self.sweeper = Sweeper(database, self.engine, self.recorder, self.advancer, clock, lambda: self.retention)
+        self.sweeper = Sweeper(
+            database, self.engine, self.recorder, self.advancer, clock, lambda: self.retention, self._met
+        )
         self.runner: Runner | None = None
         self.presence: Presence | None = None  # among the workers, where this process is one
         self.begun = asyncio.Event()  # set once this process takes work
@@ -131,6 +133,9 @@ class Durable:
     async def drain(self, seconds: float) -> None:
         """Takes no more work, and lets what runs come to its end for so long. `close` hands back what is left."""
         await self.engine.drain(seconds)
+
+    def _met(self, error: BaseException) -> None:
+        self.bug(error)
 
     async def _replaced(self) -> None:
         """Another process has this one's name, because this one was silent for too long: the work is that one's."""

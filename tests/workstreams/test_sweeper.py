@@ -197,6 +197,27 @@ async def test_every_task_is_looked_at_in_turn(desk: Desk, monkeypatch: pytest.M
     assert [await desk.sweeper.lost() for _ in range(4)] == [0, 1, 0, 0]
 
 
+async def test_one_that_cannot_be_read_keeps_nothing_from_the_others(desk: Desk) -> None:
+    """A later version wrote it."""
+    bugs: list[BaseException] = []
+    desk.durable.bug = bugs.append
+    now = desk.clock.now()
+    unread = await desk.stream(id="ws_new")
+    late = await desk.submit(workstream=unread, path="only", deadline=now + 60)
+    paused = await desk.stream(STEP + "deadline: 1m\n", id="ws_paused", status="paused", created=now)
+    await desk.database.run(
+        lambda c: c.execute(workstreams.update().where(workstreams.c.id == unread).values(recipe="{}"))
+    )
+    other = await desk.submit(deadline=now + 60)
+    desk.clock.advance(61)
+    assert await desk.sweeper.late(set()) == 1
+    await desk.sweeper.streams()
+    assert (await desk.tasks.get(late.id)).status == "queued"
+    assert (await desk.tasks.get(other.id)).status == "failed"
+    assert await desk.stream_status(paused) == "failed"
+    assert len(bugs) == 2
+
+
 # what is old
 
 

@@ -5,7 +5,7 @@ is nothing to do a sweep is a handful of look-ups in indexes.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from sqlalchemy import Connection
 
@@ -22,6 +22,8 @@ from chittycan.workstreams.rows import described, from_row
 from chittycan.workstreams.task import Task, run_name
 from chittycan.workstreams.workers import Presence
 
+P = ParamSpec("P")
+
 SWEEP_SECONDS = 5.0
 SELDOM = 12  # sweeps from one look at what is old, and at this process's own, to the next
 LOST_SECONDS = 60.0  # that a task may be without a run until it counts as lost
@@ -32,7 +34,8 @@ WAITING: tuple[Status, ...] = tuple(each for each in OPEN if each != "running")
 
 
 class Sweeper:
-    """`retention` says for how many seconds what has ended is kept; None: for good."""
+    """`retention` says for how many seconds what has ended is kept; None: for good. `bug` is told of what no look at
+    one thing should have met; the others are looked at all the same."""
 
     def __init__(
         self,
@@ -42,9 +45,10 @@ class Sweeper:
         advancer: Advancer,
         clock: Clock,
         retention: Callable[[], float | None],
+        bug: Callable[[BaseException], None],
     ) -> None:
         self._database, self._engine, self._recorder = database, engine, recorder
-        self._advancer, self._clock, self._retention = advancer, clock, retention
+        self._advancer, self._clock, self._retention, self._bug = advancer, clock, retention, bug
         self._places: dict[str, sweep.Place] = {}  # how far the walks through what is open have come
         self._rounds = 0
 
@@ -80,7 +84,7 @@ class Sweeper:
         found = [from_row(each) for each in await self._database.read(rows.late, WAITING, now, LATE)]
         running = [from_row(each) for each in await self._database.read(rows.late, ("running",), now, LATE)]
         found += [each for each in running if each.worker not in living]
-        ended = [each for each in found if await self._database.run(self._end_late, each)]
+        ended = [each for each in found if await self._tried(self._end_late, each)]
         await self._engine.drop([run_id(each) for each in ended])
         return len(ended)
 
@@ -104,7 +108,7 @@ class Sweeper:
         found = running + [each for each in queued if each["tries"] == 0 or each["due"] is not None]
         kept = await self._engine.open([run_name(each["id"], each["run"]) for each in found])
         without = [each for each in found if run_name(each["id"], each["run"]) not in kept]
-        return sum([await self._database.run(self._run_anew, each, before) for each in without])
+        return sum([await self._tried(self._run_anew, each, before) for each in without])
 
     def _run_anew(self, connection: Connection, seen: dict[str, Any], before: float) -> bool:
         found = rows.get(connection, seen["id"])
@@ -129,7 +133,7 @@ class Sweeper:
             found = await self._database.read(sweep.open_streams, status, self._place(status), STREAMS)
             self._move_on(status, found, STREAMS)
             for _, each in found:
-                await self._database.run(self._advancer.advance, each)
+                await self._tried(self._advancer.advance, each)
 
     # what is old
 
@@ -144,6 +148,18 @@ class Sweeper:
             await self._database.run(sweep.remove_tasks, tasks)
         while streams := await self._database.read(sweep.old_streams, now - kept, STREAMS):
             await self._database.run(sweep.remove_streams, streams)
+
+    async def _tried(
+        self, work: Callable[Concatenate[Connection, P], bool | None], *args: P.args, **more: P.kwargs
+    ) -> bool:
+        """What `work` says, in a transaction; False where it fails. Raises Unavailable."""
+        try:
+            return bool(await self._database.run(work, *args, **more))
+        except Unavailable:
+            raise
+        except Exception as error:
+            self._bug(error)
+            return False
 
     # walks
 
