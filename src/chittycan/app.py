@@ -135,6 +135,7 @@ class Network:
         self.gateway.rules = lambda: self.rules.book
         self.gateway.privacy = PrivacyGate(self.settings.privacy_mode, Terms(self.settings.privacy.terms))
         self.durable = Durable(self.database, self.clock)
+        self.durable.tasks.ruling = lambda facts: self.rules.book.apply(facts).values
         self._outside: Outside | None = None  # the ways out, where this process does work
         clerk = BatchClerk(
             partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock
