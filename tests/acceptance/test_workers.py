@@ -62,6 +62,10 @@ class Desk:
     async def workers(self) -> list[str]:
         return [each.id for each, _ in await self.durable.workers()]
 
+    async def silent(self, name: str) -> bool:
+        """Whether others have noticed that nothing is heard of it."""
+        return name not in await self.workers()
+
     async def close(self) -> None:
         await self.durable.close()
         self.database.close()
@@ -128,6 +132,7 @@ async def test_what_the_murdered_and_the_frozen_were_at_is_done_by_others(
     assert len(up.calls("ok")) == sum(each.tries for each in done)
     if sqlite:
         return
+    await wait_for(lambda: desk.silent("other"), RECOVERY)  # it may have had nothing to do
     twin = await desk.worker("other")  # its name is free: nothing was heard of it
     other.process.send_signal(signal.SIGCONT)
     assert "another process has taken this worker's name" in await said(other, 1)

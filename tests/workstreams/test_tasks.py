@@ -293,7 +293,7 @@ async def waits_for_a_lock(database: Database, other: "asyncio.Task[Any]") -> No
 def beside(database: Database, database_url: str) -> Iterator[Database]:
     """Another process's way to the same Postgres; on SQLite two transactions never meet."""
     if database.sqlite:
-        pytest.skip("a writer is alone on SQLite")
+        pytest.skip("does not apply: a writer is alone on SQLite")
     other = Database(database_url)
     yield other
     other.close()

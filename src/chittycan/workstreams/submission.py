@@ -151,8 +151,8 @@ def _wishes(given: Mapping[str, Any]) -> Wishes:
     try:
         return msgspec.convert(plain, Wishes)
     except msgspec.ValidationError as error:
-        said, _, place = str(error).partition(" - at `$.")
-        param = place.rstrip("`") or None
+        said, _, place = str(error).partition(" - at `")
+        param = place.rpartition("$.")[2].rstrip("`") or None
         raise InvalidRequest(
             f"`{param}`: {said[:1].lower()}{said[1:]}." if param else f"{said}.", param=param
         ) from None
