@@ -10,6 +10,9 @@ import pytest
 
 from chittycan.testing import FakeClock
 
+# Whoever runs the tests side by side says how wide its terminal is; ours are to see what a pipe sees.
+os.environ.pop("COLUMNS", None)
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chittycan.store.database import Database
 
 T = TypeVar("T")
-LOCAL_SECONDS = 0.3  # for a server on this machine to say that it is there
+LOCAL_SECONDS = 2.0  # for a server on this machine to say that it is there; where there is none that is known at once
 REMOTE_SECONDS = 3.0
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
