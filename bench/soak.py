@@ -21,6 +21,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import text
 
@@ -295,7 +296,7 @@ def main(given: argparse.Namespace) -> int:
             with tempfile.TemporaryDirectory(prefix="soak") as folder:
                 soak = Soak(databases.make(kind), Path(folder), shape, databases.bounce if restarts else None)
                 outcome = asyncio.run(soak.run())
-            result["runs"][kind] = outcome
+            result["runs"][kind] = msgspec.to_builtins(outcome)
             wrong += len(outcome.wrong)
             print(f"{kind}: {outcome}", flush=True)
     print(f"raw numbers: {save('soak', result, given.quick)}")
