@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chittycan.gateway.call import Call
-from chittycan.gateway.facts import SMALL_BODY
+from chittycan.gateway.facts import PLAIN, SMALL_BODY
 from chittycan.routing.privacy.detect import NO_TERMS, Terms, is_private
 
 Mode = Literal["off", "warn", "enforce"]
@@ -21,6 +21,7 @@ Mode = Literal["off", "warn", "enforce"]
 REMEMBERED = 4096  # texts that were looked at: a conversation sends its earlier messages again and again
 WORTH_REMEMBERING = 200  # characters
 _NO_TEXT = frozenset({"model", "role", "type", "id", "object", "tool_call_id", "call_id", "media_type", "mime_type"})
+_USUAL = PLAIN - {"stop", "user", "metadata"}  # fields beside the messages that hold no text
 _LONGEST_DATA = 2_000  # characters of what may be an encoded image
 
 
@@ -57,6 +58,10 @@ class PrivacyGate:
         return call.detected
 
     def _detect(self, call: Call) -> bool:
+        if call.surface == "openai" and call.fields.keys() <= _USUAL:
+            plain = _plain(call.fields.get("messages"))
+            if plain is not None:
+                return any(map(self._text, plain))
         fields: Any = call.fields if call.surface is not None else msgspec.to_builtins(call.parsed)
         return any(map(self._text, _texts(fields)))
 
@@ -77,6 +82,16 @@ def _long(call: Call) -> bool:
     if call.surface is not None:
         return len(call.body) > SMALL_BODY
     return call.parsed is not None and sum(len(part) for part in _texts(msgspec.to_builtins(call.parsed))) > SMALL_BODY
+
+
+def _plain(messages: Any) -> list[str] | None:
+    """The texts of the usual chat: messages of nothing but a role and a text. None where it is another one."""
+    try:
+        texts = [each["content"] for each in messages if len(each) == 2]
+    except (TypeError, KeyError):
+        return None
+    usual = len(texts) == len(messages) and all(type(text) is str for text in texts)
+    return texts if usual else None
 
 
 def _texts(value: Any) -> Iterator[str]:
