@@ -83,6 +83,7 @@ async def serve(
             ready(*(("", 0) if listener is None else listener.getsockname()[:2]))
         begun.cancel()
         await network.warm()
+        _settle_memory()  # the prices stay too
         await asyncio.wait((stopping, work), return_when=asyncio.FIRST_COMPLETED)
         if not (work.done() and work.exception()):
             await stopping
