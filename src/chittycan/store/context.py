@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import Connection, Row, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chittycan.store.tables import context_changes, contexts
+from chittycan.store.upsert import insert
 
 
 class StoredContext(Struct, frozen=True, kw_only=True):
@@ -68,8 +68,7 @@ def get(connection: Connection, session: str, *, lock: bool = False) -> StoredCo
 
 def add(connection: Connection, context: StoredContext) -> bool:
     """False where another transaction was first."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(contexts).values(asdict(context)).on_conflict_do_nothing(index_elements=["session"])
+    statement = insert(connection, contexts).values(asdict(context)).on_conflict_do_nothing(index_elements=["session"])
     return connection.execute(statement.returning(contexts.c.session)).first() is not None
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import CheckConstraint, Column, Connection, Double, Index, Row, Table, Text, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chittycan.errors import NotFound
 from chittycan.store.tables import metadata
+from chittycan.store.upsert import insert
 
 # From each state, where a draft may go. `unknown`: the connection broke after the mail was handed over; only a
 # look at the outside tells which it was, and nothing is sent a second time blindly.
@@ -74,8 +74,7 @@ def create(connection: Connection, draft: Draft) -> Draft:
 
     Gives back what is stored: unchanged where the older one is past the state `draft`.
     """
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(drafts).values(asdict(draft))
+    new = insert(connection, drafts).values(asdict(draft))
     text = {name: new.excluded[name] for name in ("subject", "body", "template", "warnings", "by_model", "changed")}
     connection.execute(
         new.on_conflict_do_update(index_elements=["idempotency_key"], set_=text, where=drafts.c.state == "draft")

@@ -8,8 +8,8 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection, Row, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.upsert import insert
 from chittycan.store.work_tables import effects
 
 _NAMES = ("key", "kind", "state", "detail", "owner", "created_at", "updated_at")
@@ -29,9 +29,8 @@ class StoredEffect(Struct, frozen=True, kw_only=True):
 
 def begin(connection: Connection, effect: StoredEffect) -> bool:
     """Store it; False where there is one of that key already."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {name: getattr(effect, name) for name in _NAMES}
-    new = insert(effects).values(values).on_conflict_do_nothing().returning(effects.c.key)
+    new = insert(connection, effects).values(values).on_conflict_do_nothing().returning(effects.c.key)
     return connection.execute(new).first() is not None
 
 

@@ -27,11 +27,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chittycan.errors import NotFound
 from chittycan.store.drafts import drafts
 from chittycan.store.tables import metadata
+from chittycan.store.upsert import insert
 
 mails = Table(
     "mails",
@@ -170,8 +170,7 @@ class AgentSummary(Struct, frozen=True, kw_only=True, rename="camel"):
 def add(connection: Connection, mail: NewMail, now: float) -> tuple[StoredMail, bool]:
     """The mail as stored, and whether it is new; an older copy stays as it is."""
     values = {**asdict(mail), "state": "new", "rank": 0, "read": False, "added": now}
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
+    statement = insert(connection, mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
     new = connection.execute(statement.returning(mails.c.id)).first() is not None
     row = connection.execute(select(mails).where(mails.c.dedupe_key == mail.dedupe_key)).one()
     return _stored(row), new

@@ -25,11 +25,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from chittycan.errors import Unavailable
 from chittycan.store.inbox import StoredMail, mails
 from chittycan.store.tables import metadata
+from chittycan.store.upsert import insert
 
 LOST = "mailbox_taken"  # the error's code: another process looks after the account now
 
@@ -286,12 +286,10 @@ def _at(spot: Spot) -> Sequence[Any]:
 
 
 def _insert(connection: Connection, table: Table, values: dict[str, Any]) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    connection.execute(insert(table).values(values).on_conflict_do_nothing())
+    connection.execute(insert(connection, table).values(values).on_conflict_do_nothing())
 
 
 def _upsert(connection: Connection, spot: Spot, values: dict[str, Any], changed: dict[str, Any]) -> None:
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     place = {"account": spot.account, "folder": spot.folder, "validity": spot.validity, "uid": spot.uid}
-    statement = insert(sightings).values(place | values)
+    statement = insert(connection, sightings).values(place | values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(place), set_=changed))

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.upsert import insert as upsert
 from chittycan.store.work_tables import dependencies, idempotency, tasks
 
 TaskRow = Mapping[str, Any]
@@ -15,7 +15,7 @@ MOST_AT_ONCE = 500  # names in one statement
 
 def add(connection: Connection, row: TaskRow) -> bool:
     """False where there is one of that id already."""
-    new = _upsert(connection, tasks).values(dict(row)).on_conflict_do_nothing().returning(tasks.c.id)
+    new = upsert(connection, tasks).values(dict(row)).on_conflict_do_nothing().returning(tasks.c.id)
     return connection.execute(new).first() is not None
 
 
@@ -161,7 +161,7 @@ def following(connection: Connection, task: str) -> list[str]:
 def claim_key(connection: Connection, key_id: str, idempotency_key: str, thing: str, digest: str) -> tuple[str, str]:
     """The thing and digest that the idempotency key stands for: those given, or those of whoever came first."""
     values = {"key_id": key_id, "idempotency_key": idempotency_key, "thing": thing, "digest": digest}
-    connection.execute(_upsert(connection, idempotency).values(values).on_conflict_do_nothing())
+    connection.execute(upsert(connection, idempotency).values(values).on_conflict_do_nothing())
     same = (idempotency.c.key_id == key_id, idempotency.c.idempotency_key == idempotency_key)
     row = connection.execute(select(idempotency.c.thing, idempotency.c.digest).where(*same)).one()
     return row.thing, row.digest
@@ -171,10 +171,6 @@ def remove(connection: Connection, ids: Collection[str]) -> None:
     """The tasks and all that only they need."""
     for table, column in ((tasks, tasks.c.id), (dependencies, dependencies.c.task), (idempotency, idempotency.c.thing)):
         connection.execute(delete(table).where(column.in_(ids)))
-
-
-def _upsert(connection: Connection, table: Any) -> Any:
-    return (postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert)(table)
 
 
 def _mapping(row: Any) -> TaskRow:

@@ -9,8 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.upsert import insert
 from chittycan.store.work_tables import chains, tasks
 
 WAITING = "waiting_for_model"
@@ -28,8 +28,7 @@ class Chain(Struct, frozen=True, kw_only=True):
 
 def lock(connection: Connection, chain: str) -> Chain:
     """The chain's row, made where it is missing, which nobody else can lock before the transaction ends."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(chains).values(chain=chain, tries=0, failed=0.0, due=0.0)
+    new = insert(connection, chains).values(chain=chain, tries=0, failed=0.0, due=0.0)
     # An update that changes nothing waits for whoever is removing the row, and then makes it anew.
     kept = new.on_conflict_do_update(index_elements=[chains.c.chain], set_={"chain": chain}).returning(chains)
     return _chain(connection.execute(kept).one())

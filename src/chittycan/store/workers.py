@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.upsert import insert
 from chittycan.store.work_tables import tasks, workers
 
 
@@ -49,11 +49,10 @@ def get(connection: Connection, worker_id: str) -> Worker | None:
 
 def put(connection: Connection, worker: Worker, *, instead_of: str | None) -> bool:
     """Stores a worker that begins now; False where another than `instead_of` (a nonce) has its id."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = structs.asdict(worker)
     del values["silence"]
     values |= {"started": _now(connection), "beat": _now(connection)}
-    new = insert(workers).values(values)
+    new = insert(connection, workers).values(values)
     if instead_of is None:
         stored = new.on_conflict_do_nothing()
     else:

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from chittycan.store.upsert import insert
 from chittycan.store.work_tables import tasks, workstreams
 
 StreamRow = Mapping[str, Any]
@@ -13,8 +13,7 @@ StreamRow = Mapping[str, Any]
 
 def add(connection: Connection, row: StreamRow) -> bool:
     """False where there is one of that id already."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    new = insert(workstreams).values(dict(row)).on_conflict_do_nothing().returning(workstreams.c.id)
+    new = insert(connection, workstreams).values(dict(row)).on_conflict_do_nothing().returning(workstreams.c.id)
     return connection.execute(new).first() is not None
 
 
