@@ -5,9 +5,8 @@ database (however long that is away), and may be called any number of times for 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
@@ -16,15 +15,12 @@ from chittycan.errors import AccessError, ChittyError, ConfigError, DeadlinePass
 from chittycan.store import tasks as rows
 from chittycan.store.database import Database
 from chittycan.workstreams.life import TERMINAL, before
+from chittycan.workstreams.patience import Patience
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.rows import from_row
 from chittycan.workstreams.task import Failed, Outcome, Performers, Task
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 LOOK_SECONDS = 1.0  # how often it is looked whether what runs was cancelled
-AWAY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # between tries while the database is away; the last one for ever
 
 FINAL = (RequestError, AccessError, ConfigError)  # errors that no further try can mend
 
@@ -36,6 +32,7 @@ class Runner:
         self, database: Database, recorder: Recorder, clock: Clock, worker: str, performers: Performers
     ) -> None:
         self._database, self._recorder, self._clock = database, recorder, clock
+        self._patience = Patience(database, clock)
         self.worker, self._performers = worker, performers
         self._running: dict[asyncio.Task[Outcome], Task] = {}  # a void run and the valid one may be here together
 
@@ -52,11 +49,11 @@ class Runner:
         if outcome is None:
             return
         try:
-            await self._patiently(self._recorder.record, task, outcome)
+            await self._patience.run(self._recorder.record, task, outcome)
         except Exception as error:
             # What cannot be written down would else be done, and paid for, again and again.
             lost = Failed(error=_unforeseen(error), again=False, cost_nano=getattr(outcome, "cost_nano", None))
-            await self._patiently(self._recorder.record, task, lost)
+            await self._patience.run(self._recorder.record, task, lost)
 
     async def _begin(self, task_id: str, run: int) -> Task | None:
         """The task, now ours to do. None where it is over or another run is valid."""
@@ -74,7 +71,7 @@ class Runner:
                 return None
             return from_row({**found, **values})
 
-        return await self._patiently(claim)
+        return await self._patience.run(claim)
 
     async def _outcome(self, task: Task) -> Outcome | None:
         """None where the task was cancelled meanwhile."""
@@ -124,16 +121,6 @@ class Runner:
                 for performing, task in seen.items():
                     if _void(task, standing.get(task.id)):
                         performing.cancel()
-
-    async def _patiently(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
-        """In a transaction, sooner or later: what was done must not be lost because the database restarts."""
-        tries = 0
-        while True:
-            try:
-                return await self._database.run(work, *args, **more)
-            except Unavailable:
-                await self._clock.sleep(AWAY_SECONDS[min(tries, len(AWAY_SECONDS) - 1)])
-                tries += 1
 
 
 def _void(task: Task, standing: Mapping[str, object] | None) -> bool:
