@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from chittycan.context.document import Kind
 from chittycan.context.labels import Label, Privacy, Trust
-from chittycan.control.operation import operation, owns
+from chittycan.control.operation import operation, owns, reach
 from chittycan.errors import InvalidRequest
 
 if TYPE_CHECKING:
@@ -77,14 +77,14 @@ async def listed(network: "Network", caller: "Key | None", *, limit: int = 50) -
             session=each.session, version=each.version, size=each.size, created_at=each.created,
             updated_at=each.updated, expires_at=each.expires, key=names.get(each.key_id or ""),
         )
-        for each in await network.context.list(limit=limit, for_key=_reach(caller))
+        for each in await network.context.list(limit=limit, for_key=reach(caller))
     ]  # fmt: skip
 
 
 @operation("GET", "/context/{session}")
 async def shown(network: "Network", caller: "Key | None", *, session: str) -> ContextRow:
     """A session's document, with its version (the ETag) and labels."""
-    return await _row(network, await network.context.retrieve(session, for_key=_reach(caller)))
+    return await _row(network, await network.context.retrieve(session, for_key=reach(caller)))
 
 
 @operation("PUT", "/context/{session}", body="document", headers=IF_MATCH_OR_NONE)
@@ -106,7 +106,7 @@ async def stored(
     """
     written = await network.context.store(
         session, document, by=_author(caller), expected_version=_expected(if_match, if_none_match), ttl=ttl,
-        labels=_labels(private, outside), for_key=_reach(caller),
+        labels=_labels(private, outside), for_key=reach(caller),
     )  # fmt: skip
     return await _row(network, written)
 
@@ -130,7 +130,7 @@ async def updated(
     """
     written = await network.context.update(
         session, patch, by=_author(caller), expected_version=_expected(if_match, if_none_match), ttl=ttl,
-        labels=_labels(private, outside), for_key=_reach(caller),
+        labels=_labels(private, outside), for_key=reach(caller),
     )  # fmt: skip
     return await _row(network, written)
 
@@ -138,7 +138,7 @@ async def updated(
 @operation("DELETE", "/context/{session}", headers=IF_MATCH)
 async def deleted(network: "Network", caller: "Key | None", *, session: str, if_match: str | None = None) -> None:
     """Removes a session's document and its history."""
-    await network.context.delete(session, expected_version=_expected(if_match, None), for_key=_reach(caller))
+    await network.context.delete(session, expected_version=_expected(if_match, None), for_key=reach(caller))
 
 
 @operation("GET", "/context/{session}/history")
@@ -149,7 +149,7 @@ async def history(network: "Network", caller: "Key | None", *, session: str, lim
             version=each.version, at=each.at, kind=each.by.kind, name=each.by.name, task=each.by.task,
             replaced=each.replaced, patch=each.patch, labels=each.labels,
         )
-        for each in await network.context.history(session, limit=limit, for_key=_reach(caller))
+        for each in await network.context.history(session, limit=limit, for_key=reach(caller))
     ]  # fmt: skip
 
 
@@ -178,10 +178,6 @@ async def shared(network: "Network", caller: "Key | None", *, session: str, key:
             raise InvalidRequest(f"There is no key '{key}'.", param="key", fix="`can keys list` shows them.")
     await network.context.hand_over(session, found.id if found is not None else None)
     return await _row(network, await network.context.retrieve(session))
-
-
-def _reach(caller: "Key | None") -> str | None:
-    return None if owns(caller) or caller is None else caller.id
 
 
 def _author(caller: "Key | None") -> "Author":

@@ -120,6 +120,11 @@ def owns(caller: "Key | None") -> bool:
     return caller is None or caller.admin
 
 
+def reach(caller: "Key | None") -> str | None:
+    """The id of the key whose data alone the caller sees; None where it sees everybody's."""
+    return None if caller is None or caller.admin else caller.id
+
+
 def usd(nano: int | None) -> float | None:
     """Nano-dollars as dollars."""
     return None if nano is None else nano / 1e9

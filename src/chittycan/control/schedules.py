@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from chittycan.control.operation import operation
-from chittycan.control.workstreams import StreamDetail, admit, detail, reach, wrong_recipe
+from chittycan.control.operation import operation, reach
+from chittycan.control.workstreams import StreamDetail, admit, detail, wrong_recipe
 
 if TYPE_CHECKING:
     from chittycan.app import Network

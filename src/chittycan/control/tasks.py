@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from chittycan.control.operation import operation, owns, usd
+from chittycan.control.operation import operation, owns, reach, usd
 from chittycan.errors import Forbidden, InvalidRequest, NotFound
 from chittycan.workstreams.life import STATUSES, Status
 
@@ -128,7 +128,7 @@ async def submit(
     for name in ("network", "caller", "read", "idempotency_header"):
         del given[name]
     given["idempotency_key"] = idempotency_key or idempotency_header
-    submission = read(given, network.clock.now(), key_id=_reach(caller))
+    submission = read(given, network.clock.now(), key_id=reach(caller))
     await _admit(network, caller, submission.task)
     network.checked_webhook(submission.task.webhook)
     task = await network.tasks.put(submission)
@@ -162,7 +162,7 @@ async def listed(
     hidden = () if "failed" in (status or ()) else UNLISTED
     types = tuple(type or (each for each in get_args(Type) if each not in hidden))
     wanted = Wanted(statuses=tuple(status or ()), types=types, kind=kind, session=session, workstream=workstream)
-    tasks, following = await network.tasks.list(wanted, cursor=cursor, limit=limit, for_key=_reach(caller))
+    tasks, following = await network.tasks.list(wanted, cursor=cursor, limit=limit, for_key=reach(caller))
     scene = await _scene(network)
     return TaskPage(tasks=[TaskRow(**_fields(task, scene)) for task in tasks], cursor=following)
 
@@ -172,24 +172,24 @@ async def shown(network: "Network", caller: "Key | None", *, task: str, wait: fl
     """One task and what came of it. `wait`: seconds (at most 60) that the answer may take if it has not ended."""
     if not wait >= 0:
         raise InvalidRequest("`wait` is seconds, 0 or more.", param="wait")
-    reach = _reach(caller)
+    mine = reach(caller)
     if wait:
-        found = await network.tasks.wait(task, timeout=min(wait, LONGEST_WAIT), for_key=reach)
+        found = await network.tasks.wait(task, timeout=min(wait, LONGEST_WAIT), for_key=mine)
     else:
-        found = await network.tasks.get(task, for_key=reach)
+        found = await network.tasks.get(task, for_key=mine)
     return await _detail(network, found)
 
 
 @operation("POST", "/tasks/{task}/cancel")
 async def cancel(network: "Network", caller: "Key | None", *, task: str, reason: str | None = None) -> TaskDetail:
     """Ends a task that has not ended; what runs is stopped within seconds. One that has ended stays as it is."""
-    return await _detail(network, await network.tasks.cancel(task, reason=reason, for_key=_reach(caller)))
+    return await _detail(network, await network.tasks.cancel(task, reason=reason, for_key=reach(caller)))
 
 
 @operation("POST", "/tasks/{task}/retry")
 async def retry(network: "Network", caller: "Key | None", *, task: str) -> TaskDetail:
     """A failed or cancelled task again, from its beginning, and with it what failed only because it came after it."""
-    return await _detail(network, await network.tasks.retry(task, for_key=_reach(caller)))
+    return await _detail(network, await network.tasks.retry(task, for_key=reach(caller)))
 
 
 @operation("POST", "/tasks/{task}/approve")
@@ -222,9 +222,9 @@ async def _decide(
     from chittycan.workstreams.approval import check_may, decided
     from chittycan.workstreams.life import OPEN
 
-    reach = _reach(caller)
-    name = None if reach is None or caller is None else caller.name
-    task = await network.tasks.get(task_id, for_key=reach)
+    mine = reach(caller)
+    name = None if mine is None or caller is None else caller.name
+    task = await network.tasks.get(task_id, for_key=mine)
     asks = task.type == "approval" and task.status in OPEN and task.answer is None  # also before a worker has seen it
     if not asks and task.status != "waiting_for_approval":
         raise InvalidRequest(f"{task_id} is {task.status} and asks nobody to decide.", param="task")
@@ -235,10 +235,6 @@ async def _decide(
 
 
 # who may
-
-
-def _reach(caller: "Key | None") -> str | None:
-    return None if owns(caller) or caller is None else caller.id
 
 
 async def _admit(network: "Network", caller: "Key | None", task: "Task") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
-from chittycan.control.operation import operation, owns, usd
+from chittycan.control.operation import operation, owns, reach, usd
 from chittycan.errors import ConfigError, Forbidden, InvalidRequest
 from chittycan.workstreams.life import STREAM_STATUSES, StreamStatus
 
@@ -276,10 +276,6 @@ async def fork(
 
 
 # who may
-
-
-def reach(caller: "Key | None") -> str | None:
-    return None if owns(caller) or caller is None else caller.id
 
 
 @contextmanager
