@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.live import Live
@@ -13,6 +13,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from chittycan.cli.following import following
 from chittycan.cli.output import console, date, dollars, errors, plain, seconds, table
 from chittycan.errors import ChittyError
 from chittycan.workstreams.life import TERMINAL
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from chittycan.cli.session import Session
     from chittycan.control.tasks import TaskDetail, TaskRow
 
-LOOK_SECONDS = 0.2  # between two looks at what changes
-LOOK_LONGEST = 1.0
 LONGEST_PROMPT = 300
 COLOURS = {
     "queued": "cyan", "running": "blue", "waiting_for_model": "yellow", "waiting_for_approval": "magenta",
@@ -140,21 +139,11 @@ def show_end(row: "TaskDetail") -> None:
 # following
 
 
-async def changes(session: "Session", task: str) -> AsyncIterator["TaskDetail"]:
+def changes(session: "Session", task: str) -> AsyncIterator["TaskDetail"]:
     """The task now, and again whenever it has changed, until it has ended."""
     from chittycan.control.tasks import shown
 
-    seen: Any = None
-    pause = LOOK_SECONDS
-    while True:
-        row = await session.call(shown, task=task)
-        if row != seen:
-            seen, pause = row, LOOK_SECONDS
-            yield row
-        if row.status in TERMINAL:
-            return
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.2, LOOK_LONGEST)
+    return following(lambda: session.call(shown, task=task), lambda row: row.status in TERMINAL)
 
 
 async def follow(session: "Session", task: str) -> "TaskDetail":

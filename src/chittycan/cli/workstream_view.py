@@ -1,6 +1,5 @@
 """Workstreams on the terminal: one picture of a run, still or live, and plain lines where no terminal can draw it."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import nullcontext
@@ -12,6 +11,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from chittycan.cli.following import following
 from chittycan.cli.output import console, date, dollars, plain, seconds, table
 from chittycan.cli.task_view import span
 from chittycan.workstreams.life import TERMINAL
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from chittycan.cli.session import Session
     from chittycan.control.workstreams import StepRow, StreamDetail, StreamRow, WaitingRow
 
-LOOK_SECONDS = 0.3  # between two looks at what changes
-LOOK_LONGEST = 1.5
 MOST_ITEMS = 8  # of a loop that are drawn one by one
 LONGEST_VALUE = 2000  # characters of a value in the picture
 BAR = 24
@@ -240,21 +238,11 @@ def _waits(row: "StreamRow") -> str:
 # following
 
 
-async def changes(session: "Session", workstream: str) -> "AsyncIterator[StreamDetail]":
+def changes(session: "Session", workstream: str) -> "AsyncIterator[StreamDetail]":
     """The workstream now, and again whenever it has changed, until it has ended."""
     from chittycan.control.workstreams import shown
 
-    seen: Any = None
-    pause = LOOK_SECONDS
-    while True:
-        found = await session.call(shown, workstream=workstream)
-        if found != seen:
-            seen, pause = found, LOOK_SECONDS
-            yield found
-        if found.ended is not None:
-            return
-        await asyncio.sleep(pause)
-        pause = min(pause * 1.2, LOOK_LONGEST)
+    return following(lambda: session.call(shown, workstream=workstream), lambda found: found.ended is not None)
 
 
 async def follow(session: "Session", workstream: str) -> "StreamDetail":

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from chittycan.catalogue import Catalogue
+from chittycan.clock import spoken
 from chittycan.config import CONFIG_FILE, MODELS_FILE, Settings, data_folder, database_url, folder, load
 from chittycan.errors import ChittyError
 from chittycan.providers.discovery import PORTS, Endpoint
@@ -135,7 +136,7 @@ def _contents(run: Callable[..., object], now: float, *, wal: bool) -> Iterator[
         if expires is not None and expires - now < EXPIRES_SOON:
             fix = f"can keys create --name {name}-2, and give that to its clients"
             yield Check("Keys", "warn", f"'{name}' expires in {(expires - now) / 86_400:.1f} days", fix)
-    yield Check("Ledger", "ok", "no calls yet" if last is None else f"last call {_ago(now - last)} ago")
+    yield Check("Ledger", "ok", "no calls yet" if last is None else f"last call {spoken(now - last)} ago")
 
 
 def _looked(run: Callable[..., object]) -> tuple[str, float | None, list[tuple[str, float | None, float | None]]]:
@@ -258,7 +259,7 @@ async def mail(settings: Settings, env: Mapping[str, str], now: float) -> list[C
 
 def _mail(standing: "Standing") -> Check:
     name, row = f"Mail {standing.name}", standing.row
-    last = "never looked at" if standing.silent is None else f"last looked at {_ago(standing.silent)} ago"
+    last = "never looked at" if standing.silent is None else f"last looked at {spoken(standing.silent)} ago"
     waiting = f", {standing.behind} mails behind" if standing.behind else ""
     if row is not None and row.problem is not None:
         status: Status = "fail" if standing.state == "stale" else "warn"
@@ -285,10 +286,3 @@ def report(checks: Iterable[Check]) -> str:
         said = "; ".join(f"{check.name}: {check.message}" for check in found if check.status == status)
         parts.append(f"{words}: {said or 'none'}.")
     return " ".join(parts)
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"

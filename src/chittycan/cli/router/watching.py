@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chittycan.cli.output import console, errors, plain, print_line
 from chittycan.cli.router import mail
+from chittycan.clock import spoken
 from chittycan.errors import ChittyError, UsageError
 
 if TYPE_CHECKING:
@@ -93,12 +94,5 @@ def show_sources(found: "Sequence[MailSource]") -> None:
 def _standing(source: "MailSource") -> str:
     if source.state == "local":
         return f"[dim]{source.type} on this machine, read when asked[/]"
-    last = "never looked at" if source.silent_seconds is None else f"last looked at {_ago(source.silent_seconds)} ago"
+    last = "never looked at" if source.silent_seconds is None else f"last looked at {spoken(source.silent_seconds)} ago"
     return f"{source.state}, {last}{'' if source.watch else ' [dim](not watched by can serve)[/]'}"
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"
