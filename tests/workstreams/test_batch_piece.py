@@ -184,12 +184,8 @@ async def test_a_second_run_of_the_same_piece_stops_and_counts_for_nothing(bench
     assert (await bench.results())["output"] == list(range(LINES))
 
 
-@pytest.mark.parametrize(
-    ("change", "kept"), [({"status": "cancelling"}, True), ({"status": "finalizing", "run": 2}, False)]
-)
-async def test_a_pass_ends_with_the_batch_and_keeps_what_still_counts(
-    bench: Bench, change: dict[str, Any], kept: bool
-) -> None:
+async def held_up(bench: Bench) -> "asyncio.Task[None]":
+    """A pass that stands still at line 20."""
     pass_, clerk = await bench.pass_(lambda number, _: good(number))
     held = asyncio.Event()
 
@@ -202,6 +198,16 @@ async def test_a_pass_ends_with_the_batch_and_keeps_what_still_counts(
     clerk.answer = answer  # type: ignore[method-assign]
     going = asyncio.create_task(pass_.go())
     await held.wait()
+    return going
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"), [({"status": "cancelling"}, True), ({"status": "finalizing", "run": 2}, False)]
+)
+async def test_a_pass_ends_with_the_batch_and_keeps_what_still_counts(
+    bench: Bench, change: dict[str, Any], kept: bool
+) -> None:
+    going = await held_up(bench)
     await bench.database.run(rows.change, "batch_1", change)
     with pytest.raises(Stopped):
         await going
@@ -209,18 +215,7 @@ async def test_a_pass_ends_with_the_batch_and_keeps_what_still_counts(
 
 
 async def test_a_worker_that_stops_writes_down_what_it_has(bench: Bench) -> None:
-    pass_, clerk = await bench.pass_(lambda number, _: good(number))
-    held = asyncio.Event()
-
-    async def answer(batch: Batch, line: Line) -> Answered:
-        if line.number >= 20:
-            held.set()
-            await asyncio.Event().wait()
-        return good(line.number)
-
-    clerk.answer = answer  # type: ignore[method-assign]
-    going = asyncio.create_task(pass_.go())
-    await held.wait()
+    going = await held_up(bench)
     going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await going
