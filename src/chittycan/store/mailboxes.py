@@ -204,11 +204,16 @@ def due(connection: Connection, account: str, folder: str, now: float) -> bool:
     return connection.execute(query).first() is not None
 
 
-def see(connection: Connection, spot: Spot, mail_id: str, now: float) -> None:
-    """The mail was found there. Raises Unavailable (LOST) where another process looks after the account now."""
-    held = connection.execute(_account(spot.account).where(mail_accounts.c.nonce == spot.nonce).with_for_update())
+def still_held(connection: Connection, account: str, nonce: str) -> None:
+    """Until the end of the transaction. Raises Unavailable (LOST) where another process looks after the account now."""
+    held = connection.execute(_account(account).where(mail_accounts.c.nonce == nonce).with_for_update())
     if held.first() is None:
-        raise Unavailable(f"another process looks after {spot.account} now", code=LOST)
+        raise Unavailable(f"another process looks after {account} now", code=LOST)
+
+
+def see(connection: Connection, spot: Spot, mail_id: str, now: float) -> None:
+    """The mail was found there. Raises Unavailable as `still_held`."""
+    still_held(connection, spot.account, spot.nonce)
     values = {"mail_id": mail_id, "problem": None, "again": None, "tries": 0, "at": now}
     _upsert(connection, spot, values, values)
 
