@@ -167,6 +167,7 @@ OBJECTS = {
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",
     "ensemble": "`ensembles.NAME`",
+    "routing": "`routing`",
 }
 
 

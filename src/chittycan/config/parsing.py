@@ -189,9 +189,10 @@ def _expected(kind: Any) -> tuple[str, str]:
     origin, inner = get_origin(kind), get_args(kind)
     if origin is Annotated:
         words, fix = _expected(inner[0])
-        low = next((each for each in inner[1:] if isinstance(each, Meta)), Meta())
-        bound = " greater than 0" if low.gt is not None else " of at least 0" if low.ge is not None else ""
-        return words + bound, fix
+        range_ = next((each for each in inner[1:] if isinstance(each, Meta)), Meta())
+        bound = " greater than 0" if range_.gt is not None else " of at least 0" if range_.ge is not None else ""
+        most = f" and at most {range_.le:g}" if range_.le is not None else ""
+        return words + bound + most, fix
     if origin is Literal:
         names = ", ".join(map(str, inner))
         return f"one of {names}", f"Write one of: {names}."

@@ -78,6 +78,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         fallbacks={name: listed(chain) for name, chain in others.fallbacks.items()},
         models=others.models,
         ensembles=others.ensembles,
+        routing=others.routing,
         budgets=own.budgets,
         privacy=own.privacy,
         embedded=own.embedded,

@@ -136,6 +136,15 @@ class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     timeout: Seconds | None = None
 
 
+class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How `auto` chooses. `target`: the share of the strong model's quality that its choice is to reach."""
+
+    target: Annotated[float, Meta(gt=0, le=1)] = 0.95
+    strong: str | None = None  # a model; None: the one of which most is expected
+    baseline: str | None = None  # a model that savings are counted against
+    learn: bool = False  # keep a sketch of prompts that `auto` chose for, to learn from their scores
+
+
 class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
     """Caps over all keys, USD per UTC day and calendar month; None: no cap."""
 
@@ -276,6 +285,7 @@ class ModelsFile(Struct, frozen=True, kw_only=True, rename="camel"):
     fallbacks: Mapping[str, Names] = field(default_factory=dict)
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     ensembles: Mapping[str, EnsembleSettings] = field(default_factory=dict)
+    routing: RoutingSettings = RoutingSettings()
 
 
 class Server(Struct, frozen=True, kw_only=True):
@@ -299,6 +309,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     models: Mapping[str, ModelSettings] = field(default_factory=dict)
     ensembles: Mapping[str, EnsembleSettings] = field(default_factory=dict)
+    routing: RoutingSettings = RoutingSettings()
     budgets: Budgets = Budgets()
     privacy: Privacy = Privacy()
     embedded: Embedded = Embedded()
