@@ -1,0 +1,34 @@
+"""What a choice by cost and quality is made from, beyond the catalogue."""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct, field
+
+from chittycan.catalogue import Model, Provider
+from chittycan.routing.quality.estimate import NO_QUALITY, Quality
+
+TARGET = 0.95  # of the strong model's quality
+
+# (model, its provider, input tokens, output tokens) → nano-dollars; None where no price is known.
+Cost = Callable[[Model, Provider, int, int], int | None]
+
+
+def _unknown(model: Model, provider: Provider, given: int, written: int) -> int | None:
+    return None
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """`strong` None: the model of which most is expected. `tiered`: the models whose tier the owner wrote himself.
+
+    `dominated`: a model that is dearer and worse than another → the words that say so.
+    """
+
+    quality: Quality = NO_QUALITY
+    target: float = TARGET
+    strong: str | None = None
+    tiered: frozenset[str] = frozenset()
+    cost: Cost = _unknown
+    dominated: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_POLICY = Policy()
