@@ -3,12 +3,13 @@
 Failed attempts that another one made good are `absorbed`: they cost nothing, unless part of their answer was used.
 """
 
+from chittycan.catalogue import ENSEMBLE
 from chittycan.chat import Usage
 from chittycan.clock import Clock
 from chittycan.errors import ChittyError
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail, Tried
-from chittycan.routing.decide import Candidate, Decision
+from chittycan.routing.decide import AUTO, Candidate, Decision
 from chittycan.usage.ledger import Attempt, Ledger, Outcome
 from chittycan.usage.prices import Prices
 
@@ -90,7 +91,19 @@ class Recorder:
             session=options.session,
             decision=decision.route if decision is not None else "cache",
             stream=call.stream,
+            asked=_asked(call, decision),
+            label=decision.label if decision is not None else None,
+            needs=decision.needs if decision is not None else None,
         )
+
+
+def _asked(call: Call, decision: Decision | None) -> str:
+    """What the client named: a model, or a name that stands for a choice."""
+    if call.ruled is not None:
+        return AUTO
+    if decision is not None and decision.route.startswith(ENSEMBLE):
+        return decision.route
+    return call.model[:200]
 
 
 def _with_parts(cost: int | None, trail: Trail) -> int | None:

@@ -49,7 +49,7 @@ from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.connection import ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
-from chittycan.routing.decide import Candidate, Decision, decide
+from chittycan.routing.decide import Candidate, Decision, decide, needs_of
 from chittycan.routing.ensembles.seating import Seating, asked_for, seat
 from chittycan.routing.failure import Failure
 from chittycan.routing.rules.book import NO_RULES, Book
@@ -121,6 +121,8 @@ class Gateway:
                 decision = decide(facts, self._catalogue)
             else:
                 decision = seat(facts, name, self._catalogue.ensembles[name], self._catalogue)
+            if (needs := needs_of(facts)) is not None:
+                decision = replace(decision, needs=needs)
             if len(self._decisions) >= DECISIONS:
                 self._decisions.clear()
             self._decisions[facts] = decision
@@ -236,7 +238,7 @@ class Gateway:
     async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer:
         """One member of an ensemble: this model or nobody. Raises ChittyError."""
         ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
-        alone = Decision((candidate,), (), decision.route, decision.label)
+        alone = Decision((candidate,), (), decision.route, decision.label, decision.needs)
         return await self._answer(Running(call, alone, ticket, call.started + CALL_SECONDS))
 
     def worst_nano(self, call: Call, candidate: Candidate) -> int:

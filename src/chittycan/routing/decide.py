@@ -66,6 +66,16 @@ class Decision(Struct, frozen=True):
     reasons: tuple[Reason, ...]
     route: str  # short, for the `x-chitty-route` header
     label: str = "public"
+    needs: str | None = None  # what the request asked of a model, as `needs_of` says it
+
+
+def needs_of(facts: Facts) -> str | None:
+    """What a request needs of a model, in a few words for the ledger (`tools,vision,region=eu-west`), or None."""
+    asked = ("tools", "vision", "schema", "prefill", "embeddings")
+    named = [name for name in asked if getattr(facts, name)]
+    named += [facts.same_dialect] if facts.same_dialect else []
+    named += [f"region={facts.region}"] if facts.region else []
+    return ",".join(named) or None
 
 
 def decide(facts: Facts, catalogue: Catalogue) -> Decision:

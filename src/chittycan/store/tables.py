@@ -59,6 +59,9 @@ ledger = Table(
     Column("session", Text),
     Column("decision", Text),
     Column("stream", Boolean, nullable=False),
+    Column("asked", Text),  # the model or virtual model that the client named
+    Column("label", Text),  # public | internal | private
+    Column("needs", Text),  # what the request asked of a model: tools,vision,schema,region=eu-west
     Index(None, "at"),
 )
 

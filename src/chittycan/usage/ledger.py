@@ -31,7 +31,8 @@ class Attempt(Struct, kw_only=True):
 
     `position` counts the attempts of a request from 0. `input` includes `cached` and `cache_write`, `output`
     includes `reasoning`. `cost_nano` is nano-dollars, None where no price is known. `decision` is a short text,
-    never a message's words.
+    never a message's words. `asked` is the name that the client gave, `label` how private the work was, `needs` what
+    the request asked of a model (`tools,vision,region=eu-west`).
     """
 
     request_id: str
@@ -58,6 +59,9 @@ class Attempt(Struct, kw_only=True):
     session: str | None = None
     decision: str | None = None
     stream: bool = False
+    asked: str | None = None
+    label: str | None = None
+    needs: str | None = None
 
 
 class Ledger:
