@@ -57,7 +57,10 @@ async def test_the_inbox_since_then_has_what_a_person_should_see(database: Datab
     assert [mail["subject"] for mail in await given.inbox("2h")] == ["A contract"]
     assert await given.inbox("30m") == []
     await database.run(
-        inbox.finish, parse(MAIL).id, category="newsletter", level="LOW", rank=1, settled="newsletter", now=sent
+        inbox.finish,
+        parse(MAIL).id,
+        inbox.Finding(category="newsletter", level="LOW", rank=1, settled="newsletter"),
+        sent,
     )
     assert await given.inbox("2h") == []
 

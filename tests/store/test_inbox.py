@@ -61,7 +61,9 @@ def draft(mail_id: str, **changed: object) -> drafts.Draft:
 
 
 async def done(database: Database, mail_id: str, level: str, rank: int) -> None:
-    await database.run(inbox.finish, mail_id, category="general_inquiry", level=level, rank=rank, settled=None, now=9.0)
+    await database.run(
+        inbox.finish, mail_id, inbox.Finding(category="general_inquiry", level=level, rank=rank, settled=None), 9.0
+    )
 
 
 async def test_mail_is_new_once_and_the_first_copy_stays(database: Database) -> None:
@@ -155,3 +157,47 @@ def test_every_draft_ends_sent_or_rejected() -> None:
     # Nothing is sent that was not approved, and what may have been sent is not sent again.
     assert [state for state, after in drafts.TRANSITIONS.items() if "sending" in after] == ["approved"]
     assert "sending" not in drafts.TRANSITIONS["unknown"]
+
+
+def told(
+    name: str, *, subject: str = "Lease", sender: str = "Ann <ann@bell.example>", **given: object
+) -> inbox.NewMail:
+    fields: dict[str, object] = {
+        "id": name, "dedupe_key": name, "source": "folder:/m", "source_key": name, "sender": sender,
+        "subject": subject, "date": 100.0, "mail": "{}", "message_id": f"<{name}>",
+    }  # fmt: skip
+    return inbox.NewMail(**{**fields, **given})  # type: ignore[arg-type]
+
+
+async def threads(database: Database, *new: inbox.NewMail) -> list[str | None]:
+    return [(await database.run(inbox.add, each, 1.0))[0].thread for each in new]
+
+
+async def test_a_conversation_is_what_answers_each_other(database: Database) -> None:
+    first, second, third = await threads(
+        database,
+        told("a"),
+        told("b", subject="Re: Lease", sender="Bob <bob@x.example>", references=("<a>",)),
+        told("c", subject="another subject", references=("<b>",)),  # it names its parent alone
+    )
+    assert first == second == third == "<a>"
+
+
+async def test_a_reply_that_names_nothing_is_found_by_subject_and_sender(database: Database) -> None:
+    month = 31 * 86_400.0
+    found = await threads(
+        database,
+        told("a"),
+        told("b", subject="AW: Re:  lease"),
+        told("c", subject="Lease"),  # not marked as a reply
+        told("d", subject="Re: Lease", sender="Eve <eve@x.example>"),
+        told("e", subject="Re: Lease", date=100.0 + month),
+    )
+    assert found == ["<a>", "<a>", "<c>", "<d>", "<e>"]
+
+
+async def test_earlier_mails_of_a_conversation_are_known(database: Database) -> None:
+    await threads(database, told("a", date=10.0), told("b", date=20.0, references=("<a>",)), told("z", subject="Rent"))
+    stored = await database.read(inbox.get, "b")
+    assert [each.id for each in await database.read(inbox.earlier, stored)] == ["a"]
+    assert await database.read(inbox.earlier, await database.read(inbox.get, "a")) == []

@@ -41,7 +41,7 @@ def _waiting(seconds: float) -> Callable[[int], float]:
 
 async def finish(database: Database, name: str) -> None:
     def done(connection: Connection) -> None:
-        inbox.finish(connection, name, category="x", level="LOW", rank=1, settled=None, now=NOW)
+        inbox.finish(connection, name, inbox.Finding(category="x", level="LOW", rank=1, settled=None), NOW)
 
     await database.run(done)
 

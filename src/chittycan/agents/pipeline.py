@@ -174,7 +174,8 @@ class _Inbox:
     async def _store(self, raw: Item, mail: Mail) -> inbox.StoredMail:
         if isinstance(raw, inbox.StoredMail):
             return raw
-        return await self._database.run(_add, new_mail(raw, mail), raw.place, self._clock.now())
+        new = new_mail(raw, mail, self._terms.account)
+        return await self._database.run(_add, new, raw.place, self._clock.now())
 
     async def _work(self, raw: Item, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
         stored = await self._store(raw, mail)
@@ -236,15 +237,10 @@ class _Inbox:
 
     async def _finish(self, outcome: Outcome, category: str, priority: Priority) -> None:
         outcome.category, outcome.level = category, priority.level
-        await self._database.run(
-            inbox.finish,
-            outcome.id,
-            category=category,
-            level=priority.level,
-            rank=priority.numeric_score,
-            settled=outcome.settled,
-            now=self._clock.now(),
+        found = inbox.Finding(
+            category=category, level=priority.level, rank=priority.numeric_score, settled=outcome.settled
         )
+        await self._database.run(inbox.finish, outcome.id, found, self._clock.now())
 
 
 _SCORES: dict[Level, int] = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
@@ -323,8 +319,8 @@ def _add(connection: Connection, mail: inbox.NewMail, place: Place | None, now: 
     return stored
 
 
-def new_mail(raw: RawMail, mail: Mail) -> inbox.NewMail:
-    """The row of `mail` as read from `raw`, with its text as far as it is kept."""
+def new_mail(raw: RawMail, mail: Mail, account: str | None = None) -> inbox.NewMail:
+    """The row of `mail` as read from `raw`, with its text as far as it is kept. `account`: the mailbox's name."""
     kept = msgspec.structs.replace(mail, text=mail.text[:KEPT_TEXT])
     return inbox.NewMail(
         id=mail.id,
@@ -335,7 +331,16 @@ def new_mail(raw: RawMail, mail: Mail) -> inbox.NewMail:
         subject=mail.subject,
         date=mail.date,
         mail=_json(kept),
+        account=account or _storable(raw.source),
+        message_id=mail.message_id,
+        references=answered(mail),
     )
+
+
+def answered(mail: Mail) -> tuple[str, ...]:
+    """The Message-IDs that a mail answers, the oldest first."""
+    before = (*mail.references, *((mail.in_reply_to,) if mail.in_reply_to else ()))
+    return tuple(each for each in dict.fromkeys(before) if each != mail.message_id)
 
 
 def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:

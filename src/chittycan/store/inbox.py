@@ -31,7 +31,11 @@ from sqlalchemy import (
 from chittycan.errors import NotFound
 from chittycan.store.drafts import drafts
 from chittycan.store.tables import metadata
+from chittycan.store.topics import address_in, is_reply, topic_of
 from chittycan.store.upsert import insert
+
+TOPIC_SECONDS = 30 * 86_400.0  # within which a sender's replies under one subject are one conversation
+MOST_REFERENCES = 50  # of one mail that are looked up; the newest
 
 mails = Table(
     "mails",
@@ -52,8 +56,24 @@ mails = Table(
     Column("read", Boolean, nullable=False),
     Column("added", Double, nullable=False),
     Column("done", Double),
+    Column("account", Text),  # the account's name, else the mailbox on disk
+    Column("message_id", Text),
+    Column("thread", Text),  # the same for all mails of one conversation: `threads.place`
+    Column("topic", Text),  # the subject without its reply marks, lower-case
+    Column("privacy", Text),  # local: private models only; metadata: only its headers are here; None: neither
+    Column("review", Text),  # pending | approved | corrected | auto_approved; None until it is done
+    Column("reviewed_at", Double),
+    Column("reviewed_by", Text),
+    Column("said_category", Text),  # what came out before a person looked
+    Column("said_level", Text),
+    Column("doubt", Text),  # why a person should look, whatever the mode
+    Column("proposed", Text),  # JSON list of what rules want done in the mailbox, until a person agrees
     Index(None, "dedupe_key", unique=True),
     Index(None, "rank", "date"),
+    Index(None, "message_id"),
+    Index(None, "thread"),
+    Index(None, "topic"),
+    Index(None, "review", "rank"),
 )
 
 agent_runs = Table(
@@ -80,7 +100,10 @@ agent_runs = Table(
 
 
 class NewMail(Struct, frozen=True, kw_only=True):
-    """A mail as it is put into the inbox; `mail` is JSON that only the caller reads."""
+    """A mail as it is put into the inbox; `mail` is JSON that only the caller reads.
+
+    `references`: the Message-IDs that it answers, the oldest first.
+    """
 
     id: str
     dedupe_key: str
@@ -90,6 +113,10 @@ class NewMail(Struct, frozen=True, kw_only=True):
     subject: str
     date: float | None
     mail: str
+    account: str | None = None
+    message_id: str | None = None
+    references: tuple[str, ...] = ()
+    privacy: str | None = None
 
 
 class StoredMail(Struct, frozen=True, kw_only=True):
@@ -111,6 +138,18 @@ class StoredMail(Struct, frozen=True, kw_only=True):
     read: bool
     added: float
     done: float | None
+    account: str | None = None
+    message_id: str | None = None
+    thread: str | None = None
+    topic: str | None = None
+    privacy: str | None = None
+    review: str | None = None
+    reviewed_at: float | None = None
+    reviewed_by: str | None = None
+    said_category: str | None = None
+    said_level: str | None = None
+    doubt: str | None = None
+    proposed: str | None = None
 
 
 class ListedMail(Struct, frozen=True, kw_only=True, rename={"sender": "from", "draft_id": "draftId"}):
@@ -170,18 +209,63 @@ class AgentSummary(Struct, frozen=True, kw_only=True, rename="camel"):
 def add(connection: Connection, mail: NewMail, now: float) -> tuple[StoredMail, bool]:
     """The mail as stored, and whether it is new; an older copy stays as it is."""
     values = {**asdict(mail), "state": "new", "rank": 0, "read": False, "added": now}
+    del values["references"]
+    values |= {"thread": _thread(connection, mail, now), "topic": topic_of(mail.subject)}
     statement = insert(connection, mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
     new = connection.execute(statement.returning(mails.c.id)).first() is not None
     row = connection.execute(select(mails).where(mails.c.dedupe_key == mail.dedupe_key)).one()
     return _stored(row), new
 
 
-def finish(
-    connection: Connection, mail_id: str, *, category: str, level: str, rank: int, settled: str | None, now: float
-) -> None:
+def _thread(connection: Connection, mail: NewMail, now: float) -> str:
+    """The conversation of a mail that is not stored yet: by what it answers, else by its subject.
+
+    The subject counts where it is marked as a reply's and the same sender wrote under it within `TOPIC_SECONDS`.
+    """
+    if mail.references:
+        known = select(mails.c.thread).where(mails.c.message_id.in_(mail.references[-MOST_REFERENCES:]))
+        found: str | None = connection.execute(known.where(mails.c.thread.is_not(None)).limit(1)).scalar()
+        return found or mail.references[0]
+    return _thread_by_topic(connection, mail, now) or mail.message_id or mail.dedupe_key
+
+
+def _thread_by_topic(connection: Connection, mail: NewMail, now: float) -> str | None:
+    topic = topic_of(mail.subject)
+    if not topic or not is_reply(mail.subject):
+        return None
+    when, at = func.coalesce(mails.c.date, mails.c.added), now if mail.date is None else mail.date
+    query = select(mails.c.thread, mails.c.sender).where(
+        mails.c.topic == topic, when >= at - TOPIC_SECONDS, when <= at + TOPIC_SECONDS, mails.c.thread.is_not(None)
+    )
+    rows = connection.execute(query.order_by(when.desc()).limit(20))
+    return next((row.thread for row in rows if address_in(row.sender) == address_in(mail.sender)), None)
+
+
+def earlier(connection: Connection, mail: StoredMail, limit: int = 20) -> list[StoredMail]:
+    """The other mails of its conversation that came before it, the newest first."""
+    if mail.thread is None:
+        return []
+    when, at = func.coalesce(mails.c.date, mails.c.added), mail.added if mail.date is None else mail.date
+    query = select(mails).where(mails.c.thread == mail.thread, mails.c.id != mail.id, when <= at)
+    return [_stored(row) for row in connection.execute(query.order_by(when.desc()).limit(limit))]
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What came out of a mail. `rank`: 4 CRITICAL … 1 LOW; `proposed`: JSON list; the rest as the columns say."""
+
+    category: str
+    level: str
+    rank: int
+    settled: str | None = None
+    review: str = "pending"
+    doubt: str | None = None
+    proposed: str | None = None
+
+
+def finish(connection: Connection, mail_id: str, found: Finding, now: float) -> None:
     """Say that every step of a mail is done, and what came out."""
-    values = {"state": "done", "category": category, "level": level, "rank": rank, "settled": settled, "done": now}
-    connection.execute(update(mails).where(mails.c.id == mail_id).values(values))
+    values = {**asdict(found), "state": "done", "said_category": found.category, "said_level": found.level}
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(**values, done=now))
 
 
 def get(connection: Connection, start: str) -> StoredMail:

@@ -1,0 +1,94 @@
+"""What people said of mails: an agent's word, theirs, and by what such a mail may be known again.
+
+Senders, lists and words are kept as hashes: what is learnt from them is counted and never read. A person's last word
+on a mail counts; a judgement outlives its mail.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict
+from sqlalchemy import Column, Connection, Double, Index, Integer, Table, Text, delete, func, select
+
+from chittycan.errors import NotFound
+from chittycan.store.tables import metadata
+from chittycan.store.upsert import insert
+
+MOST = 5_000  # that are learnt from: the newest
+
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("mail_id", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("person", Text),
+    Column("field", Text, nullable=False),  # category | level
+    Column("said", Text, nullable=False),  # by the agents
+    Column("label", Text, nullable=False),  # by the person; the same where they agree
+    Column("sender", Text, nullable=False),
+    Column("domain", Text, nullable=False),
+    Column("list_id", Text),
+    Column("words", Text, nullable=False),  # JSON list
+    Index(None, "mail_id", "field", unique=True),
+)
+
+
+class Judgement(Struct, frozen=True, kw_only=True):
+    """A row; `sender`, `domain`, `list_id` and the JSON list `words` are hashes."""
+
+    mail_id: str
+    at: float
+    person: str | None
+    field: str
+    said: str
+    label: str
+    sender: str
+    domain: str
+    list_id: str | None
+    words: str
+    id: int = 0
+
+
+def keep(connection: Connection, judgement: Judgement) -> None:
+    """Stores it; an earlier one of the same mail and field gives way."""
+    values = asdict(judgement)
+    del values["id"]
+    told = {name: value for name, value in values.items() if name not in ("mail_id", "field", "said")}
+    statement = insert(connection, judgements).values(values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["mail_id", "field"], set_=told))
+
+
+def state(connection: Connection) -> tuple[int, int, float]:
+    """Changes whenever a judgement does."""
+    query = select(
+        func.count(), func.coalesce(func.max(judgements.c.id), 0), func.coalesce(func.max(judgements.c.at), 0)
+    )
+    count, last, at = connection.execute(query.select_from(judgements)).one()
+    return int(count), int(last), float(at)
+
+
+def every(connection: Connection, limit: int = MOST) -> list[Judgement]:
+    """The newest first."""
+    query = select(judgements).order_by(judgements.c.at.desc(), judgements.c.id.desc()).limit(limit)
+    return [_judgement(row) for row in connection.execute(query)]
+
+
+def corrections(connection: Connection, limit: int = 50) -> list[Judgement]:
+    """Those that are not what the agents said, the newest first."""
+    query = select(judgements).where(judgements.c.said != judgements.c.label)
+    rows = connection.execute(query.order_by(judgements.c.at.desc(), judgements.c.id.desc()).limit(limit))
+    return [_judgement(row) for row in rows]
+
+
+def forget(connection: Connection, number: int | None) -> int:
+    """One judgement by its number, or all of them; how many went. Raises NotFound."""
+    statement = delete(judgements) if number is None else delete(judgements).where(judgements.c.id == number)
+    gone = connection.execute(statement).rowcount
+    if number is not None and gone == 0:
+        raise NotFound(f"no correction {number}", param="correction", fix="`can router corrections list` shows them.")
+    return gone
+
+
+def _judgement(row: Any) -> Judgement:
+    return Judgement(**row._mapping)
