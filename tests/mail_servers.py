@@ -12,17 +12,20 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from chittycan.integrations.email.imap import Account, Connection, Limits
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 TLS = CHECKOUT / "tests" / "data" / "tls"
 PASSWORD = "opensesame"
+SENT, ARCHIVE = "Outgoing", "Past"  # folders of every mailbox: what they are for only their attributes say
 READY_SECONDS = 20.0
 
 
@@ -165,6 +168,14 @@ userdb {{
 namespace inbox {{
   inbox = yes
   separator = /
+  mailbox {SENT} {{
+    special_use = \\Sent
+    auto = create
+  }}
+  mailbox {ARCHIVE} {{
+    special_use = \\Archive
+    auto = create
+  }}
 }}
 auth_failure_delay = 0
 service anvil {{
@@ -315,6 +326,19 @@ class Session:
         self.writer.write(
             f"* {number} FETCH (UID {uid} BODY[{section}]<0> {{{size}}}\r\n".encode() + content + b")\r\n"
         )
+
+
+@asynccontextmanager
+async def connected(
+    port: int, *, limits: Limits | None = None, secret: str = PASSWORD, tls: Any = None, **settings: Any
+) -> AsyncGenerator[Connection]:
+    plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port}
+    connection = Connection(Account(name="office", **(plain | settings)), limits or Limits())
+    try:
+        await connection.open(lambda: secret, tls)
+        yield connection
+    finally:
+        await connection.close()
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@
                   "archive": {"type": "maildir", "path": "/var/mail/archive"}}}
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +17,9 @@ from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
-from chittycan.errors import ConfigError, UsageError
-from chittycan.integrations.email.imap import Account
+from chittycan.errors import ChittyError, ConfigError, NotFound, UsageError
+from chittycan.integrations.email.imap import Account, Connection
+from chittycan.integrations.email.imap_sent import find_sent, keep_sent
 from chittycan.integrations.email.sources import Source, open_source
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
@@ -123,6 +125,44 @@ def secret_of(settings: Settings, name: str, env: Mapping[str, str]) -> Callable
         return found.value
 
     return look_up
+
+
+@asynccontextmanager
+async def session(settings: Settings, env: Mapping[str, str], account: str) -> AsyncGenerator[Connection]:
+    """A connection to the server of an account, beside that of whoever looks after it.
+
+    Raises Unavailable, ConfigError, and NotFound where there is no such account.
+    """
+    known = accounts(settings)
+    if account not in known:
+        raise NotFound(f"no mail account {account!r}", param="account", fix="`can router inbox sources` lists them.")
+    connection = Connection(known[account])
+    try:
+        await connection.open(secret_of(settings, account, env))
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def in_sent(settings: Settings, env: Mapping[str, str], account: str, message_id: str) -> bool | None:
+    """Whether the account's folder of sent mail holds a mail with this Message-ID.
+
+    None where nobody can tell: there is no such account or folder, or the server cannot be reached.
+    """
+    try:
+        async with session(settings, env, account) as connection:
+            return await find_sent(connection, message_id)
+    except ChittyError:
+        return None
+
+
+async def keep_copy(settings: Settings, env: Mapping[str, str], account: str, raw: bytes) -> bool:
+    """Puts a mail that was sent into the account's folder of sent mail; False where it is there already.
+
+    Doing it again does no harm. Raises Unavailable, ConfigError, and NotFound where there is no such account.
+    """
+    async with session(settings, env, account) as connection:
+        return await keep_sent(connection, raw)
 
 
 def named_account(settings: Settings, named: str | None) -> str | None:

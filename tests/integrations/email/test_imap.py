@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,24 +12,11 @@ from chittycan.integrations.email.imap_mail import PIECE, fetch
 from chittycan.integrations.email.limits import MAX_HEADERS, MAX_MESSAGE
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import Place, RawMail
-from mail_servers import PASSWORD, Dovecot, Liar, Session
+from mail_servers import Dovecot, Liar, Session, connected
 from peers import trusting
 
 MAIL = b"From: Ann <ann@bell.example>\r\nSubject: Hello\r\n\r\nWhat does a first talk cost?\r\n"
 BOTH_LOOPS = True
-
-
-@asynccontextmanager
-async def connected(
-    port: int, *, limits: Limits | None = None, secret: str = PASSWORD, tls: Any = None, **settings: Any
-) -> AsyncGenerator[Connection]:
-    plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port}
-    connection = Connection(Account(name="office", **(plain | settings)), limits or Limits())
-    try:
-        await connection.open(lambda: secret, tls)
-        yield connection
-    finally:
-        await connection.close()
 
 
 async def whole(connection: Connection, listed: Listed) -> RawMail | None:

@@ -1,7 +1,8 @@
-"""A connection to an IMAP server that only reads (RFC 3501; IDLE: RFC 2177; XOAUTH2: Google's and Microsoft's docs).
+"""A connection to an IMAP server (RFC 3501; IDLE: RFC 2177; XOAUTH2: Google's and Microsoft's docs).
 
-Folders are opened with EXAMINE and mail is fetched with BODY.PEEK: nothing here can change a mailbox. Each command has
-one deadline from its first byte to the last of its answer, and nothing that a server says may grow without limit.
+Mail is read from folders opened with EXAMINE, by BODY.PEEK: reading cannot change a mailbox. What does is in
+`imap_change` and `imap_sent`, and nowhere else. Each command has one deadline from its first byte to the last of its
+answer, and nothing that a server says may grow without limit.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ AWAY = "mailbox_away"  # the error's code: the connection failed, or what came o
 REFUSED = "mailbox_login_refused"  # trying again changes nothing before the owner does
 NO_FOLDER = "mailbox_no_folder"
 NO_MAIL = "mailbox_no_mail"  # this one mail is not given out
+NOT_DONE = "mailbox_change_refused"  # the server did not change what it was asked to
 
 READ = 16 * 1024  # bytes at once; others are let through in between
 MOST_LISTED = 1_000  # mails at once
@@ -76,11 +78,16 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Selected(Struct, frozen=True):
-    """A folder as the server describes it. Where it gives no `validity` (0), its UIDs mean nothing tomorrow."""
+    """A folder as the server describes it. Where it gives no `validity` (0), its UIDs mean nothing tomorrow.
+
+    `flags`: those that last, in lower case, with "\\*" where new ones may be made up.
+    """
 
     validity: int
     next_uid: int | None
     exists: int
+    writable: bool = False
+    flags: frozenset[str] = frozenset()
 
 
 class Listed(Struct, frozen=True):
@@ -138,22 +145,34 @@ class Connection:
 
     async def examine(self, folder: str) -> Selected:
         """Opens a folder for reading. Raises Unavailable (AWAY, NO_FOLDER)."""
+        return await self._open(b"EXAMINE ", folder)
+
+    async def select(self, folder: str) -> Selected:
+        """Opens a folder for changes; `writable` says whether they are possible. Raises Unavailable as `examine`."""
+        return await self._open(b"SELECT ", folder)
+
+    async def _open(self, verb: bytes, folder: str) -> Selected:
         found: dict[str, int] = {}
+        flags: set[str] = set()
 
         def note(response: Response) -> None:
             if isinstance(response, Data) and response.name == "EXISTS" and response.number is not None:
                 found["exists"] = response.number
             elif isinstance(response, Status) and response.code in ("UIDVALIDITY", "UIDNEXT"):
                 found[response.code] = wire.number(response.value) or 0
+            elif isinstance(response, Status) and response.code == "PERMANENTFLAGS":
+                flags.update(response.value.strip("()").lower().split())
 
         self._validity = None
-        answer = await self._command(b"EXAMINE " + _folder(folder), note)
+        answer = await self.command(verb + folder_argument(folder), note)
         if answer.state != "OK":
             fix = f"integrations.{self.account.name}.folders in config.json names it."
             problem = f"{self.account.host} opens no folder {folder!r}: {answer.text}"
             raise Unavailable(problem, fix=fix, code=NO_FOLDER)
         self._validity, self._news = found.get("UIDVALIDITY", 0), False
-        return Selected(self._validity, found.get("UIDNEXT") or None, found.get("exists", 0))
+        writable = verb == b"SELECT " and answer.code != "READ-ONLY"
+        next_uid = found.get("UIDNEXT") or None
+        return Selected(self._validity, next_uid, found.get("exists", 0), writable, frozenset(flags))
 
     async def unseen(self, after: int, seen: Collection[int]) -> list[Listed]:
         """The mails beyond the UID `after` that are not in `seen`: those with the lowest UIDs, at most MOST_LISTED."""
@@ -173,7 +192,7 @@ class Connection:
                     del found[excess]
 
         self._news = False
-        answer = await self._command(f"UID FETCH {after + 1}:* (UID RFC822.SIZE)".encode(), note)
+        answer = await self.command(f"UID FETCH {after + 1}:* (UID RFC822.SIZE)".encode(), note)
         if answer.state != "OK":
             raise self._away(f"gives no list: {answer.text}")
         return [Listed(uid, found[uid]) for uid in sorted(found)[:MOST_LISTED]]
@@ -194,7 +213,7 @@ class Connection:
                 found.append(given if isinstance(given, bytes) else b"")
 
         command = f"UID FETCH {uid} (UID BODY.PEEK[{section}]<{start}.{size}>)"
-        answer = await self._command(command.encode(), note)
+        answer = await self.command(command.encode(), note)
         if not found:
             if answer.state == "OK" or answer.code == "EXPUNGEISSUED":
                 return None
@@ -252,7 +271,7 @@ class Connection:
 
     async def _start_tls(self, tls: ssl.SSLContext | None) -> None:
         assert tls is not None
-        answer = await self._command(b"STARTTLS")
+        answer = await self.command(b"STARTTLS")
         if answer.state != "OK" or len(self._wire):
             raise self._away(f"offers no TLS: {answer.text}", 'Use "tls" and its port, mostly 993.')
         # What came in clear after its answer is dropped with the old reader: it may be anybody's.
@@ -279,7 +298,7 @@ class Connection:
                 words = wire.quoted(account.user), wire.quoted(secret)
             except ValueError:
                 raise self._refused("takes only ASCII names and passwords") from None
-            answer = await self._command(b"LOGIN " + b" ".join(words))
+            answer = await self.command(b"LOGIN " + b" ".join(words))
         if answer.state != "OK":
             # Some say so when they are only busy.
             if answer.code in ("UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"):
@@ -301,7 +320,7 @@ class Connection:
             await self._write(lines.pop() if lines else b"\r\n")
 
     async def _ask_capabilities(self) -> None:
-        await self._command(b"CAPABILITY", self._learn)
+        await self.command(b"CAPABILITY", self._learn)
 
     def _learn(self, response: Response) -> None:
         if isinstance(response, Data) and response.name == "CAPABILITY":
@@ -311,8 +330,27 @@ class Connection:
 
     # commands and answers
 
-    async def _command(self, line: bytes, note: Callable[[Response], None] | None = None) -> Status:
-        tag = await self._send(line)
+    async def command(self, line: bytes, note: Callable[[Response], None] | None = None) -> Status:
+        """The answer to a command; `note` gets what comes before it. Raises Unavailable (AWAY)."""
+        return await self._answer(await self._send(line), note)
+
+    async def command_with(self, line: bytes, literal: bytes, note: Callable[[Response], None] | None = None) -> Status:
+        """A command that ends with `literal`. Raises Unavailable (AWAY).
+
+        What is large is sent when the server agreed to it (RFC 7888 lets less than 4 KiB go at once).
+        """
+        at_once = len(literal) <= 4_096 and not self.capabilities.isdisjoint({"LITERAL+", "LITERAL-"})
+        tag = await self._send(line + b" {%d%s}" % (len(literal), b"+" if at_once else b""))
+        if not at_once:
+            answer = await self._until(lambda response: isinstance(response, Continue) or _answers(response, tag), note)
+            if isinstance(answer, Status):
+                return answer
+        for start in range(0, len(literal), READ):
+            await self._write(literal[start : start + READ])
+        await self._write(b"\r\n")
+        return await self._answer(tag, note)
+
+    async def _answer(self, tag: str, note: Callable[[Response], None] | None) -> Status:
         answer = await self._until(lambda response: _answers(response, tag), note)
         assert isinstance(answer, Status)
         return answer
@@ -394,7 +432,8 @@ def on_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _folder(name: str) -> bytes:
+def folder_argument(name: str) -> bytes:
+    """A folder's name in a command. Raises Unavailable (NO_FOLDER)."""
     try:
         return wire.folder_name(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""IMAP on the wire (RFC 3501), as far as reading mail needs it: bytes into responses, words into commands. Pure.
+"""IMAP on the wire (RFC 3501), as far as it is needed: bytes into responses, words into commands. Pure.
 
 A server is believed in nothing that costs memory: a line, a literal, a response, its depth and its words have limits,
 and a server that goes beyond one is left (`Garbled`).
@@ -246,6 +246,22 @@ def folder_name(name: str) -> bytes:
     """A folder's name in modified UTF-7 (RFC 3501, 5.1.3), quoted. Raises ValueError."""
     encoded = re.sub(r"[^\x20-\x7e]+", lambda found: "&" + _base64(found[0]) + "-", name.replace("&", "&-"))
     return quoted(encoded)
+
+
+def readable_folder(word: Word) -> str | None:
+    """The name of a folder as a server writes it; None where it is none, as it stands where its UTF-7 is broken."""
+    text = word.decode("latin-1") if isinstance(word, bytes) else word
+    if not isinstance(text, str) or not text:
+        return None
+    try:
+        return re.sub(r"&([^-]*)-", lambda found: _from_base64(found[1]) if found[1] else "&", text)
+    except ValueError:
+        return text
+
+
+def _from_base64(text: str) -> str:
+    padded = text.replace(",", "/") + "=" * (-len(text) % 4)
+    return base64.b64decode(padded, validate=True).decode("utf-16-be")
 
 
 def _base64(text: str) -> str:
