@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "context": ("context", "app", "The documents that models, tasks and people share."),
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
+    "feedback": ("feedback", "feedback", "Say how good an answer was; see what was said."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "privacy": ("privacy", "app", "What in a text is private, and stays in the house."),
     "workers": ("workers", "app", "Who does the durable work."),
