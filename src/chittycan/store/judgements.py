@@ -1,19 +1,21 @@
 """What people said of mails: an agent's word, theirs, and by what such a mail may be known again.
 
 Senders, lists and words are kept as hashes: what is learnt from them is counted and never read. A person's last word
-on a mail counts; a judgement outlives its mail.
+on a mail counts; a judgement outlives its mail. Every change raises the revision "judgements".
 """
 
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import asdict
-from sqlalchemy import Column, Connection, Double, Index, Integer, Table, Text, delete, func, select
+from sqlalchemy import Column, Connection, Double, Index, Integer, Table, Text, delete, select
 
 from chittycan.errors import NotFound
+from chittycan.store.revisions import raise_revision
 from chittycan.store.tables import metadata
 from chittycan.store.upsert import insert
 
+REVISION = "judgements"
 MOST = 5_000  # that are learnt from: the newest
 
 judgements = Table(
@@ -57,15 +59,7 @@ def keep(connection: Connection, judgement: Judgement) -> None:
     told = {name: value for name, value in values.items() if name not in ("mail_id", "field", "said")}
     statement = insert(connection, judgements).values(values)
     connection.execute(statement.on_conflict_do_update(index_elements=["mail_id", "field"], set_=told))
-
-
-def state(connection: Connection) -> tuple[int, int, float]:
-    """Changes whenever a judgement does."""
-    query = select(
-        func.count(), func.coalesce(func.max(judgements.c.id), 0), func.coalesce(func.max(judgements.c.at), 0)
-    )
-    count, last, at = connection.execute(query.select_from(judgements)).one()
-    return int(count), int(last), float(at)
+    raise_revision(connection, REVISION)
 
 
 def every(connection: Connection, limit: int = MOST) -> list[Judgement]:
@@ -85,6 +79,7 @@ def forget(connection: Connection, number: int | None) -> int:
     """One judgement by its number, or all of them; how many went. Raises NotFound."""
     statement = delete(judgements) if number is None else delete(judgements).where(judgements.c.id == number)
     gone = connection.execute(statement).rowcount
+    raise_revision(connection, REVISION)
     if number is not None and gone == 0:
         raise NotFound(f"no correction {number}", param="correction", fix="`can router corrections list` shows them.")
     return gone
