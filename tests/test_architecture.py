@@ -49,8 +49,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "usage": WORDS | {"store"},
     "context": WORDS | {"store"},
     "providers": WORDS | {"dialects"},
-    "providers.registry": WORDS | {"config", "providers", "providers.discovery", "providers.limits"},
+    "providers.registry": WORDS
+    | {"config", "providers", "providers.discovery", "providers.limits", "providers.undefined", "providers.written"},
     "providers.limits": WORDS | {"config"},
+    "providers.undefined": WORDS | {"config"},
+    "providers.written": WORDS | {"config", "providers.limits"},
     "providers.discovery": WORDS | {"config", "providers"},
     # three neighbours that never import each other
     "gateway": WORDS | STATE | {"dialects", "providers", "routing", "gateway.call", "gateway.options"},

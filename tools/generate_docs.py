@@ -167,7 +167,9 @@ OBJECTS = {
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",
     "ensemble": "`ensembles.NAME`",
+    "deployment": "`models.NAME.deployments[]`",
     "routing": "`routing`",
+    "hedge": "`routing.hedge`",
 }
 
 
@@ -195,6 +197,8 @@ def _kind(schema: Any, value: Any) -> str:
         return " or ".join(_kind(schema, each) for each in value["anyOf"])
     if value.get("type") == "array":
         inner = _kind(schema, value["items"])
+        if inner.startswith("list "):
+            return f"list of lists{inner.removeprefix('list')}"
         return f"list of {inner}" if "enum" in value["items"] else f"list of {inner}s"
     if value.get("type") == "object" and isinstance(value.get("additionalProperties"), dict):
         return f"name → {_kind(schema, value['additionalProperties'])}"

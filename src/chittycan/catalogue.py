@@ -107,7 +107,35 @@ class Model(Struct, frozen=True, kw_only=True):
     prefill: bool = False  # continues from a trailing assistant message
     reasoning: bool = True
     embeddings: bool = False  # makes vectors, does not chat
-    limits: Limits | None = None  # shared with the model's dated names
+    limits: Limits | None = None  # shared with the model's dated names, and by all its deployments
+    own_limits: Limits | None = None  # of this deployment alone
+    weight: float = 1.0  # its share of the calls, among deployments that are as good
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it runs: its provider, and the provider's own name for it."""
+        return self.provider, self.upstream
+
+
+Balance = Literal["latency", "least-busy", "written"]
+
+
+class Deployments(Struct, frozen=True):
+    """Several places that run one model, in the order written. `missing`: provider → why it cannot be called."""
+
+    models: tuple[Model, ...]
+    balance: Balance = "latency"
+    missing: tuple[tuple[str, str], ...] = ()
+
+
+class Hedging(Struct, frozen=True):
+    """When a second model is asked beside one that is late.
+
+    `after`: seconds; None: what 95 of 100 of its answers take. `models`: for calls that ask for these; empty: all.
+    """
+
+    after: float | None = None
+    models: frozenset[str] = frozenset()
 
 
 ENSEMBLE = "ensemble:"  # and a name: the virtual model that asks several models
@@ -222,6 +250,8 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     `patterns` gives new models of a known vendor to its provider (`claude-*` → anthropic). `unavailable` says
     why a known model cannot be called now (`gpt-4` → "needs OPENAI_API_KEY"); its keys are names or patterns.
     A pattern is a whole name, or the beginning of one and a `*`. The keys of `ensembles` begin with `ensemble:`.
+    `models` has the first of a model's `deployments`. `equal` are models that the owner calls as good as each other;
+    `quickest_first`: all models of `auto` count as that. `hedge` None: only calls that ask for it are hedged.
     """
 
     providers: Mapping[str, Provider]
@@ -233,6 +263,18 @@ class Catalogue(Struct, frozen=True, kw_only=True):
     patterns: tuple[tuple[str, str], ...] = ()
     unavailable: Mapping[str, str] = field(default_factory=dict)
     ensembles: Mapping[str, Ensemble] = field(default_factory=dict)
+    deployments: Mapping[str, Deployments] = field(default_factory=dict)
+    equal: tuple[frozenset[str], ...] = ()
+    quickest_first: bool = False
+    hedge: Hedging | None = None
+
+    def places(self, name: str) -> tuple[Model, ...]:
+        """The deployments of the model called `name`, one where it has just one; none where no such model exists."""
+        deployed = self.deployments.get(name)
+        if deployed is not None:
+            return deployed.models
+        model = self.resolve(name)
+        return () if model is None else (model,)
 
     def resolve(self, name: str) -> Model | None:
         """The model called `name`: a known one, `provider/upstream-name`, or a new one of a known vendor."""

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
-from chittycan.catalogue import DialectName, Mode
+from chittycan.catalogue import Balance, DialectName, Mode
 
 Seconds = Annotated[float, Meta(gt=0)]
 Days = Annotated[float, Meta(gt=0)]
 Dollars = Annotated[float, Meta(ge=0)]  # USD
 Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(gt=0)]
+Weight = Annotated[float, Meta(gt=0)]
 Names = str | tuple[str, ...]  # one, or a list
 
 CONFIG_FILE, MODELS_FILE = "config.json", "models.json"
@@ -102,11 +103,27 @@ class PriceSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+class DeploymentSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One place that runs a model; what is absent is as the model's own line says."""
+
+    proxy: str
+    upstream: str | None = None
+    weight: Weight | None = None
+    price: PriceSettings | None = None
+    context_window: Count | None = None
+    max_output: Count | None = None
+    regions: tuple[str, ...] | None = None
+    private: bool | None = None
+    limits: LimitSettings | None = None
+
+
     """One line of models.json; absent keys keep what the catalogue knows of a model of that name."""
 
     proxy: str | None = None
     upstream: str | None = None
     price: PriceSettings | None = None
+    deployments: tuple[DeploymentSettings, ...] = ()
+    balance: Balance | None = None
     context_window: Count | None = None
     max_output: Count | None = None
     regions: tuple[str, ...] | None = None
@@ -137,6 +154,13 @@ class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+class HedgeSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """When a second model is asked beside one that is late. `models`: for calls that ask for these; empty: all."""
+
+    after: Seconds | Literal["p95"] = "p95"
+    models: tuple[str, ...] = ()
+
+
     """How `auto` chooses. `target`: the share of the strong model's quality that its choice is to reach."""
 
     target: Annotated[float, Meta(gt=0, le=1)] = 0.95
@@ -144,6 +168,9 @@ class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     baseline: str | None = None  # a model that savings are counted against
     learn: bool = False  # keep a sketch of prompts that `auto` chose for, to learn from their scores
 
+    order: Literal["written", "latency"] = "written"  # of the models that `auto` may choose
+    equal: tuple[tuple[str, ...], ...] = ()  # models that are as good as each other
+    hedge: HedgeSettings | None = None
 
 class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
     """Caps over all keys, USD per UTC day and calendar month; None: no cap."""

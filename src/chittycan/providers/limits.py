@@ -20,6 +20,11 @@ def odd_limits(catalogue: Catalogue, settings: Settings) -> Iterator[str]:
     """A warning for limits that limit nothing, and for a model's limit that its provider's own makes pointless."""
     places = [(f"proxies.{name}", proxy.limits) for name, proxy in settings.proxies.items()]
     places += [(f"models.{name}", model.limits) for name, model in settings.models.items()]
+    places += [
+        (f"models.{name}.deployments.{number}", each.limits)
+        for name, model in settings.models.items()
+        for number, each in enumerate(model.deployments)
+    ]
     for place, written in places:
         if written is not None and _limits_nothing(written):
             yield f'{place}.limits: limits nothing; write "concurrency", "rpm" or "tpm"'

@@ -13,17 +13,18 @@ from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
-from chittycan.catalogue import ENSEMBLE, Catalogue, Ensemble, Model, PriceRow, Provider, Secret, Timeouts, fits
+from chittycan.catalogue import ENSEMBLE, Catalogue, Deployments, Ensemble, Model, Provider, Secret, Timeouts, fits
 from chittycan.config.editing import set_proxy
 from chittycan.config.references import Missing, is_reference, resolve_secret
 from chittycan.config.settings import EnsembleSettings, ModelSettings, ProxySettings, Settings, TimeoutSettings
 from chittycan.errors import UsageError
 from chittycan.providers.discovery import PORTS, Endpoint, environment_keys
 from chittycan.providers.limits import limits_of, odd_limits
+from chittycan.providers.undefined import undefined_names
 from chittycan.providers.vendors import ModelRow, Vendor, vendor, vendors
+from chittycan.providers.written import deployed, hedging, overridden, placed, together
 
 EMBEDDED, LOCAL, SMOLLM2 = "embedded", "local", "smollm2"
-VIRTUAL = re.compile(r"(auto|private)(:.*)?")  # names that are policies, not models
 PLACE = re.compile(r"\{([A-Z0-9_|]+)\}")
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, token
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - names to compare with, nothing binds here
@@ -61,8 +62,12 @@ def build(
         patterns=tuple(draft.patterns),
         unavailable={name: why for name, why in draft.unavailable.items() if name not in draft.models},
         ensembles=draft.ensembles,
+        deployments=draft.deployments,
+        equal=tuple(frozenset(group) for group in settings.routing.equal),
+        quickest_first=settings.routing.order == "latency",
+        hedge=hedging(settings.routing.hedge),
     )
-    warnings = [*map(str, settings.warnings), *draft.warnings, *_undefined_names(catalogue, settings)]
+    warnings = [*map(str, settings.warnings), *draft.warnings, *undefined_names(catalogue, settings)]
     warnings += odd_limits(catalogue, settings)
     return replace(catalogue, warnings=tuple(warnings))
 
@@ -105,6 +110,7 @@ class _Draft:
         self.unavailable: dict[str, str] = {}
         self.patterns: list[tuple[str, str]] = []
         self.ensembles: dict[str, Ensemble] = {}
+        self.deployments: dict[str, Deployments] = {}
         self.warnings: list[str] = []
         self._serving: dict[str, str] = {}  # vendor id → the provider that reaches it
 
@@ -245,19 +251,47 @@ class _Draft:
 
     def add_written_models(self) -> None:
         for name, written in self.settings.models.items():
-            provider = self._written_provider(name, written)
-            if provider is None:
-                self.unavailable[name] = 'models.json does not say its "proxy"'
-                self.warnings.append(f'models.json: models.{name}: no "proxy", and the name tells no vendor')
-            elif provider in self.providers:
-                known = self.models.get(name)
-                base = known if known and known.provider == provider else self._described(name, provider)
-                self.models[name] = _overridden(base, written)
+            if written.deployments:
+                self._deploy(name, written)
+                continue
+            found = self._written(name, written)
+            if isinstance(found, Model):
+                self.models[name] = found
             else:
-                self.unavailable[name] = self._why(provider)
-                if vendor(provider) is None and provider not in self.skipped:
-                    hint = _hint(provider, [*self.providers, *vendors()])
-                    self.warnings.append(f"models.json: models.{name}.proxy: {provider} is not defined{hint}")
+                self.unavailable[name] = found
+
+    def _written(self, name: str, written: ModelSettings, at: str = "") -> Model | str:
+        """A line of models.json, or why it cannot be called; `at` is the key within the line."""
+        provider = self._written_provider(name, written)
+        if provider is None:
+            self.warnings.append(f'models.json: models.{name}: no "proxy", and the name tells no vendor')
+            return 'models.json does not say its "proxy"'
+        if provider in self.providers:
+            known = self.models.get(name)
+            base = known if known and known.provider == provider else self._described(name, provider)
+            return overridden(base, written)
+        if vendor(provider) is None and provider not in self.skipped:
+            hint = _hint(provider, [*self.providers, *vendors()])
+            self.warnings.append(f"models.json: models.{name}{at}.proxy: {provider} is not defined{hint}")
+        return self._why(provider)
+
+    def _deploy(self, name: str, written: ModelSettings) -> None:
+        """A model that runs in several places: those that can be called, or why none can."""
+        models, missing = [], []
+        for number, each in enumerate(written.deployments):
+            found = self._written(name, placed(written, each), f".deployments.{number}")
+            if isinstance(found, Model):
+                models.append(deployed(found, each))
+            else:
+                missing.append((each.proxy, found))
+        if written.proxy is not None:
+            self.warnings.append(f'models.json: models.{name}.proxy: not used, because its "deployments" say where')
+        group, twice = together(written, models, missing)
+        self.warnings += [f"models.json: models.{name}.deployments: {place} is written twice" for place in twice]
+        if not models:
+            self.unavailable[name] = "; ".join(dict.fromkeys(why for _, why in missing))
+            return
+        self.models[name], self.deployments[name] = group.models[0], group
 
     def add_known_models(self) -> None:
         for known in vendors().values():
@@ -349,41 +383,6 @@ class _Draft:
         return f"needs {' and '.join(missing)}"
 
 
-def _undefined_names(catalogue: Catalogue, settings: Settings) -> list[str]:
-    """A warning for every assignment, fallback and member of an ensemble that names nothing known.
-
-    (Known but unavailable is no mistake.)
-    """
-    places = [(f"assignments.{kind}", name) for kind, name in settings.assignments.items()]
-    places += [(f"fallbacks.{name}", name) for name in settings.fallbacks if name != "*"]
-    places += [(f"fallbacks.{head}", name) for head, chain in settings.fallbacks.items() for name in chain]
-    undefined = [
-        (place, name)
-        for place, name in dict.fromkeys(places)
-        if not VIRTUAL.fullmatch(name) and not (place.startswith("assignments.") and name in catalogue.ensembles)
-    ]
-    for title, ensemble in catalogue.ensembles.items():
-        members = dict.fromkeys([*ensemble.models, *filter(None, (ensemble.strong, ensemble.judge))])
-        place = f"ensembles.{title.removeprefix(ENSEMBLE)}"
-        undefined += [(place, name) for name in members if not _is_provider(name, catalogue)]
-    warnings = []
-    for place, name in undefined:
-        if catalogue.resolve(name) or catalogue.why_unavailable(name):
-            continue
-        if name in catalogue.ensembles:
-            warnings.append(f"{place}: {name} is passed over; an ensemble stands in for no model")
-            continue
-        near = catalogue.suggest(name)
-        hint = f"did you mean {near}?" if near else 'define it in models.json with its "proxy" and "upstream"'
-        warnings.append(f"{place}: no model is called {name}, so it is passed over; {hint}")
-    return warnings
-
-
-def _is_provider(name: str, catalogue: Catalogue) -> bool:
-    """Whether this names a provider, one that cannot be called now included."""
-    return name in catalogue.providers or catalogue.why_unavailable(f"{name}/") is not None
-
-
 def ensemble_of(written: EnsembleSettings) -> Ensemble:
     """An ensemble as models.json writes it; `Ensemble.fault` says whether it makes sense."""
     optional = {"timeout": written.timeout} if written.timeout is not None else {}
@@ -418,23 +417,6 @@ def _model(name: str, provider: str, row: ModelRow) -> Model:
         json_schema="json_schema" not in row.lacks, reasoning="reasoning" not in row.lacks,
         prefill=row.prefill, embeddings=row.embeddings,
     )  # fmt: skip
-
-
-def _overridden(base: Model, written: ModelSettings) -> Model:
-    """`base` with everything that its line in models.json says."""
-    same = (
-        "upstream", "context_window", "max_output", "regions", "private", "tier",
-        "vision", "tools", "json_schema", "prefill", "reasoning", "embeddings",
-    )  # fmt: skip
-    changes = {key: getattr(written, key) for key in same if getattr(written, key) is not None}
-    changes["limits"] = limits_of(f"model:{base.name}", written.limits)
-    if written.price is not None:
-        price = written.price
-        changes["price"] = PriceRow(
-            input=price.input, output=price.output, cached=price.cached, cache_write=price.cache_write,
-            cache_write_1h=price.cache_write_1h,
-        )  # fmt: skip
-    return replace(base, **changes)
 
 
 def _timeouts(written: TimeoutSettings) -> Timeouts:
