@@ -102,7 +102,6 @@ class PriceSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     cache_write_1h: Dollars | None = field(name="cacheWrite1h", default=None)
 
 
-class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 class DeploymentSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """One place that runs a model; what is absent is as the model's own line says."""
 
@@ -117,13 +116,14 @@ class DeploymentSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     limits: LimitSettings | None = None
 
 
+class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """One line of models.json; absent keys keep what the catalogue knows of a model of that name."""
 
     proxy: str | None = None
     upstream: str | None = None
-    price: PriceSettings | None = None
     deployments: tuple[DeploymentSettings, ...] = ()
     balance: Balance | None = None
+    price: PriceSettings | None = None
     context_window: Count | None = None
     max_output: Count | None = None
     regions: tuple[str, ...] | None = None
@@ -153,7 +153,6 @@ class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     timeout: Seconds | None = None
 
 
-class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 class HedgeSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """When a second model is asked beside one that is late. `models`: for calls that ask for these; empty: all."""
 
@@ -161,16 +160,17 @@ class HedgeSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     models: tuple[str, ...] = ()
 
 
+class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """How `auto` chooses. `target`: the share of the strong model's quality that its choice is to reach."""
 
     target: Annotated[float, Meta(gt=0, le=1)] = 0.95
     strong: str | None = None  # a model; None: the one of which most is expected
     baseline: str | None = None  # a model that savings are counted against
     learn: bool = False  # keep a sketch of prompts that `auto` chose for, to learn from their scores
-
     order: Literal["written", "latency"] = "written"  # of the models that `auto` may choose
     equal: tuple[tuple[str, ...], ...] = ()  # models that are as good as each other
     hedge: HedgeSettings | None = None
+
 
 class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
     """Caps over all keys, USD per UTC day and calendar month; None: no cap."""
