@@ -6,8 +6,19 @@ from typing import Any
 import pytest
 
 from chittycan.config import settings_from
-from chittycan.errors import ConfigError, NotFound, UsageError
-from chittycan.mailbox import accounts, inbox_settings, named_account, open_mailbox, secret_of, terms
+from chittycan.errors import ConfigError, NotFound, Unavailable, UsageError
+from chittycan.mailbox import (
+    accounts,
+    in_sent,
+    inbox_settings,
+    keep_copy,
+    named_account,
+    open_mailbox,
+    read_mail,
+    secret_of,
+    terms,
+)
+from mail_servers import PASSWORD, Dovecot
 
 Json = dict[str, Any]
 
@@ -137,3 +148,32 @@ def test_which_account_a_source_means(office: Path) -> None:
     assert "letters, office" in (caught.value.fix or "")
     chosen = {"inbox": {"source": "office"}, "integrations": {"office": server(), "letters": mailbox("in")}}
     assert named_account(settings_from(chosen, {}, office), None) == "office"
+
+
+async def test_a_mail_is_read_again_from_wherever_it_came(office: Path, dovecot_server: Dovecot) -> None:
+    (office / "in" / "cur" / "1").write_bytes(b"Subject: on disk\r\n\r\n")
+    dovecot_server.deliver("again", "1", b"Subject: on the server\r\nMessage-ID: <1@b>\r\n\r\n")
+    account = server(host="127.0.0.1", port=dovecot_server.port, security="none", user="again")
+    settings, env = on_servers(office, office=account), {"MAIL": PASSWORD}
+    disk = await read_mail(settings, env, f"maildir:{office / 'in'}", "cur/1")
+    there = await read_mail(settings, env, "imap:office", "INBOX;1;1", message_id="<1@b>")
+    gone = await read_mail(settings, env, "imap:former", "INBOX;1;1")
+    assert disk.raw.startswith(b"Subject: on disk")
+    assert there.raw.startswith(b"Subject: on the server")
+    assert "not set up" in (gone.error or "")
+    with pytest.raises(Unavailable):
+        await read_mail(settings, {"MAIL": "wrong"}, "imap:office", "INBOX;1;1")
+
+
+async def test_copies_go_to_the_account_that_sent(office: Path, dovecot_server: Dovecot) -> None:
+    account = server(host="127.0.0.1", port=dovecot_server.port, security="none", user="copies")
+    settings, env = on_servers(office, office=account), {"MAIL": PASSWORD}
+    raw = b"Message-ID: <sent@b>\r\n\r\nYes.\r\n"
+    assert await in_sent(settings, env, "office", "<sent@b>") is False
+    assert await keep_copy(settings, env, "office", raw)
+    assert not await keep_copy(settings, env, "office", raw)
+    assert await in_sent(settings, env, "office", "<sent@b>") is True
+    assert await in_sent(settings, {"MAIL": "wrong"}, "office", "<sent@b>") is None
+    assert await in_sent(settings, env, "former", "<sent@b>") is None
+    with pytest.raises(NotFound, match="former"):
+        await keep_copy(settings, env, "former", raw)

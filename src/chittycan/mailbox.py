@@ -5,6 +5,7 @@
                   "archive": {"type": "maildir", "path": "/var/mail/archive"}}}
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,8 +20,9 @@ from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_referen
 from chittycan.config.parsing import Reader, join
 from chittycan.errors import ChittyError, ConfigError, NotFound, UsageError
 from chittycan.integrations.email.imap import Account, Connection
+from chittycan.integrations.email.imap_again import fetch_again
 from chittycan.integrations.email.imap_sent import find_sent, keep_sent
-from chittycan.integrations.email.sources import Source, open_source
+from chittycan.integrations.email.sources import RawMail, Source, open_source, read_again
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
 
@@ -163,6 +165,29 @@ async def keep_copy(settings: Settings, env: Mapping[str, str], account: str, ra
     """
     async with session(settings, env, account) as connection:
         return await keep_sent(connection, raw)
+
+
+async def read_mail(
+    settings: Settings,
+    env: Mapping[str, str],
+    source: str,
+    key: str,
+    *,
+    message_id: str | None = None,
+    dedupe_key: str | None = None,
+) -> RawMail:
+    """The mail that a source once gave under `key`, from whatever kind of source; with `error` where it is gone.
+
+    On a server one that was moved is found by its `message_id`; only the mail of this `dedupe_key` is given, if it is
+    named. Raises Unavailable where the server cannot be reached, ConfigError where the account cannot be used.
+    """
+    kind, _, account = source.partition(":")
+    if kind != IMAP:
+        return await asyncio.to_thread(read_again, source, key)
+    if account not in accounts(settings):
+        return RawMail(source, key, error=f"the account {account} is not set up any more")
+    async with session(settings, env, account) as connection:
+        return await fetch_again(connection, key, message_id=message_id, dedupe_key=dedupe_key)
 
 
 def named_account(settings: Settings, named: str | None) -> str | None:

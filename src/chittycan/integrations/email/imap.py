@@ -222,6 +222,19 @@ class Connection:
             raise self._away("sent more than it was asked for")
         return found[0]
 
+    async def told(self, uid: int, item: Literal["RFC822.SIZE", "FLAGS"]) -> wire.Word:
+        """What the server says of a mail in the open folder; None where the mail is gone. Raises Unavailable (AWAY)."""
+        found: list[wire.Word] = []
+
+        def note(response: Response) -> None:
+            if isinstance(response, Data) and response.name == "FETCH":
+                told = wire.fetched(response)
+                if wire.number(told.get("UID")) == uid and item in told:
+                    found.append(told[item])
+
+        await self.command(f"UID FETCH {uid} (UID {item})".encode(), note)
+        return found[-1] if found else None
+
     async def idle(self, seconds: float) -> bool:
         """Waits for new mail at most so long; True where there is some. Does not wait where the server cannot idle."""
         if self._news:

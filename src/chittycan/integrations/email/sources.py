@@ -34,6 +34,14 @@ class Place(Struct, frozen=True):
     def key(self) -> str:
         return f"{self.folder};{self.validity};{self.uid}"
 
+    @classmethod
+    def of(cls, account: str, key: str) -> "Place | None":
+        """The place of a `key`; None where it is none."""
+        folder, *numbers = key.rsplit(";", 2)
+        if len(numbers) != 2 or not all(each.isascii() and each.isdecimal() for each in numbers):
+            return None
+        return cls(account, folder, int(numbers[0]), int(numbers[1]))
+
 
 class RawMail(Struct, frozen=True):
     """The bytes of one mail and where they were found: `read_again(source, key)` finds them once more.
