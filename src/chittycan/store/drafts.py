@@ -1,29 +1,51 @@
 """Drafts: what waits for a person's word before it goes out.
 
-The life of a draft is `TRANSITIONS` and nothing else; the database refuses any other word. There is at most
-one draft per `idempotency_key`, so that a mail that is looked at twice is not answered twice.
+The life of a draft is `TRANSITIONS` and nothing else. A row itself is `draft`, `approved` or `rejected`; what comes
+after an approval is the state of the effect that it names (`workstreams.effects`), so that whether a mail went out
+is written down in one place. There is at most one draft per `idempotency_key`, so that a mail that is looked at
+twice is not answered twice.
 """
 
+import hashlib
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import asdict
-from sqlalchemy import CheckConstraint, Column, Connection, Double, Index, Row, Table, Text, or_, select
+from msgspec.structs import asdict, replace
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Connection,
+    Double,
+    Index,
+    Row,
+    Table,
+    Text,
+    and_,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import false as sql_false
 
 from chittycan.errors import NotFound
 from chittycan.store.tables import metadata
 from chittycan.store.upsert import insert
+from chittycan.store.work_tables import effects
 
 # From each state, where a draft may go. `unknown`: the connection broke after the mail was handed over; only a
 # look at the outside tells which it was, and nothing is sent a second time blindly.
 TRANSITIONS: dict[str, tuple[str, ...]] = {
-    "draft": ("approved", "rejected"),
-    "approved": ("sending", "draft"),  # an edit takes the approval back
+    "draft": ("draft", "approved", "rejected"),
+    "approved": ("approved", "sending", "draft", "rejected"),  # an edit takes the approval back
     "sending": ("sent", "failed", "unknown"),
     "unknown": ("sent", "failed"),
-    "failed": ("draft",),
+    "failed": ("sending", "approved", "draft", "rejected"),
     "sent": (),
-    "rejected": (),
+    "rejected": ("draft",),
 }
 
 drafts = Table(
@@ -34,6 +56,7 @@ drafts = Table(
     Column("idempotency_key", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("recipients", Text, nullable=False),  # JSON list of {name, address}
+    Column("cc", Text, nullable=False, server_default="[]"),  # the same
     Column("subject", Text, nullable=False),
     Column("body", Text, nullable=False),
     Column("in_reply_to", Text),
@@ -41,17 +64,33 @@ drafts = Table(
     Column("template", Text, nullable=False),
     Column("warnings", Text, nullable=False),  # JSON list: what a person should look at
     Column("by_model", Text),  # None: from rules
+    Column("account", Text),  # in whose name it goes out; None: the default
+    Column("original", Text),  # SHA-256 of the body as it was first written
+    Column("edited", Boolean, nullable=False, server_default=sql_false()),  # a person changed something
+    Column("automatic", Boolean, nullable=False, server_default=sql_false()),  # an acknowledgement: nobody approves
+    Column("decided_by", Text),  # who approved or rejected it
+    Column("decided_at", Double),
+    Column("reason", Text),  # of a rejection
+    Column("approval", Text),  # SHA-256 of exactly what was approved
+    Column("message_id", Text),  # fixed with the approval
+    Column("effect", Text),  # key of the effect that sends it: another one with each approval
+    Column("dispatched", Double),  # when it was last handed to a server; its Date
+    Column("copy", Text),  # kept: we put it among the sent mails; there: the server did; none; None: not yet
     Column("created", Double, nullable=False),
     Column("changed", Double, nullable=False),
     CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in TRANSITIONS)), name="state"),
     Index(None, "idempotency_key", unique=True),
     Index(None, "mail_id"),
     Index(None, "state"),
+    Index(None, "effect"),
 )
 
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A row of `drafts`; `recipients`, `thread` and `warnings` are JSON lists."""
+    """A draft; `recipients`, `cc`, `thread` and `warnings` are JSON lists. `state` is a word of `TRANSITIONS`.
+
+    `detail` is what is known of its sending: JSON of `workstreams.effects.Effect.detail`, None before it began.
+    """
 
     id: str
     mail_id: str
@@ -67,20 +106,44 @@ class Draft(Struct, frozen=True, kw_only=True):
     created: float
     changed: float
     state: str = "draft"
+    cc: str = "[]"
+    account: str | None = None
+    original: str | None = None
+    edited: bool = False
+    automatic: bool = False
+    decided_by: str | None = None
+    decided_at: float | None = None
+    reason: str | None = None
+    approval: str | None = None
+    message_id: str | None = None
+    effect: str | None = None
+    dispatched: float | None = None
+    copy: str | None = None
+    detail: str | None = None
+
+
+# What is written anew where nobody has touched the draft yet.
+_TEXT = ("recipients", "cc", "subject", "body", "template", "warnings", "by_model", "account", "original", "changed")
+_state = func.coalesce(effects.c.state, drafts.c.state)
 
 
 def create(connection: Connection, draft: Draft) -> Draft:
-    """Store a draft; one with its `idempotency_key` that nobody has approved yet gets the new text instead.
+    """Store a draft; one with its `idempotency_key` that nobody has touched yet gets the new text instead.
 
-    Gives back what is stored: unchanged where the older one is past the state `draft`.
+    Gives back what is stored: unchanged where the older one is past the state `draft`, or a person edited it.
     """
-    new = insert(connection, drafts).values(asdict(draft))
-    text = {name: new.excluded[name] for name in ("subject", "body", "template", "warnings", "by_model", "changed")}
-    connection.execute(
-        new.on_conflict_do_update(index_elements=["idempotency_key"], set_=text, where=drafts.c.state == "draft")
-    )
-    same = drafts.c.idempotency_key == draft.idempotency_key
-    return _draft(connection.execute(select(drafts).where(same)).one())
+    values = asdict(replace(draft, original=digest(draft.body)))
+    del values["detail"]
+    new = insert(connection, drafts).values(values)
+    text = {name: new.excluded[name] for name in _TEXT}
+    untouched = and_(drafts.c.state == "draft", drafts.c.edited.is_(False))
+    connection.execute(new.on_conflict_do_update(index_elements=["idempotency_key"], set_=text, where=untouched))
+    return _draft(connection.execute(_all().where(drafts.c.idempotency_key == draft.idempotency_key)).one())
+
+
+def digest(body: str) -> str:
+    """What is kept of a body as it was first written."""
+    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def get(connection: Connection, start: str) -> Draft:
@@ -89,8 +152,9 @@ def get(connection: Connection, start: str) -> Draft:
     Raises `NotFound` where there is none or more than one.
     """
     typed = start.strip().lower()
-    matches = or_(drafts.c.id.startswith(typed, autoescape=True), drafts.c.mail_id.startswith(typed, autoescape=True))
-    rows = connection.execute(select(drafts).where(matches).limit(2)).all() if typed else []
+    of_the_mail = and_(drafts.c.mail_id.startswith(typed, autoescape=True), drafts.c.automatic.is_(False))
+    matches = or_(drafts.c.id.startswith(typed, autoescape=True), of_the_mail)
+    rows = connection.execute(_all().where(matches).limit(2)).all() if typed else []
     if len(rows) == 1:
         return _draft(rows[0])
     problem = f"several drafts begin with {start!r}" if rows else f"no draft {start!r}"
@@ -99,17 +163,68 @@ def get(connection: Connection, start: str) -> Draft:
 
 def of_mail(connection: Connection, mail_id: str) -> Draft | None:
     """The reply to a mail, where there is one."""
-    row = connection.execute(select(drafts).where(drafts.c.mail_id == mail_id)).first()
+    reply = (drafts.c.mail_id == mail_id, drafts.c.automatic.is_(False))
+    row = connection.execute(_all().where(*reply)).first()
     return _draft(row) if row is not None else None
 
 
-def listing(connection: Connection, *, state: str | None = None, limit: int = 50) -> list[Draft]:
+def listing(
+    connection: Connection, *, state: str | None = None, limit: int = 50, automatic: bool | None = None
+) -> list[Draft]:
     """Drafts, newest first."""
-    query = select(drafts).order_by(drafts.c.created.desc(), drafts.c.id).limit(limit)
+    query = _all().order_by(drafts.c.created.desc(), drafts.c.id).limit(limit)
     if state:
-        query = query.where(drafts.c.state == state)
+        query = query.where(_state == state)
+    if automatic is not None:
+        query = query.where(drafts.c.automatic.is_(automatic))
     return [_draft(row) for row in connection.execute(query)]
 
 
+def open_ends(connection: Connection, since: float, limit: int = 100) -> list[Draft]:
+    """What was sent, or tried, after `since` and is not finished: no certain end, or no copy among the sent mails."""
+    query = _all().where(drafts.c.dispatched > since, or_(effects.c.state != "sent", drafts.c.copy.is_(None)))
+    return [_draft(row) for row in connection.execute(query.order_by(drafts.c.dispatched).limit(limit))]
+
+
+def hold(connection: Connection, draft_id: str) -> Draft:
+    """The draft, which nobody else changes before this transaction ends. Raises NotFound."""
+    connection.execute(select(drafts.c.id).where(drafts.c.id == draft_id).with_for_update())
+    # Only now: what others wrote while we waited has to be seen, of the effect too.
+    row = connection.execute(_all().where(drafts.c.id == draft_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"no draft {draft_id!r}", param="draft")
+    return _draft(row)
+
+
+def put(connection: Connection, draft_id: str, **values: Any) -> Draft:
+    """Set these columns; gives the draft as it is then."""
+    connection.execute(update(drafts).where(drafts.c.id == draft_id).values(**values))
+    return _draft(connection.execute(_all().where(drafts.c.id == draft_id)).one())
+
+
+def underway(connection: Connection, mail_ids: Collection[str], since: float) -> int:
+    """How many drafts that answer one of these mails were sent since, or may have been."""
+    return _count(connection, since, drafts.c.mail_id.in_(mail_ids))
+
+
+def underway_to(connection: Connection, address: str, since: float) -> int:
+    """How many drafts were sent to an address since, or may have been."""
+    written = f'"address":"{address.lower()}"'
+    return _count(connection, since, func.lower(drafts.c.recipients).contains(written, autoescape=True))
+
+
+def _count(connection: Connection, since: float, which: ColumnElement[bool]) -> int:
+    done = and_(effects.c.state.in_(("sending", "sent", "unknown")), drafts.c.dispatched > since)
+    query = select(func.count()).select_from(drafts.join(effects, effects.c.key == drafts.c.effect))
+    return connection.execute(query.where(done, which)).scalar_one()
+
+
+def _all() -> Any:
+    joined = drafts.outerjoin(effects, effects.c.key == drafts.c.effect)
+    return select(drafts, _state.label("now"), effects.c.detail).select_from(joined)
+
+
 def _draft(row: Row[Any]) -> Draft:
-    return Draft(**row._mapping)
+    values = dict(row._mapping)
+    values["state"] = values.pop("now")
+    return Draft(**values)

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Row,
     Table,
     Text,
+    and_,
     case,
     func,
     select,
@@ -68,6 +69,7 @@ mails = Table(
     Column("said_level", Text),
     Column("doubt", Text),  # why a person should look, whatever the mode
     Column("proposed", Text),  # JSON list of what rules want done in the mailbox, until a person agrees
+    Column("answered", Double),  # when a reply to it went out
     Index(None, "dedupe_key", unique=True),
     Index(None, "rank", "date"),
     Index(None, "message_id"),
@@ -150,6 +152,7 @@ class StoredMail(Struct, frozen=True, kw_only=True):
     said_level: str | None = None
     doubt: str | None = None
     proposed: str | None = None
+    answered: float | None = None
 
 
 class ListedMail(Struct, frozen=True, kw_only=True, rename={"sender": "from", "draft_id": "draftId"}):
@@ -292,12 +295,32 @@ def mark_read(connection: Connection, mail_id: str, *, read: bool = True) -> Non
     connection.execute(update(mails).where(mails.c.id == mail_id).values(read=read))
 
 
+def mark_answered(connection: Connection, mail_id: str, at: float) -> None:
+    """A reply went out, so somebody has read it."""
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(answered=at, read=True))
+
+
+def conversation(connection: Connection, mail_id: str) -> list[str]:
+    """The ids of the mails of its conversation, its own among them."""
+    thread = select(mails.c.thread).where(mails.c.id == mail_id).scalar_subquery()
+    found = connection.execute(select(mails.c.id).where(mails.c.thread == thread)).scalars()
+    return list({mail_id, *found})
+
+
+def done_since(connection: Connection, done: float, added: float, limit: int = 200) -> list[StoredMail]:
+    """Mails that no prefilter settled, done since `done` and added since `added`, in the order they were done."""
+    query = select(mails).where(mails.c.state == "done", mails.c.settled.is_(None), mails.c.done >= done)
+    query = query.where(mails.c.added > added).order_by(mails.c.done, mails.c.id).limit(limit)
+    return [_stored(row) for row in connection.execute(query)]
+
+
 def listing(
     connection: Connection, *, unread: bool = False, priority: str | None = None, limit: int = 50
 ) -> list[ListedMail]:
     """The inbox, most urgent first, then newest first."""
     columns = [mails.c[name] for name in ("id", "sender", "subject", "category", "settled", "date", "read")]
-    joined = mails.outerjoin(drafts, drafts.c.mail_id == mails.c.id)
+    reply = and_(drafts.c.mail_id == mails.c.id, drafts.c.automatic.is_(False))
+    joined = mails.outerjoin(drafts, reply)
     query = select(*columns, mails.c.level.label("priority"), drafts.c.id.label("draft_id")).select_from(joined)
     if unread:
         query = query.where(mails.c.read.is_(False))
