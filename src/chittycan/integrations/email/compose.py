@@ -5,20 +5,22 @@ RFC 5322 for the message, RFC 3834 for what marks an automatic one, so that no o
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from chittycan.errors import InvalidRequest
 
 MAX_RECIPIENTS = 50
 MAX_TEXT = 1_000_000  # characters
 MAX_REFERENCES = 20  # the newest ones: mail programs need no more to find the thread
+MAX_NAME = 100  # characters of a recipient's name
+MAX_LINE = 78  # characters of a line that goes out as it is (RFC 5322, 2.1.1)
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -37,6 +39,8 @@ class Mail(Struct, frozen=True, kw_only=True):
     to: tuple[str, ...]
     subject: str
     text: str
+    cc: tuple[str, ...] = ()
+    names: Mapping[str, str] = field(default_factory=dict)  # of recipients, by their addresses
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
     automatic: bool = True  # nobody wrote or approved it: says so in Auto-Submitted
@@ -71,19 +75,38 @@ def compose(mail: Mail, *, by: Address, id: str, at: float) -> bytes:
 
     Raises InvalidRequest that names the field.
     """
-    if not 0 < len(mail.to) <= MAX_RECIPIENTS:
+    if not mail.to or len(mail.to) + len(mail.cc) > MAX_RECIPIENTS:
         raise InvalidRequest(f"a mail has 1 to {MAX_RECIPIENTS} recipients", param="to")
     if len(mail.text) > MAX_TEXT or _BAD_TEXT.search(mail.text):
         raise InvalidRequest("the text is too long, or holds what is no character", param="text")
     message = EmailMessage(policy=_POLICY)
     message["From"] = by
-    message["To"] = ", ".join(address(each, "to") for each in mail.to)
+    message["To"] = _recipients(mail, mail.to, "to")
+    if mail.cc:
+        message["Cc"] = _recipients(mail, mail.cc, "cc")
     message["Subject"] = _one_line(mail.subject, "subject")
     message["Date"] = format_datetime(datetime.fromtimestamp(int(at), UTC))
     if mail.automatic:
         message["Auto-Submitted"] = "auto-replied" if mail.in_reply_to else "auto-generated"
-    message.set_content(mail.text)
+    # Base64, which the library may choose, looks to filters like something to hide.
+    plain = mail.text.isascii() and all(len(line) <= MAX_LINE for line in mail.text.splitlines())
+    message.set_content(mail.text, cte="7bit" if plain else "quoted-printable")
     return b"".join(_identifiers(mail, id)) + message.as_bytes()
+
+
+def _recipients(mail: Mail, to: Sequence[str], param: str) -> tuple[Address, ...]:
+    return tuple(Address(_name(mail.names.get(each, "")), addr_spec=address(each, param)) for each in to)
+
+
+def _name(shown: str) -> str:
+    """A name that a stranger chose, on one line; none where it could pass for an address."""
+    name = " ".join(_CONTROL.sub(" ", shown).split())[:MAX_NAME]
+    return "" if "@" in name else name
+
+
+def identifiers(given: Iterable[str]) -> tuple[str, ...]:
+    """Those that are Message-IDs as they may be written, each once: mails bring others too."""
+    return tuple(dict.fromkeys(each for each in given if _MESSAGE_ID.fullmatch(each)))
 
 
 def _identifiers(mail: Mail, id: str) -> list[bytes]:

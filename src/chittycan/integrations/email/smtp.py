@@ -84,14 +84,16 @@ class Mailer:
         """
         id = message_id(key, self._by.domain)
         message = compose(mail, by=self._by, id=id, at=at)
+        return Receipt(id, await self.hand_over(message, by=self._by.addr_spec, to=(*mail.to, *mail.cc)))
+
+    async def hand_over(self, message: bytes, *, by: str, to: Sequence[str]) -> str:
+        """Hand a composed message over; gives what the server said. `by` and `to`: bare addresses. Raises as `send`."""
         dialogue = _Dialogue(self.server, self._tls or ssl.create_default_context(), self._limits.answer)
-        job = asyncio.get_running_loop().run_in_executor(
-            self._threads, dialogue.run, self._by.addr_spec, mail.to, message
-        )
+        job = asyncio.get_running_loop().run_in_executor(self._threads, dialogue.run, by, to, message)
         job.add_done_callback(_retrieved)
         try:
             async with asyncio.timeout(self._limits.total):
-                return Receipt(id, await asyncio.shield(job))
+                return await asyncio.shield(job)
         except TimeoutError:
             if dialogue.give_up():
                 raise DeliveryUnknown(f"{self.server.host} took the mail and did not answer in time") from None
