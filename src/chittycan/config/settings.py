@@ -137,6 +137,11 @@ class ModelSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     embeddings: bool | None = None
     limits: LimitSettings | None = None
 
+    @property
+    def may_be_private(self) -> bool:
+        """Whether it, or one of its deployments, does private work."""
+        return bool(self.private) or any(each.private for each in self.deployments)
+
 
 class EnsembleSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """Several models, one answer; what is absent keeps the default of `catalogue.Ensemble`."""
@@ -356,7 +361,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """What the owner wrote, else `enforce` once a model is set up for private work, else `warn`."""
         if self.privacy.mode:
             return self.privacy.mode
-        owned = "private" in self.assignments or any(model.private for model in self.models.values())
+        owned = "private" in self.assignments or any(model.may_be_private for model in self.models.values())
         return "enforce" if owned else "warn"
 
     def listeners(self, event: str) -> list[str]:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
+from chittycan.routing.equals import Equals, equals_of
 
 AUTO = "auto"
 PRIVATE = "private"
@@ -49,24 +50,31 @@ class Candidate(Struct, frozen=True):
 
     @property
     def limited(self) -> bool:
-        """Whether an owner limits what is asked of this model or its provider."""
-        return self.model.limits is not None or self.provider.limits is not None
+        """Whether an owner limits what is asked of this model, this deployment of it, or its provider."""
+        return self.model.limits is not None or self.provider.limits is not None or self.model.own_limits is not None
 
 
 class Reason(Struct, frozen=True):
+    """`place`: which of several deployments of the model this is about (`provider/upstream`, or its provider)."""
+
     model: str
     kept: bool
     why: str
+    place: str | None = None
 
 
 class Decision(Struct, frozen=True):
-    """`chain` in the order of trying; `reasons` has one line for every model that was considered."""
+    """`chain` in the order of trying; `reasons` has one line for every model that was considered.
+
+    `equals` are the parts of the chain whose order is for the moment of the call to say.
+    """
 
     chain: tuple[Candidate, ...]
     reasons: tuple[Reason, ...]
     route: str  # short, for the `x-chitty-route` header
     label: str = "public"
     needs: str | None = None  # what the request asked of a model, as `needs_of` says it
+    equals: tuple[Equals, ...] = ()
 
 
 def needs_of(facts: Facts) -> str | None:
@@ -90,22 +98,26 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
     chain: list[Candidate] = []
     tried: dict[tuple[str, str], str] = {}  # (provider, its own name) → our name: two of ours may mean the same
     for name, why in _once(names):
-        model = catalogue.resolve(name)
-        if model is None:
+        models, deployed = catalogue.places(name), catalogue.deployments.get(name)
+        if not models:
             reasons.append(Reason(name, False, _why_missing(name, catalogue)))
-            continue
-        provider, place = catalogue.providers[model.provider], (model.provider, model.upstream)
-        against = objection(facts, model, provider, catalogue)
-        if against is None and place in tried:
-            against = f"the same model as {tried[place]}"
-        reasons.append(Reason(name, against is None, against or why))
-        if against is None:
-            tried[place] = name
-            chain.append(Candidate(model, provider))
+        for model in models:
+            provider = catalogue.providers[model.provider]
+            against = objection(facts, model, provider, catalogue)
+            if against is None and model.place in tried:
+                against = f"the same model as {tried[model.place]}"
+            at = None if deployed is None else "/".join(model.place)
+            reasons.append(Reason(name, against is None, against or why, at))
+            if against is None:
+                tried[model.place] = name
+                chain.append(Candidate(model, provider))
+        reasons += [Reason(name, False, missing, place) for place, missing in deployed.missing] if deployed else []
     if not chain:
         refuse(facts, reasons, catalogue)
     label = "private" if facts.private or facts.model == PRIVATE else "public"
-    return Decision(tuple(chain), tuple(reasons), route, label)
+    quickest = catalogue.quickest_first and facts.model == AUTO
+    equals = equals_of([candidate.model for candidate in chain], catalogue, quickest=quickest)
+    return Decision(tuple(chain), tuple(reasons), route, label, equals=equals)
 
 
 def _once(names: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
@@ -162,7 +174,9 @@ def _private_models(facts: Facts, catalogue: Catalogue) -> list[tuple[str, str]]
     choice = catalogue.assignments.get(PRIVATE)
     if choice:
         names += _with_fallbacks(choice, "assigned to private work", catalogue)
-    others = [model for model in catalogue.models.values() if model.private]
+    others = [
+        model for model in catalogue.models.values() if any(each.private for each in catalogue.places(model.name))
+    ]
     others.sort(key=lambda model: catalogue.providers[model.provider].embedded)
     return names + [(model.name, "marked private") for model in others]
 
