@@ -4,6 +4,7 @@ A draft is plain text and waits for a person; what a person should look at twice
 """
 
 import re
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -14,9 +15,11 @@ from chittycan.agents.priority import Priority
 from chittycan.agents.schema import AnswerError
 from chittycan.agents.triage import Triage
 from chittycan.agents.words import MailView, Phrase, view_of
+from chittycan.errors import InvalidRequest, NotFound
 from chittycan.integrations.email.headers import Address
 from chittycan.integrations.email.message import Mail
 
+MAX_NAME = 60  # characters of a name that a letter begins with
 READ = 700  # characters of the mail's text that the model sees
 
 NEVER = ("billing_matter", "spam", "newsletter")  # money and mass mail are a person's business
@@ -51,6 +54,9 @@ _NO_REPLY = re.compile(
 )
 
 
+_NO_NAME = re.compile(r"[@/:<>\[\]{}\x00-\x1f\x7f-\x9f\u2028\u2029]|www\.", re.IGNORECASE)
+
+
 class Answerable(Struct, frozen=True):
     """The input: a mail, what is known about it, and the template that the draft's body is set into."""
 
@@ -59,6 +65,8 @@ class Answerable(Struct, frozen=True):
     priority: Priority
     template: str = templates.STANDARD
     signature: str = ""
+    own_templates: templates.Own = templates.NONE_OF_OWN
+    earlier: tuple[str, ...] = ()  # what is known of the conversation's earlier mails
 
 
 class Said(Struct):
@@ -82,62 +90,88 @@ class Reply(Struct, frozen=True, kw_only=True):
     review_required: bool = True
 
 
-def obstacle(mail: Mail) -> str | None:
-    """Why no reply may go to the sender of `mail`; None where one may."""
-    if not all(address.domain for address in _recipients(mail)):
+def obstacle(mail: Mail, own: Collection[str] = ()) -> str | None:
+    """Why no reply may go to the sender of `mail`; None where one may. `own`: our addresses, in lower case."""
+    if not all(address.domain for address in recipients(mail)):
         return "no address to answer to"
-    if any(_NO_REPLY.match(address.address) for address in _recipients(mail)):
+    if any(address.address.lower() in own for address in (*recipients(mail), mail.sender)):
+        return "it is our own"
+    if any(_NO_REPLY.match(address.address) for address in (*recipients(mail), mail.sender)):
         return "nobody reads mail to that address"
     if mail.auto_submitted and not mail.auto_submitted.lower().startswith("no"):
         return "a machine wrote it"
-    if mail.list_id or (mail.precedence or "").lower() in ("bulk", "list", "junk"):
+    if mail.list_id or (mail.precedence or "").lower() in ("bulk", "list", "junk", "auto_reply"):
         return "it went to a list"
     if mail.headers.get("return-path", "").strip() == "<>":
         return "the sender takes no replies"
     return None
 
 
-def should_respond(mail: Mail, triage: Triage, priority: Priority) -> bool:
-    """Whether a draft is worth a model call."""
-    if triage.category in NEVER or obstacle(mail) is not None:
+def should_respond(mail: Mail, triage: Triage, priority: Priority, own: Collection[str] = ()) -> bool:
+    """Whether a draft is worth a model call. `own`: our addresses, in lower case."""
+    if triage.category in NEVER or obstacle(mail, own) is not None:
         return False
     return priority.level in ("CRITICAL", "HIGH") or triage.category in ALWAYS or triage.needs_reply
 
 
 def reply_subject(subject: str) -> str:
     """`Re: ` before the subject, once, whatever stood there."""
-    return f"Re: {_REPLY_MARK.sub('', subject).strip()}".strip()
+    return f"Re: {_REPLY_MARK.sub('', ' '.join(subject.split()))}".strip()
 
 
-def _recipients(mail: Mail) -> tuple[Address, ...]:
+def recipients(mail: Mail) -> tuple[Address, ...]:
+    """To whom a reply goes: Reply-To, else From."""
     return tuple(address for address in mail.reply_to[:1] if address.address) or (mail.sender,)
 
 
-def _called(name: str) -> str:
-    """`Hale, Martin` as people write it in a letter."""
-    last, comma, first = name.partition(",")
-    return f"{first.strip()} {last.strip()}" if comma and "," not in first else name
+def references(mail: Mail) -> tuple[str, ...]:
+    """The References of a reply: the thread so far and the mail itself (RFC 5322, 3.6.4)."""
+    thread = mail.references or ((mail.in_reply_to,) if mail.in_reply_to else ())
+    return tuple(dict.fromkeys((*thread, *((mail.message_id,) if mail.message_id else ()))))
+
+
+_NOBODY = {"de": "sehr geehrte Damen und Herren"}
+
+
+def called(sender: Address, language: str) -> str:
+    """How a letter calls its reader: `Hale, Martin` as people write it. A name is a few words and nothing else."""
+    last, comma, first = sender.name.partition(",")
+    name = f"{first.strip()} {last.strip()}" if comma and "," not in first else sender.name
+    if len(name) > MAX_NAME or _NO_NAME.search(name) or not name.strip():
+        return _NOBODY.get(language, "Sir or Madam")
+    return name.strip()
 
 
 def _reply(
     value: Answerable, body: str, kind: Literal["ai_generated", "fallback_template"], warnings: list[str]
 ) -> Reply:
     mail = value.mail
-    to = _recipients(mail)
+    to = recipients(mail)
     if to[0].domain != mail.sender.domain:
         warnings.append(f"the reply goes to {to[0].address}, but the mail came from {mail.sender.address}")
-    variables = {"name": _called(mail.sender.name) or "Sir or Madam", "body": body, "signature": value.signature}
-    thread = (*mail.references, *((mail.message_id,) if mail.message_id else ()))
+    template, text = _set_into(value, body, warnings)
     return Reply(
         to=to,
         subject=reply_subject(mail.subject),
-        body=templates.render(value.template, variables, language=templates.language_of(mail.text)),
+        body=text,
         in_reply_to=mail.message_id,
-        references=tuple(dict.fromkeys(thread)),
+        references=references(mail),
         response_type=kind,
-        template=value.template,
+        template=template,
         warnings=tuple(warnings),
     )
+
+
+def _set_into(value: Answerable, body: str, warnings: list[str]) -> tuple[str, str]:
+    """The template and the letter: in the standard one where that which was asked for cannot be used."""
+    language = templates.language_of(value.mail.text)
+    name = called(value.mail.sender, language)
+    variables = {"name": name, "body": body, "signature": value.signature}
+    try:
+        return value.template, templates.render(value.template, variables, language=language, own=value.own_templates)
+    except (NotFound, InvalidRequest) as error:
+        warnings.append(f"{error.message}: the template {templates.STANDARD} was used")
+        return templates.STANDARD, templates.render(templates.STANDARD, variables, language=language)
 
 
 def _finish(value: Answerable, said: Said) -> Reply:
@@ -202,7 +236,7 @@ RESPONSE = Agent(
     kind="email.response",
     instructions=_INSTRUCTIONS,
     said=Said,
-    view=lambda value: view_of(value.mail, READ),
+    view=lambda value: view_of(value.mail, READ, earlier=value.earlier),
     finish=_finish,
     rules=_by_rules,
     examples=_EXAMPLES,
