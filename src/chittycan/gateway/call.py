@@ -17,6 +17,7 @@ from chittycan.errors import InvalidRequest
 
 if TYPE_CHECKING:  # brings the database along, which a command that talks to a server does not need
     from chittycan.auth.keys import Key
+    from chittycan.routing.privacy.placeholders import Placeholders
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Options(Struct, frozen=True, kw_only=True):
     timeout: float | None = None  # seconds, for the whole call
     cache: bool | None = None  # None: as the key says
     recall: bool | None = None  # give the model the session's document; None: as the configuration says
+    redact: bool | None = None  # placeholders for what is private; None: as the configuration says
     record: bool | str | None = None  # keep the answer there, under this key or among `answers`
 
     def __post_init__(self) -> None:
@@ -62,6 +64,7 @@ class Call(Struct, kw_only=True):
     longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
     webhook: Any = None  # who is told of its end, as the client wrote it; only where it is done in the background
     ruled: str | None = None  # the owner's rule that chose `model`
+    placeholders: "Placeholders | None" = None  # what stands in it for what is private; its answers have them too
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked
     at: float = 0.0  # Unix seconds
     started: float = 0.0  # monotonic seconds

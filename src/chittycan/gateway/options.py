@@ -12,7 +12,7 @@ FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 PREFIX = b"x-chitty-"
 OPTION_NAMES = (
     "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
-    "webhook",
+    "webhook", "redact",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
         cache=_flag(given, "cache"),
         recall=_flag(given, "recall"),
         record=_record(given),
+        redact=_flag(given, "redact"),
     )
 
 

@@ -1,35 +1,37 @@
 """What a call carries, looked at before anyone is asked: identifiers, secrets and the owner's words make it private.
 
 Under `enforce` such a call goes to private models only, whatever model was named; under `warn` the decision, the ledger
-and a header say so, and nothing else changes. Images and files are not looked into.
+and a header say so, and nothing else changes. Where redaction is wanted it may go to any model, with placeholders for
+what is private. Images and files are not looked into.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, Literal
 
-import msgspec
 from msgspec.structs import replace
 
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import PLAIN, SMALL_BODY
-from chittycan.routing.privacy.detect import NO_TERMS, Terms, is_private
+from chittycan.gateway.placeholders import redacted, said
+from chittycan.gateway.texts import texts, unreadable
+from chittycan.routing.privacy.detect import NO_TERMS, Terms, findings, is_private
+from chittycan.routing.privacy.finding import Finding
 
 Mode = Literal["off", "warn", "enforce"]
 
 REMEMBERED = 4096  # texts that were looked at: a conversation sends its earlier messages again and again
 WORTH_REMEMBERING = 200  # characters
-_NO_TEXT = frozenset({"model", "role", "type", "id", "object", "tool_call_id", "call_id", "media_type", "mime_type"})
 _USUAL = PLAIN - {"stop", "user", "metadata"}  # fields beside the messages that hold no text
-_LONGEST_DATA = 2_000  # characters of what may be an encoded image
 
 
 class PrivacyGate:
-    """Labels calls. `mode` and `terms` may be changed at any time."""
+    """Labels calls. `mode`, `terms` and `redact` (wherever the caller does not say) may be changed at any time."""
 
     def __init__(self, mode: Mode = "off", terms: Terms = NO_TERMS) -> None:
         self.mode: Mode = mode
+        self.redact = False
         self._terms = terms
         self._seen: dict[bytes, bool] = {}
 
@@ -44,8 +46,17 @@ class PrivacyGate:
 
     async def look(self, call: Call) -> None:
         """What `private` will ask, beforehand and beside the loop where the text is long."""
-        if self.mode != "off" and call.detected is None and _long(call):
-            call.detected = await asyncio.to_thread(self._detect, call)
+        if self.mode == "off" or call.detected is not None:
+            return
+        if call.surface is not None:
+            if len(call.body) > SMALL_BODY:
+                call.detected = await asyncio.to_thread(self._detect, call)
+            return
+        found = list(texts(call.parsed))
+        if sum(map(len, found)) > SMALL_BODY:
+            call.detected = await asyncio.to_thread(self._any, found)
+        else:
+            call.detected = self._any(found)
 
     def private(self, call: Call) -> bool:
         """Whether something private was found in the call; under `enforce` it is held to private models from now on."""
@@ -53,17 +64,50 @@ class PrivacyGate:
             return False
         if call.detected is None:
             call.detected = self._detect(call)
-        if call.detected and self.mode == "enforce" and not call.options.private:
-            call.options = replace(call.options, private=True)
+        if call.detected and self.mode == "enforce":
+            _hold(call)
         return call.detected
 
+    def redacts(self, call: Call) -> bool:
+        """Whether what is private in the call is to be taken out of it rather than kept in the house."""
+        wanted = call.options.redact
+        return self.redact and self.mode != "off" if wanted is None else wanted
+
+    async def redacted(self, call: Call, *, at_home: bool = False) -> Call:
+        """As `redacted_now`, beside the loop where the call is long."""
+        if len(call.body) > SMALL_BODY:
+            return await asyncio.to_thread(self.redacted_now, call, at_home=at_home)
+        return self.redacted_now(call, at_home=at_home)
+
+    def redacted_now(self, call: Call, *, at_home: bool = False) -> Call:
+        """The call with placeholders, where it holds something private and `redacts` says so.
+
+        Where that cannot be done (images, files, a name that must stay), or need not be (`at_home`: a private model
+        was named), it is held to private models instead.
+        """
+        if call.detected is None:
+            call.detected = self._detect(call)
+        if not call.detected:
+            if call.options.redact and any(map(unreadable, said(call))):
+                _hold(call)  # nobody can tell, and the caller asked that nothing private leave
+            return call
+        hidden = None if at_home else redacted(call, self.findings)
+        if hidden is None:
+            _hold(call)
+        return hidden or call
+
+    def findings(self, text: str) -> list[Finding]:
+        return findings(text, self._terms)
+
     def _detect(self, call: Call) -> bool:
-        if call.surface == "openai" and call.fields.keys() <= _USUAL:
+        if call.surface == "openai" and call.fields.keys() <= _USUAL and call.parsed is None:
             plain = _plain(call.fields.get("messages"))
             if plain is not None:
-                return any(map(self._text, plain))
-        fields: Any = call.fields if call.surface is not None else msgspec.to_builtins(call.parsed)
-        return any(map(self._text, _texts(fields)))
+                return self._any(plain)
+        return any(self._any(texts(value)) for value in said(call))
+
+    def _any(self, found: Iterable[str]) -> bool:
+        return any(map(self._text, found))
 
     def _text(self, text: str) -> bool:
         if len(text) < WORTH_REMEMBERING:
@@ -78,31 +122,16 @@ class PrivacyGate:
         return found
 
 
-def _long(call: Call) -> bool:
-    if call.surface is not None:
-        return len(call.body) > SMALL_BODY
-    return call.parsed is not None and sum(len(part) for part in _texts(msgspec.to_builtins(call.parsed))) > SMALL_BODY
+def _hold(call: Call) -> None:
+    if not call.options.private:
+        call.options = replace(call.options, private=True)
 
 
 def _plain(messages: Any) -> list[str] | None:
     """The texts of the usual chat: messages of nothing but a role and a text. None where it is another one."""
     try:
-        texts = [each["content"] for each in messages if len(each) == 2]
+        found = [each["content"] for each in messages if len(each) == 2]
     except (TypeError, KeyError):
         return None
-    usual = len(texts) == len(messages) and all(type(text) is str for text in texts)
-    return texts if usual else None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value that may come from a person or a document."""
-    if isinstance(value, str):
-        if len(value) < _LONGEST_DATA or not (value.startswith("data:") or " " not in value[:_LONGEST_DATA]):
-            yield value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            if key not in _NO_TEXT:
-                yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
+    usual = len(found) == len(messages) and all(type(text) is str for text in found)
+    return found if usual else None

@@ -23,6 +23,7 @@ from chittycan.dialects.wire import splice
 from chittycan.errors import ChittyError, InvalidRequest, NotFound, Unavailable
 from chittycan.gateway.attempt import Whole
 from chittycan.gateway.call import Call, Trace
+from chittycan.routing.privacy.placeholders import REDACTED
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,9 @@ class Recall:
         def patching(document: Json) -> Json:
             return {key: answer} if key is not None else {ANSWERS: self._longer(document, entry)}
 
-        given = next((Label(word) for word in PRIVACY if word == trace.label), UNLABELLED)
+        # What was redacted on the way out is back in the answer.
+        said = "private" if trace.label == REDACTED else trace.label
+        given = next((Label(word) for word in PRIVACY if word == said), UNLABELLED)
         labels = {key or ANSWERS: strictest((label, given))}
         try:
             await self._until_there(

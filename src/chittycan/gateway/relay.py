@@ -28,6 +28,7 @@ from chittycan.dialects import load
 from chittycan.errors import InvalidRequest, StreamBroken
 from chittycan.gateway.attempt import AttemptFailed
 from chittycan.gateway.call import Call
+from chittycan.gateway.placeholders import Retelling
 from chittycan.gateway.stream import Batch, Live
 from chittycan.routing.failure import Failure
 
@@ -150,9 +151,24 @@ class Relay:
                         self.finished = True
             yield batch
 
+    async def _told(self) -> AsyncIterator[Batch]:
+        """As `batches`, with what is private back in its place; what is raw in them is then of no use."""
+        if self.call.placeholders is None:
+            async for batch in self.batches():
+                yield batch
+            return
+        retelling = Retelling(self.call, self.call.placeholders)
+        try:
+            async for batch in self.batches():
+                yield [(raw, retelling.events(events)) for raw, events in batch]
+        except StreamBroken:
+            yield [(b"", retelling.close())]
+            raise
+        yield [(b"", retelling.close())]
+
     async def events(self) -> AsyncIterator[ChatEvent]:
         """For a caller in this process."""
-        async for batch in self.batches():
+        async for batch in self._told():
             for _, events in batch:
                 for event in events:
                     if not (self.mended and isinstance(event, Started)):
@@ -162,10 +178,10 @@ class Relay:
         """For a client: bytes in its dialect, ending with its end marker, or with an in-band error."""
         call = self.call
         dialect: Any = load(call.surface or "openai")
-        same = call.surface == self.live.candidate.provider.dialect
+        same = call.surface == self.live.candidate.provider.dialect and call.placeholders is None
         writer = Writer(call, dialect, self.first, include_usage, same)
         try:
-            async for batch in self.batches():
+            async for batch in self._told():
                 if self.mended:
                     writer.translate(self.sent, batch)
                 data = writer.write(batch)

@@ -9,7 +9,7 @@ import itertools
 import math
 import secrets
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -39,6 +39,8 @@ from chittycan.gateway.ensemble_stream import ToldStream
 from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens, plain_facts
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
+from chittycan.gateway.placeholders import told as with_originals
+from chittycan.gateway.placeholders import told_body
 from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.recall import Recall, text_of
 from chittycan.gateway.record import NOTHING, Recorder
@@ -49,9 +51,10 @@ from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.connection import ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
-from chittycan.routing.decide import Candidate, Decision, decide, needs_of
+from chittycan.routing.decide import PRIVATE, Candidate, Decision, decide, needs_of
 from chittycan.routing.ensembles.seating import Seating, asked_for, seat
 from chittycan.routing.failure import Failure
+from chittycan.routing.privacy.placeholders import REDACTED
 from chittycan.routing.rules.book import NO_RULES, Book
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
@@ -105,8 +108,7 @@ class Gateway:
         if concerns(self.rules()):
             rule(call, self.rules())
         found = self.privacy.private(call)
-        decision = self._decided(call)
-        return replace(decision, label="private") if found and decision.label == "public" else decision
+        return _labelled(self._decided(call), call, found)
 
     def _decided(self, call: Call) -> Decision:
         plain = plain_facts(call)
@@ -134,7 +136,7 @@ class Gateway:
 
     async def complete(self, call: Call) -> Reply:
         """A whole answer in the client's dialect. Raises ChittyError."""
-        if call.options.session is not None or len(call.body) > SMALL_BODY:
+        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.redacts(call):
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
@@ -155,11 +157,11 @@ class Gateway:
             call.answered(text, trace)
         if keep:
             await self._cache.keep(call, body, trace)
-        return Reply(body=body, trace=trace)
+        return Reply(body=told_body(call, body), trace=trace)
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
-        if call.options.session is not None or len(call.body) > SMALL_BODY:
+        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.redacts(call):
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
@@ -170,7 +172,7 @@ class Gateway:
             answer = await assemble(self, call, running.decision)
             if call.answered is not None:
                 call.answered(answer.text, answer.trace)
-            told = ToldStream(call, answer)
+            told = ToldStream(call, with_originals(call, answer))
             if keep:
                 await self._cache.keep(call, told.body, told.trace)
             return told
@@ -200,7 +202,7 @@ class Gateway:
         answer = await assemble(self, call, seating) if type(seating) is Seating else await self._answer(running)
         if call.answered is not None:
             call.answered(answer.text, answer.trace)
-        return answer
+        return with_originals(call, answer)
 
     async def _answer(self, running: Running) -> Answer:
         whole = await self._whole(running)
@@ -229,11 +231,12 @@ class Gateway:
         if self._catalogue.ensembles.get(name) != ensemble:
             name = UNNAMED  # a key that may call it by its name may not change who sits in it
         call = await self._prepared(self._own_call(replace(chat, model=name), options, key))
-        self.privacy.private(call)
-        answer = await assemble(self, call, seat(facts_of(call), name, ensemble, self._catalogue))
+        found = self.privacy.private(call)
+        seating = _labelled(seat(facts_of(call), name, ensemble, self._catalogue), call, found)
+        answer = await assemble(self, call, seating)
         if call.answered is not None:
             call.answered(answer.text, answer.trace)
-        return answer
+        return with_originals(call, answer)
 
     async def ask_alone(self, call: Call, candidate: Candidate, decision: Decision) -> Answer:
         """One member of an ensemble: this model or nobody. Raises ChittyError."""
@@ -254,7 +257,10 @@ class Gateway:
         self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
     ) -> Decision:
         """The decision without the call."""
-        return self.decide(self._own_call(chat, options, key, keep_answering))
+        call = self._own_call(chat, options, key, keep_answering)
+        if self.privacy.redacts(call):
+            call = self.privacy.redacted_now(call, at_home=self._at_home(call))
+        return self.decide(call)
 
     def _own_call(self, chat: ChatRequest, options: Options, key: Key | None, keep_answering: bool = True) -> Call:
         return Call(
@@ -263,11 +269,23 @@ class Gateway:
         )  # fmt: skip
 
     async def _prepared(self, call: Call) -> Call:
-        """With what its session knows, where that is wanted, and looked through for what is private."""
+        """With what its session knows, where that is wanted, and looked through for what is private.
+
+        That stays in it, or is taken out of it.
+        """
         if self._sessions is not None and call.options.session is not None:
             call = await self._sessions.prepared(call)
         await self.privacy.look(call)
+        if self.privacy.redacts(call):
+            call = await self.privacy.redacted(call, at_home=self._at_home(call))
         return call
+
+    def _at_home(self, call: Call) -> bool:
+        """Whether the call stays in the house in any case, so that nothing need be taken out of it."""
+        if concerns(self.rules()):
+            rule(call, self.rules())
+        model = self._catalogue.resolve(call.model)
+        return call.options.private or call.model == PRIVATE or (model is not None and model.private)
 
     # stages
 
@@ -324,7 +342,7 @@ class Gateway:
             if "json" in response.headers.get("content-type", ""):
                 await explain_json(response, dialect, limits)
             names, forwarded = own_tool_names(call, candidate), call.surface == candidate.provider.dialect
-            live = Live(candidate, response, dialect, limits, names, forwarded)
+            live = Live(candidate, response, dialect, limits, names, forwarded and call.placeholders is None)
             began = self.clock.monotonic()
             try:
                 await live.begin()
@@ -435,6 +453,15 @@ class Gateway:
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace
+
+
+D = TypeVar("D", bound=Decision)
+
+
+def _labelled(decision: D, call: Call, found: bool) -> D:
+    """With how private the call was found to be; the label of what it was declared to be stays."""
+    label = "private" if found else REDACTED if call.placeholders is not None else "public"
+    return replace(decision, label=label) if label != decision.label == "public" else decision
 
 
 _process = secrets.token_hex(5)

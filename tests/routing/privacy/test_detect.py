@@ -45,14 +45,19 @@ from chittycan.routing.privacy.identifiers import luhn, mod97
         ("secret", "postgres://app:p4ssw0rd@db.internal", "url: {}/x"),
         ("secret", "tr0ub4dor", "machine example.org login ann password {}"),
         ("secret", "tr0ub4dor", "db.example:5432:app:ann:{}"),
-        ("private_key", "-----BEGIN OPENSSH PRIVATE KEY-----", "{}\nb3Blbn"),
+        ("private_key", "-----BEGIN PRIVATE KEY-----\nMC4CAQ/+\n-----END PRIVATE KEY-----", "it is {}."),
+        ("private_key", "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: X\n\nab=\n-----END RSA PRIVATE KEY-----", "{}"),
+        ("private_key", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Blbn", "{}, cut short"),
+        ("term", "Caf\\u00e9 Bl\\u00fcte", 'named "{}" in JSON'),
+        ("email", "ann\\u0040example.org", '{{"to": "{}"}}'),
     ],
 )
 def test_is_found_where_it_stands(kind: str, value: str, around: str) -> None:
-    text = around.format(value) if "{}\nb3" not in around else f"{value}\nb3Blbn"
-    found = findings(text)
+    terms = Terms(["Café Blüte"])
+    text = around.format(value)
+    found = findings(text, terms)
     assert [(each.kind, text[each.start : each.end]) for each in found] == [(kind, value)]
-    assert is_private(text)
+    assert is_private(text, terms)
 
 
 @pytest.mark.parametrize(

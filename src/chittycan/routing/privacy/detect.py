@@ -16,6 +16,7 @@ MOST_TERMS = 1_000
 # a microsecond.
 _PLAIN = re.compile(r"[^\d@:=$_-]*")
 _BEGINNING = re.compile("AKIA|ASIA|AIza|eyJ")
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")  # JSON within a text (RFC 8259 §7) may write any character so
 
 
 class Terms:
@@ -35,15 +36,38 @@ NO_TERMS = Terms()
 
 def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
     """What is private in `text`, in its order; of those that overlap the longest one."""
-    return _apart([*terms.findings(text), *identifiers(text), *secrets(text)])
+    found = [*terms.findings(text), *identifiers(text), *secrets(text)]
+    if "\\u" in text:
+        plain, places = _unescaped(text)
+        read = (*terms.findings(plain), *identifiers(plain), *secrets(plain))
+        found += [Finding(each.kind, places[each.start], places[each.end]) for each in read]
+    return _apart(found)
 
 
 def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
     """Whether anything would be found; stops at the first."""
+    if "\\u" in text and _any(_unescaped(text)[0], terms):
+        return True
+    return _any(text, terms)
+
+
+def _any(text: str, terms: Terms) -> bool:
     if _PLAIN.fullmatch(text) and not _BEGINNING.search(text):
         return terms is not NO_TERMS and bool(terms.findings(text))
     found = chain(terms.findings(text), identifiers(text), secrets(text))
     return next(found, None) is not None
+
+
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """The text with JSON's escapes read, and for each of its characters (and its end) the place in `text`."""
+    pieces: list[str] = []
+    places: list[int] = []
+    done = 0
+    for escape in _ESCAPE.finditer(text):
+        pieces += (text[done : escape.start()], chr(int(escape[1], 16)))
+        places += range(done, escape.start() + 1)
+        done = escape.end()
+    return "".join((*pieces, text[done:])), [*places, *range(done, len(text) + 1)]
 
 
 def _apart(found: list[Finding]) -> list[Finding]:

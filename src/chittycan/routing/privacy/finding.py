@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "email", "phone", "card", "iban", "ssn", "ip", "licence", "crypto", "secret", "private_key", "term",
+    "email", "phone", "card", "iban", "ssn", "ip", "licence", "crypto", "id", "name", "secret", "private_key", "term",
 ]  # fmt: skip
 
 

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 
 from chittycan.routing.privacy.finding import Finding
 
-_KEY_BLOCK = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----")
+_LONGEST_KEY = 16_384  # characters; an RSA key of 8,192 bits has 6,400
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    rf"(?:[\s\S]{{0,{_LONGEST_KEY}}}?-----END [A-Z0-9 ]{{1,40}}-----|(?:\s|\\n|[A-Za-z0-9+/=])*)"
+)
 _TOKENS = re.compile(
     r"(?<![\w-])(?:"
     r"(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
@@ -37,7 +41,7 @@ _HASHED = re.compile(r"(?<![\w$])\$(?:1|2[aby]|5|6|y|argon2id?)\$[\w./$=,+-]{20,
 _PLACEHOLDER = re.compile(
     r"^(?:x{3,}|\*{3,}|\.{3,}|<.*|your.*|my.*|example.*|changeme|none|null|nil|true|false|undefined|string|str|self\..*|"
     r"os\..*|process\..*|env.*|getenv.*|input.*|request.*|config.*|settings.*|required|optional|placeholder|.*_here|"
-    r"[a-z]+|[A-Z_]+|\d{1,5})$",
+    r"[a-z]+|[A-Z_]+|\d{1,5}|\[[A-Z_]+_\d+\])$",
     re.IGNORECASE,
 )
 
