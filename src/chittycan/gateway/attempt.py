@@ -18,7 +18,7 @@ from chittycan.dialects import load
 from chittycan.dialects.names import restore_response
 from chittycan.errors import ChittyError, UpstreamRefused
 from chittycan.gateway.call import Call
-from chittycan.gateway.facts import input_tokens
+from chittycan.gateway.facts import input_tokens, max_tokens
 from chittycan.gateway.translate import own_tool_names, passes_through, request_body
 from chittycan.providers.connection import ConnectFailed, ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
@@ -170,7 +170,7 @@ def deadlines(call: Call, timeouts: Timeouts, now: float, alone: bool, left: flo
         total, by_caller = left, True
     first = timeouts.first_token if timeouts.first_token is not None else (None if alone else FIRST_TOKEN_SECONDS)
     if first is not None and not call.stream and timeouts.first_token is None:
-        first += (_max_tokens(call) or DEFAULT_TOKENS) / TOKENS_PER_SECOND
+        first += (max_tokens(call) or DEFAULT_TOKENS) / TOKENS_PER_SECOND
     return Deadlines(
         first=None if first is None else now + min(first, total),
         total=now + total,
@@ -179,19 +179,9 @@ def deadlines(call: Call, timeouts: Timeouts, now: float, alone: bool, left: flo
     )
 
 
-def _max_tokens(call: Call) -> int | None:
-    if call.parsed is not None:
-        return call.parsed.max_tokens
-    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
-        value = call.fields.get(name)
-        if isinstance(value, int) and value > 0:
-            return value
-    return None
-
-
 def output_limit(call: Call) -> int:
     """The most tokens that this call is expected to write, for its reservation."""
-    return _max_tokens(call) or DEFAULT_TOKENS
+    return max_tokens(call) or DEFAULT_TOKENS
 
 
 def translate(error: Exception, limits: Deadlines) -> AttemptFailed:

@@ -60,6 +60,17 @@ def input_tokens(call: Call) -> int:
     return len(call.body) // 4 if len(call.body) <= SMALL_BODY else estimate_tokens(call.chat)
 
 
+def max_tokens(call: Call) -> int | None:
+    """The most tokens that the caller wants written; None where it does not say."""
+    if call.parsed is not None:
+        return call.parsed.max_tokens
+    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+        value = call.fields.get(name)
+        if isinstance(value, int) and value > 0:
+            return value
+    return None
+
+
 def _surely(estimate: int) -> int:
     """A window only counts as too small where even a generous error of the estimate would not make it fit.
 
