@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from sqlalchemy import Connection
 
 from chittycan.clock import Clock, SystemClock
 from chittycan.errors import (
@@ -49,6 +50,7 @@ LONGEST_ACT = 900.0
 RECORD_DELAYS = (0.2, 0.5, 1, 2, 5, 10, 15, 30, 30)
 
 Act = Callable[[], Awaitable[Mapping[str, Any]]]
+Alive = Callable[[str], Awaitable[bool | None]]
 
 
 class Effect(Struct, frozen=True, kw_only=True):
@@ -66,8 +68,8 @@ class Effect(Struct, frozen=True, kw_only=True):
 class Effects:
     """Does things once. `owner` is this process alone: its worker's id and nonce.
 
-    `alive` tells whether another owner still runs; without it an effect of another counts as abandoned after
-    `LONGEST_ACT`.
+    `alive` tells whether another owner still runs; where it cannot tell (None), and without it, an effect of another
+    counts as abandoned after `LONGEST_ACT`.
     """
 
     def __init__(
@@ -76,7 +78,7 @@ class Effects:
         *,
         owner: str,
         clock: Clock | None = None,
-        alive: Callable[[str], Awaitable[bool]] | None = None,
+        alive: Alive | None = None,
     ) -> None:
         self._database = database
         self._owner = owner
@@ -84,13 +86,17 @@ class Effects:
         self._alive = alive
         self._acting: set[str] = set()  # keys that this process is at right now
 
-    async def once(self, key: str, kind: str, act: Act) -> Effect:
+    async def once(
+        self, key: str, kind: str, act: Act, *, claiming: Callable[[Connection], None] | None = None
+    ) -> Effect:
         """Do `act` unless an effect of that `key` was begun before; gives back what is known of it.
 
         `sent`: done, now or earlier. `failed`: certainly not done; calling again tries again. `unknown`: perhaps
         done, `resolve` it. `sending`: someone else is at it now. `act` gives back what is worth keeping, as JSON.
         Raises Unavailable without having done anything where the database is away, and whatever else `act`
         raises besides errors about the delivery (which become states); the effect is `unknown` then.
+
+        `claiming` runs in the transaction that begins the effect, and only there: what it raises, nothing was begun.
         """
         now = self._clock.now()
         fresh = Effect(
@@ -100,7 +106,7 @@ class Effects:
             return fresh
         self._acting.add(key)
         try:
-            found = await self._database.run(_claim, _stored(fresh))
+            found = await self._database.run(_claim, _stored(fresh), claiming)
             return await self._settled(_effect(found)) if found is not None else await self._do(fresh, act)
         finally:
             self._acting.discard(key)
@@ -111,6 +117,11 @@ class Effects:
         if found is None:
             raise NotFound(f"no effect {key!r}", param="key")
         return _effect(found)
+
+    async def settled(self, key: str) -> Effect:
+        """Like `get`, but `unknown` where whoever was at it is gone. Raises NotFound."""
+        effect = await self.get(key)
+        return effect if key in self._acting else await self._settled(effect)
 
     async def unknown(self, limit: int = 50) -> list[Effect]:
         """Those that wait for somebody's word, the oldest first."""
@@ -179,8 +190,9 @@ class Effects:
     async def _abandoned(self, effect: Effect) -> bool:
         if effect.owner == self._owner:
             return True  # asked only for keys that this process is not at
-        if self._alive is not None:
-            return not await self._alive(effect.owner)
+        alive = None if self._alive is None else await self._alive(effect.owner)
+        if alive is not None:
+            return not alive
         return self._clock.now() - effect.updated_at > LONGEST_ACT
 
     async def _moved(self, effect: Effect, *, came_from: tuple[State, ...], of: str | None = None) -> Effect:
@@ -188,14 +200,18 @@ class Effects:
         return _effect(await self._database.run(_move, _stored(effect), came_from, of))
 
 
-def _claim(connection: Any, fresh: StoredEffect) -> StoredEffect | None:
+def _claim(
+    connection: Connection, fresh: StoredEffect, claiming: Callable[[Connection], None] | None
+) -> StoredEffect | None:
     """None where the effect is now ours to do: it is new, or it failed before. Else what is stored."""
     if rows.begin(connection, fresh) or rows.move(connection, fresh.key, ("failed",), fresh):
+        if claiming is not None:
+            claiming(connection)
         return None
     return rows.get(connection, fresh.key)
 
 
-def _move(connection: Any, to: StoredEffect, came_from: tuple[State, ...], of: str | None) -> StoredEffect:
+def _move(connection: Connection, to: StoredEffect, came_from: tuple[State, ...], of: str | None) -> StoredEffect:
     rows.move(connection, to.key, came_from, to, of=of)
     return rows.get(connection, to.key) or to
 
