@@ -16,8 +16,9 @@ os.environ.pop("COLUMNS", None)
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.
+# tests/desks.py: `desk`, `open_desk`.
 # tests/peers.py: `http_peer`, `mail_peer`. tests/mail_servers.py: `dovecot_server`, `liar`.
-pytest_plugins = ["databases", "loops", "mail_servers", "peers", "serving"]
+pytest_plugins = ["databases", "loops", "mail_servers", "peers", "serving", "desks"]
 
 
 @pytest.fixture

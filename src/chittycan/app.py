@@ -254,7 +254,7 @@ class Network:
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
 
-    async def work(self, worker: str | None = None, *, role: str = "all", region: str | None = None) -> None:
+    async def work(self, worker: str | None = None, *, role: str = "all") -> None:
         """Makes this process do durable work too, under the name `worker`, until the network is closed.
 
         Raises Unavailable where the extra `workstreams` is missing or this process does so already, and UsageError
@@ -262,7 +262,9 @@ class Network:
         """
         from chittycan.agents.performers.table import performers
 
-        await self.durable.work(lambda me: performers(self._parts(me)), worker, role=role, region=region)
+        await self.durable.work(
+            lambda me: performers(self._parts(me)), worker, role=role, regions=self.settings.regions
+        )
 
     def _parts(self, me: Worker) -> "Parts":
         """What performers are made of, in this worker."""

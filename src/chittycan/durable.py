@@ -5,7 +5,7 @@ process a worker.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -72,22 +72,24 @@ class Durable:
         worker: str | None = None,
         *,
         role: str = "all",
-        region: str | None = None,
+        regions: Sequence[str] = (),
     ) -> None:
         """Do work in this process, as `worker` (a name of its own by default), until `close`.
+
+        What is bound to a region it does where that is one of `regions`.
 
         `performers` makes those of this very worker.
         Raises UsageError where another process goes by that name, and Unavailable where this one works already.
         """
         await self.engine.prepare()
-        me = this_process(worker or default_id(), role, region)
+        me = this_process(worker or default_id(), role, regions)
         presence = Presence(self._database, self.engine, self._clock, me, self._replaced)
-        self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers(me))
+        self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers(me), regions)
         await presence.register()
         try:
             await self.engine.adopt()
             ours: dict[str, Function] = {RUN: self.runner.run, RUN_SCHEDULE: self.schedules.fire}
-            await self.engine.start(me.id, {**self.functions, **ours})
+            await self.engine.start(me.id, {**self.functions, **ours}, regions)
         except BaseException:
             await presence.leave()
             raise

@@ -12,7 +12,7 @@ from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.record import RETRY_SECONDS, Recorder, run_id
-from chittycan.workstreams.runner import LOOK_SECONDS, Runner
+from chittycan.workstreams.runner import LOOK_SECONDS, MOST_DEATHS, Runner
 from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task, WaitForModel
 from chittycan.workstreams.tasks import Tasks
 from serving import until
@@ -297,3 +297,30 @@ async def test_an_outcome_waits_for_a_database_that_is_away(parts: Parts, monkey
     await running
     assert (await parts.tasks.get(task.id)).status == "done"
     assert len(parts.performed) == 1
+
+
+async def test_what_ends_every_worker_is_not_begun_for_ever(parts: Parts) -> None:
+    task = await parts.submit()
+
+    async def dies(_task: Task) -> Outcome:
+        raise asyncio.CancelledError
+
+    for number in range(MOST_DEATHS):
+        doomed = Runner(parts.database, parts.recorder, parts.clock, f"worker {number}", {"task": dies})
+        await doomed.run(task.id, task.run)
+    found = await parts.run(task)
+    assert parts.performed == []
+    assert (found.status, found.tries) == ("failed", MOST_DEATHS + 1)
+    assert found.error is not None
+    assert (found.error["code"], found.error["message"]) == ("worker_died", "25 workers ended while they were at it")
+    again = await parts.tasks.retry(task.id)
+    assert (await parts.run(again)).status == "done"
+
+
+async def test_what_is_bound_to_a_region_is_left_to_its_workers(parts: Parts) -> None:
+    task = await parts.submit(options={"region": "eu-west"})
+    found = await parts.run(task)
+    assert parts.performed == []
+    assert (found.status, found.waiting_for) == ("queued", "a worker of the region eu-west")
+    parts.runner = Runner(parts.database, parts.recorder, parts.clock, "europe", {"task": parts.perform}, ("eu-west",))
+    assert (await parts.run(task)).status == "done"

@@ -126,6 +126,9 @@ def _options(batch: Batch, fields: dict[str, Any]) -> Options:
     if "chitty" in fields:
         own = msgspec.structs.asdict(options_of({}, fields))
         given |= {name: value for name, value in own.items() if value not in (None, False, ()) and name != "task"}
+    if given.get("region") != batch.region:  # this worker may be outside of the line's
+        fix = "Send x-chitty-region with the batch, and the lines of another region as a batch of their own."
+        raise InvalidRequest("A line has the region of its batch.", param="chitty.region", fix=fix)
     return msgspec.convert(given, Options)
 
 

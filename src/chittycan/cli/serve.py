@@ -17,7 +17,7 @@ from chittycan.errors import UsageError
 if TYPE_CHECKING:
     from chittycan.api.server import Role
 
-ID = "CHITTY_WORKER_ID"
+ID, REGION = "CHITTY_WORKER_ID", "CHITTY_REGION"
 ROLES = ("gateway", "worker", "all")
 PORT = 8787
 
@@ -39,10 +39,15 @@ def serve(
     worker_id: Annotated[
         str | None, typer.Option(help="Name of this worker, no other's. Default: the host and a number.", envvar=ID)
     ] = None,
+    region: Annotated[
+        str | None, typer.Option(help="Where this machine stands; several with commas between.", envvar=REGION)
+    ] = None,
     log: LogLevel = "warning",
     json: Json = False,
 ) -> None:
     """Serve the OpenAI- and Anthropic-compatible HTTP API until stopped."""
+    if region is not None:
+        os.environ[REGION] = region  # for this process and those that it starts
     if role not in ROLES:
         raise UsageError(f"--role {role} is unknown", fix=f"Use one of: {', '.join(ROLES)}.")
     if port is None and role != "worker":

@@ -21,8 +21,9 @@ def list_(json: Json = False) -> None:
         print_json(rows)
         return
     table(
-        ("worker", "state", "role", "host", "process", "version", "tasks", "heard"),
-        [(row.id, row.state, row.role, row.host, row.pid, row.version, row.tasks, f"{row.heard:.0f} s ago")
+        ("worker", "state", "role", "regions", "host", "process", "version", "tasks", "heard"),
+        [(row.id, row.state, row.role, " ".join(row.regions) or "–", row.host, row.pid, row.version,
+          row.tasks, f"{row.heard:.0f} s ago")
          for row in rows],
         empty="nobody does durable work: can serve, or can serve --role worker",
     )  # fmt: skip

@@ -22,6 +22,7 @@ from chittycan.config.settings import (
     Finding,
     ModelsFile,
     ProxySettings,
+    Region,
     Server,
     Settings,
     listed,
@@ -33,6 +34,7 @@ REMOTE_TYPES = (
     "notion-database", "notion-page", "notion-view", "github-project", "rclone", "mcp-server", "cloudflare", "neon",
     "ssh", "ai-platform", "api", "sdk", CONNECT, "chittyrouter", "chittyregistry",
 )  # fmt: skip
+REGION_SOURCE = "CHITTY_REGION"
 SECTIONS = ("nudges", "sync", "extensions", "mcp", "cleanup", "cache")
 
 
@@ -41,11 +43,23 @@ def load(folder: Path | None = None, env: Mapping[str, str] | None = None) -> Se
 
     Raises ConfigError where a file is unreadable, broken, or holds a value of a wrong type. Never writes.
     """
-    folder = default_folder(os.environ if env is None else env) if folder is None else folder
+    env = os.environ if env is None else env
+    folder = default_folder(env) if folder is None else folder
     config, models = (read_document(folder / name) for name in (CONFIG_FILE, MODELS_FILE))
     settings = settings_from(config, models, folder)
+    if named := env.get(REGION_SOURCE):
+        settings = msgspec.structs.replace(settings, regions=_regions(named))
     exposed = tuple(_exposed(folder / name, document) for name, document in ((CONFIG_FILE, config),))
     return msgspec.structs.replace(settings, warnings=settings.warnings + tuple(filter(None, exposed)))
+
+
+def _regions(named: str) -> tuple[str, ...]:
+    regions = tuple(each.strip() for each in named.split(",") if each.strip())
+    try:
+        return msgspec.convert(regions, tuple[Region, ...])
+    except msgspec.ValidationError:
+        fix = "Letters, digits, dots and dashes, several with commas between: eu-west,eu-central."
+        raise ConfigError(f"'{named[:100]}' names no regions", file=REGION_SOURCE, fix=fix) from None
 
 
 def read_document(file: Path) -> dict[str, Any]:
@@ -87,6 +101,7 @@ def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: 
         smtp=own.smtp,
         context=own.context,
         tasks=own.tasks,
+        regions=own.regions,
         remotes=own.remotes,
         inbox=own.inbox,
         integrations=own.integrations,

@@ -19,6 +19,7 @@ Amount = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(gt=0)]
 Weight = Annotated[float, Meta(gt=0)]
 Names = str | tuple[str, ...]  # one, or a list
+Region = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 CONFIG_FILE, MODELS_FILE = "config.json", "models.json"
 DEFAULT_SERVER = "http://127.0.0.1:8787"
@@ -304,6 +305,7 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     nudges: Mapping[str, Any] = field(default_factory=dict)
     sync: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    regions: tuple[Region, ...] = ()  # where this machine stands
     mcp: Mapping[str, Any] = field(default_factory=dict)
     cleanup: Mapping[str, Any] = field(default_factory=dict)
     cache: Mapping[str, Any] = field(default_factory=dict)
@@ -356,6 +358,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
 
+    regions: tuple[str, ...] = ()
     @property
     def privacy_mode(self) -> Literal["off", "warn", "enforce"]:
         """What the owner wrote, else `enforce` once a model is set up for private work, else `warn`."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from chittycan.control.operation import operation, owns, reach, usd
-from chittycan.errors import Forbidden, InvalidRequest, NotFound
+from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, NotFound
 from chittycan.workstreams.life import STATUSES, Status
 
 if TYPE_CHECKING:
@@ -257,8 +257,13 @@ async def _admit(network: "Network", caller: "Key | None", task: "Task") -> None
         request_id="", model=chat.model, options=Options(kind=task.kind, session=task.session, **wishes), key=key,
         parsed=chat, keep_answering=key is None,
     )  # fmt: skip
-    with suppress(Unavailable):  # no model today: the task waits for one
+    try:
         network.gateway.decide(call)
+    except Unavailable:  # no model today: the task waits for one
+        pass
+    except (InvalidRequest, NoPrivateModel):
+        if task.region is None or not (await _scene(network)).has(task.region):
+            raise  # a worker there may have models of its own that can do it
 
 
 # rows
@@ -269,12 +274,19 @@ class Scene(Struct, frozen=True):
 
     now: float
     idle: bool
+    regions: frozenset[str]
+
+    def has(self, region: str) -> bool:
+        """Whether a worker of this region is at work."""
+        return region in self.regions
 
 
 async def _scene(network: "Network") -> Scene:
     from chittycan.workstreams.workers import living
 
-    return Scene(network.clock.now(), not await living(network.database))
+    workers = await living(network.database)
+    regions = frozenset(region for each in workers for region in each.regions)
+    return Scene(network.clock.now(), not workers, regions)
 
 
 def _waiting(task: "Task", scene: Scene) -> str | None:
@@ -283,6 +295,9 @@ def _waiting(task: "Task", scene: Scene) -> str | None:
         return task.waiting_for
     if task.at is not None and task.at > scene.now:
         return f"its time, {datetime.fromtimestamp(task.at, UTC):%Y-%m-%d %H:%M} UTC"
+    if task.region is not None:
+        missing = "" if scene.has(task.region) else f"; none is running (can serve --region {task.region})"
+        return f"a worker of the region {task.region}{missing}"
     return "a worker; none is running" if scene.idle else "a worker"
 
 

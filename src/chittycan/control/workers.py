@@ -27,6 +27,7 @@ class WorkerRow(Struct, kw_only=True):
     tasks: int
     started: float
     heard: float
+    regions: list[str]
 
 
 @operation("GET", "/workers", owner=True)
@@ -38,6 +39,7 @@ async def listed(network: "Network", caller: "Key | None") -> list[WorkerRow]:
         WorkerRow(
             id=each.id, state="silent" if dead(each) else "working", role=each.role, host=each.host, pid=each.pid,
             version=each.version, tasks=tasks, started=each.started, heard=round(max(0.0, each.silence), 1),
+            regions=list(each.regions),
         )
         for each, tasks in await network.durable.workers()
     ]  # fmt: skip

@@ -155,7 +155,7 @@ class _Draft:
             embedded=True,
             timeouts=_timeouts(proxy.timeouts),
         )
-        self.models[SMOLLM2] = _embedded_model(SMOLLM2, EMBEDDED, settings.context)
+        self.models[SMOLLM2] = _embedded_model(SMOLLM2, EMBEDDED, self.settings)
 
     def add_local(self) -> None:
         """The proxy `local` without an endpoint: a server that was found, else the embedded model."""
@@ -346,7 +346,7 @@ class _Draft:
     def _described(self, name: str, provider: str) -> Model:
         """The model `name` at this provider, with what the catalogue knows of a model of that name anywhere."""
         if self.providers[provider].embedded:
-            return _embedded_model(name, provider, self.settings.embedded.context)
+            return _embedded_model(name, provider, self.settings)
         here = _vendor_of(provider, self.providers[provider].endpoint)
         if here is not None and name in here.models:
             return _model(name, provider, here.models[name])
@@ -402,11 +402,11 @@ def _keyless(name: str, endpoint: str, *, default_model: str | None, source: str
     )  # fmt: skip
 
 
-def _embedded_model(name: str, provider: str, context: int) -> Model:
-    """The embedded model: private, because nothing leaves the machine; small, so it takes text alone."""
+def _embedded_model(name: str, provider: str, settings: Settings) -> Model:
+    """The embedded model: private and where this machine is, because nothing leaves it; small, so text alone."""
     return Model(
-        name=name, provider=provider, upstream=SMOLLM2, context_window=context, private=True, tier="simple",
-        vision=False, tools=False, reasoning=False,
+        name=name, provider=provider, upstream=SMOLLM2, context_window=settings.embedded.context, private=True,
+        regions=settings.regions, tier="simple", vision=False, tools=False, reasoning=False,
     )  # fmt: skip
 
 

@@ -49,6 +49,7 @@ tasks = Table(
     Column("updated", Double, nullable=False),
     Column("started", Double),
     Column("ended", Double),
+    Column("deaths", Integer, nullable=False, server_default="0"),  # workers that ended while they were at it
     Index(None, "status", "created"),
     Index(None, "workstream"),
     Index(None, "key_id", "created"),

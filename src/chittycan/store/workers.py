@@ -20,10 +20,14 @@ class Worker(Struct, frozen=True, kw_only=True):
     birth: int | None  # when the process began, in ticks of its machine; None where nobody tells
     version: str
     role: str
-    region: str | None
+    region: str | None  # several are joined by commas
     started: float = 0.0
     beat: float = 0.0
     silence: float = 0.0  # seconds since it was last heard of
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        return tuple(self.region.split(",")) if self.region else ()
 
 
 def listing(connection: Connection) -> list[Worker]:

@@ -65,6 +65,12 @@ class Batch(Struct, frozen=True, kw_only=True):
     expires: float
     ended: float | None = None
 
+    @property
+    def region(self) -> str | None:
+        """Where alone it may be worked on."""
+        region = self.detail.options.get("region")
+        return region if isinstance(region, str) else None
+
 
 class Line(Struct, frozen=True, kw_only=True):
     """One request. `piece` and `number` say where it stands, `body` is JSON as the client wrote it."""

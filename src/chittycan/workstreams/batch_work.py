@@ -99,7 +99,7 @@ class BatchWork:
         rows.change(connection, batch.id, {**moved(batch, "in_progress", now), "total": survey.total})
         rows.add_pieces(connection, batch.id, cuts)
         for _ in range(PIECES_AT_ONCE):
-            self._next(connection, batch.id)
+            self._next(connection, batch)
 
     # pieces
 
@@ -136,32 +136,34 @@ class BatchWork:
             idle = 0 if pass_.progress else idle + 1
             run = piece["run"] + 1
             rows.change_piece(connection, batch.id, number, {"run": run})
-            self._enqueue(connection, batch.id, number, run, idle, 0.0 if pass_.over else self._pause(pass_, idle))
+            self._enqueue(connection, batch, number, run, idle, 0.0 if pass_.over else self._pause(pass_, idle))
             if pass_.over or not pass_.progress:
                 return  # it keeps its place: others would fare alike
         else:
             rows.change_piece(connection, batch.id, number, {"status": "done"})
-        if not self._next(connection, batch.id) and not rows.open_pieces(connection, batch.id):
+        if not self._next(connection, batch) and not rows.open_pieces(connection, batch.id):
             now = self._clock.now()
             rows.change(connection, batch.id, moved(batch, "finalizing", now))
-            enqueue_close(self._engine, connection, batch.id, "completed")
+            enqueue_close(self._engine, connection, batch, "completed")
 
     def _pause(self, pass_: Pass, idle: int) -> float:
         longest = min(PAUSE_SECONDS * float(2 ** min(idle, 10)), LONGEST_PAUSE)
         return longest if pass_.until is None else min(max(pass_.until - self._clock.now(), 0.5), longest)
 
-    def _next(self, connection: Connection, batch_id: str) -> bool:
+    def _next(self, connection: Connection, batch: Batch) -> bool:
         """Begins the first piece that nobody has begun; False where there is none."""
-        number = rows.next_waiting(connection, batch_id)
+        number = rows.next_waiting(connection, batch.id)
         if number is None:
             return False
-        rows.change_piece(connection, batch_id, number, {"status": "running"})
-        self._enqueue(connection, batch_id, number, 1, 0, 0.0)
+        rows.change_piece(connection, batch.id, number, {"status": "running"})
+        self._enqueue(connection, batch, number, 1, 0, 0.0)
         return True
 
-    def _enqueue(self, connection: Connection, batch_id: str, number: int, run: int, idle: int, delay: float) -> None:
-        name = piece_name(batch_id, number, run)
-        self._engine.enqueue(connection, PIECE, batch_id, number, run, idle, id=name, delay=delay, priority=PRIORITY)
+    def _enqueue(self, connection: Connection, batch: Batch, number: int, run: int, idle: int, delay: float) -> None:
+        self._engine.enqueue(
+            connection, PIECE, batch.id, number, run, idle, id=piece_name(batch.id, number, run), delay=delay,
+            priority=PRIORITY, region=batch.region,
+        )  # fmt: skip
 
     # the end
 
@@ -279,8 +281,9 @@ def close_name(batch_id: str, reason: Reason) -> str:
     return f"{batch_id}.{reason}"
 
 
-def enqueue_close(engine: Engine, connection: Connection, batch_id: str, reason: Reason, delay: float = 0.0) -> None:
-    engine.enqueue(connection, CLOSE, batch_id, reason, id=close_name(batch_id, reason), delay=delay)
+def enqueue_close(engine: Engine, connection: Connection, batch: Batch, reason: Reason, delay: float = 0.0) -> None:
+    name = close_name(batch.id, reason)
+    engine.enqueue(connection, CLOSE, batch.id, reason, id=name, delay=delay, region=batch.region)
 
 
 def _locked(connection: Connection, batch_id: str) -> Batch | None:

@@ -59,8 +59,10 @@ class Batches:
 
         def store(connection: Connection) -> None:
             rows.add(connection, to_row(batch))
-            self._engine.enqueue(connection, BEGIN, batch.id, id=begin_name(batch.id), priority=PRIORITY)
-            enqueue_close(self._engine, connection, batch.id, "expired", window)
+            self._engine.enqueue(
+                connection, BEGIN, batch.id, id=begin_name(batch.id), priority=PRIORITY, region=batch.region
+            )
+            enqueue_close(self._engine, connection, batch, "expired", window)
 
         await self._engine.prepare()
         await self._files.keep(input_file, batch.expires + INPUT_SECONDS)
@@ -103,7 +105,7 @@ class Batches:
             batch = from_row(rows.lock(connection, batch_id))
             if batch.status in OPEN:
                 rows.change(connection, batch_id, moved(batch, "cancelling", self._clock.now()))
-                enqueue_close(self._engine, connection, batch_id, "cancelled", SETTLE_SECONDS)
+                enqueue_close(self._engine, connection, batch, "cancelled", SETTLE_SECONDS)
             return _found(connection, batch_id, surface, for_key)
 
         await self._engine.prepare()

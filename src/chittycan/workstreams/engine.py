@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from chittycan.errors import Unavailable
 from chittycan.workstreams import engine_rows as rows
 
-QUEUE = "work"
+QUEUE = "work"  # for any worker; what is bound to a region has that region's own queue beside it
 CONCURRENCY = 64  # workflows at once in one worker
 POLL_SECONDS = 0.2
 # Changes only with a migration after which older workers must not touch what newer ones wrote: recovery and
@@ -97,14 +97,16 @@ class Engine:
         id: str,
         delay: float = 0.0,
         priority: int = 0,
+        region: str | None = None,
     ) -> None:
         """Run `function(*args)` once `connection`'s transaction is committed, not before `delay` seconds.
 
-        `id` is unique for ever: what was enqueued under it before stays as it is.
+        `id` is unique for ever: what was enqueued under it before stays as it is. With `region` only a worker of that
+        region takes it.
         """
         options = {
             "workflow_name": _WORKFLOW,
-            "queue_name": QUEUE,
+            "queue_name": queue_of(region),
             "workflow_id": id,
             "app_version": WORK_VERSION,
             "application_name": APPLICATION,
@@ -156,8 +158,11 @@ class Engine:
 
     # working
 
-    async def start(self, worker: str, functions: Mapping[str, Function]) -> None:
-        """Take work from the queue, as the executor `worker`, until `stop`. What `worker` left undone is taken up."""
+    async def start(self, worker: str, functions: Mapping[str, Function], regions: Collection[str] = ()) -> None:
+        """Take work from the queue, as the executor `worker`, until `stop`. What `worker` left undone is taken up.
+
+        Of what is bound to a region, only that of `regions`.
+        """
         global _owner, _functions
         if _owner is not None:
             raise Unavailable("this process is a worker already", fix="start another process")
@@ -179,13 +184,16 @@ class Engine:
             )
             _register(dbos)
             # Before the launch, which looks for queues: the next look is a second later.
-            await asyncio.to_thread(
-                self._client.register_queue,
-                QUEUE,
-                worker_concurrency=CONCURRENCY,
-                polling_interval_sec=POLL_SECONDS,
-                on_conflict="always_update",
-            )
+            queues = [queue_of(region) for region in (None, *regions)]
+            for queue in queues:
+                await asyncio.to_thread(
+                    self._client.register_queue,
+                    queue,
+                    worker_concurrency=CONCURRENCY,
+                    polling_interval_sec=POLL_SECONDS,
+                    on_conflict="always_update",
+                )
+            dbos.DBOS.listen_queues(queues)
             # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
             self._dbos._background_event_loop.set_main_loop()
             await _whole(asyncio.to_thread(dbos.DBOS.launch))
@@ -262,6 +270,11 @@ class Engine:
     @property
     def _known(self) -> Any:
         return self._ready()._sys_db
+
+
+def queue_of(region: str | None) -> str:
+    """The name of the queue of a region, or of what is bound to none."""
+    return QUEUE if region is None else f"{QUEUE}@{region}"
 
 
 async def _whole(work: Coroutine[Any, Any, None]) -> None:

@@ -38,6 +38,7 @@ class Event(Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
     result: dict[str, Any] = {}
     key_id: str | None = None
+    region: str | None = None  # it is told of by workers of this region alone
 
 
 def task_ended(task: Task) -> Event | None:
@@ -64,14 +65,16 @@ def workstream_ended(stream: Workstream) -> Event:
     return Event(
         type=f"workstream.{ENDS[stream.status]}", key=f"{stream.id}.{stream.options.resumes}", thing=stream.id,
         at=stream.updated, data=data, result={"outputs": stream.outputs}, key_id=stream.key_id,
+        region=stream.options.region,
     )  # fmt: skip
 
 
 def batch_ended(batch: Batch, status: str, now: float) -> Event:
     data = {"id": batch.id}
     return Event(
-        type=f"batch.{status}", key=f"{batch.id}.{status}", thing=batch.id, at=now, data=data, key_id=batch.key_id
-    )
+        type=f"batch.{status}", key=f"{batch.id}.{status}", thing=batch.id, at=now, data=data, key_id=batch.key_id,
+        region=batch.region,
+    )  # fmt: skip
 
 
 def deliveries(event: Event, own: dict[str, Any] | None, audience: Audience) -> Iterator[Task]:
@@ -94,13 +97,14 @@ def _delivery(event: Event, number: int, url: str, data: dict[str, Any], key_id:
         id=f"{event.key}.webhook.{number}", type=DELIVER, title=f"tell {host}: {event.type} of {event.thing}",
         spec={"to": {"url": url}, "event": {"type": event.type, "data": data}},
         key_id=key_id, created=event.at, updated=event.at, since=event.at,
+        options={} if event.region is None else {"region": event.region},
     )  # fmt: skip
 
 
 def _event(task: Task, type: str, data: dict[str, Any], result: dict[str, Any] | None = None) -> Event:
     return Event(
         type=type, key=run_name(task.id, task.run), thing=task.id, at=task.updated, data=data, result=result or {},
-        key_id=task.key_id,
+        key_id=task.key_id, region=task.region,
     )  # fmt: skip
 
 

@@ -61,7 +61,10 @@ class Recorder:
         """Its run, in the queue: at `until`, else at its own time."""
         at = task.at if until is None else until
         delay = 0.0 if at is None else max(0.0, at - self._clock.now())
-        self._engine.enqueue(connection, RUN, task.id, task.run, id=run_id(task), delay=delay, priority=task.priority)
+        self._engine.enqueue(
+            connection, RUN, task.id, task.run, id=run_id(task), delay=delay, priority=task.priority,
+            region=task.region,
+        )  # fmt: skip
 
     def record(self, connection: Connection, task: Task, outcome: Outcome) -> bool:
         """What the try `task.run` came to. False where it was recorded before, cancelled, or is void by now."""
@@ -87,7 +90,8 @@ class Recorder:
                 self.end(connection, task, "failed", error=described(outcome.error),
                          cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case WaitForModel():
-                chain = SEPARATOR.join(outcome.models)
+                # Who tries for the others must be one that a worker of their region tries.
+                chain = SEPARATOR.join((*outcome.models, *(() if task.region is None else (f"region {task.region}",))))
                 until = self.waves.wait(connection, task, chain, outcome.until)
                 self.again(connection, task, "waiting_for_model", until, waiting_for=outcome.reason, chain=chain,
                            cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip

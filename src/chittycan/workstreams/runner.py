@@ -5,7 +5,7 @@ database (however long that is away), and may be called any number of times for 
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 from sqlalchemy import Connection
@@ -20,20 +20,28 @@ from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.rows import from_row
 from chittycan.workstreams.task import Failed, Outcome, Performers, Task
 
+MOST_DEATHS = 25  # workers that may end while they are at one task: it may be what ends them
+DIED_FIX = "It may need more memory than there is. `can tasks retry` begins it anew."
 LOOK_SECONDS = 1.0  # how often it is looked whether what runs was cancelled
 
 FINAL = (RequestError, AccessError, ConfigError)  # errors that no further try can mend
 
 
 class Runner:
-    """`worker` is this process's name in the rows that it works at."""
+    """`worker` is this process's name in the rows that it works at, `regions` are those that it is in."""
 
     def __init__(
-        self, database: Database, recorder: Recorder, clock: Clock, worker: str, performers: Performers
+        self,
+        database: Database,
+        recorder: Recorder,
+        clock: Clock,
+        worker: str,
+        performers: Performers,
+        regions: Collection[str] = (),
     ) -> None:
         self._database, self._recorder, self._clock = database, recorder, clock
         self._patience = Patience(database, clock)
-        self.worker, self._performers = worker, performers
+        self.worker, self._performers, self._regions = worker, performers, frozenset(regions)
         self._running: dict[asyncio.Task[Outcome], Task] = {}  # a void run and the valid one may be here together
 
     @property
@@ -63,8 +71,16 @@ class Runner:
             if found is None or found["run"] != run or found["status"] in TERMINAL:
                 return None
             now = self._clock.now()
+            task = from_row(found)
+            if task.region is not None and task.region not in self._regions:
+                # It was enqueued before it was bound to the region.
+                waits = f"a worker of the region {task.region}"
+                self._recorder.again(connection, task, "queued", now, waiting_for=waits)
+                return None
+            deaths = task.deaths + (task.status == "running")  # whoever was at it under this number is no more
             values = {"status": "running", "worker": self.worker, "tries": found["tries"] + 1, "updated": now,
-                      "since": now, "started": found["started"] or now, "waiting_for": None, "due": None}  # fmt: skip
+                      "since": now, "started": found["started"] or now, "waiting_for": None, "due": None,
+                      "deaths": deaths}  # fmt: skip
             if found["chain"] is not None:
                 values["since"] = found["since"]
             if not rows.move(connection, task_id, before("running"), values, run=run):
@@ -92,6 +108,9 @@ class Runner:
         perform = self._performers.get(task.type)
         if perform is None:
             return Failed(error=Unavailable(f"nothing here performs a task of the type {task.type!r}"), again=False)
+        if task.deaths >= MOST_DEATHS:
+            died = Unavailable(f"{task.deaths} workers ended while they were at it", code="worker_died", fix=DIED_FIX)
+            return Failed(error=died, again=False)
         left = None if task.deadline is None else task.deadline - self._clock.now()
         if left is not None and left <= 0:
             cause = "it could begin" if task.chain is None else "a model could serve it"

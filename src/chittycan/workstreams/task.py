@@ -61,6 +61,13 @@ class Task(Struct, frozen=True, kw_only=True):
     updated: float = 0.0
     started: float | None = None
     ended: float | None = None
+    deaths: int = 0  # workers that ended while they were at it
+
+    @property
+    def region(self) -> str | None:
+        """Where alone it may be worked on."""
+        region = self.options.get("region")
+        return region if isinstance(region, str) else None
 
 
 def run_name(task_id: str, run: int) -> str:

@@ -204,8 +204,9 @@ class Tasks:
                     again.append(each)
         for each in lost.values():
             late = each.deadline is not None and each.deadline <= now
-            values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "answer": None,
-                                      "question": None, "deadline": None if late else each.deadline}  # fmt: skip
+            values: dict[str, Any] = {"ended": None, "error": None, "result": None, "failures": 0, "deaths": 0,
+                                      "answer": None, "question": None,
+                                      "deadline": None if late else each.deadline}  # fmt: skip
             first = bool(rows.before(connection, each.id))
             self._recorder.again(connection, each, "queued", None if first else now, **values)
         # All of them first: one that comes after two of the others must find neither of them failed.

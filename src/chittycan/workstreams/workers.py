@@ -10,7 +10,7 @@ then: a task takes the outcome of whoever is first (`record`), and the queue tha
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,10 +36,10 @@ def default_id() -> str:
     return f"{socket.gethostname()}-{secrets.token_hex(4)}"
 
 
-def this_process(worker_id: str, role: str, region: str | None = None) -> Worker:
+def this_process(worker_id: str, role: str, regions: Sequence[str] = ()) -> Worker:
     return Worker(
         id=worker_id, nonce=secrets.token_hex(8), host=socket.gethostname(), boot=_boot(), pid=os.getpid(),
-        birth=_birth(os.getpid()), version=VERSION, role=role, region=region,
+        birth=_birth(os.getpid()), version=VERSION, role=role, region=",".join(regions) or None,
     )  # fmt: skip
 
 

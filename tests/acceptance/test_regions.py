@@ -1,0 +1,137 @@
+"""Work that is bound to a region: real workers of two regions on one database, and what reaches which provider."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from bare_http import fetch
+from chittycan.testing.upstream import ScriptedUpstream
+from chittycan.workstreams.task import Task
+from desks import Desk, wait_for
+from serving import PATIENCE, config, proxy, write_config
+
+CANARY = "Kaninchenzuchtverein Oberursel"
+
+
+class Regions:
+    """A desk in two regions, each with a model and a provider of its own."""
+
+    def __init__(self, desk: Desk, eu: ScriptedUpstream, us: ScriptedUpstream) -> None:
+        self.desk, self.eu, self.us = desk, eu, us
+        proxies = {"one": proxy(eu.url, "openai", timeouts={}), "two": proxy(us.url, "openai", timeouts={})}
+        models = {
+            "eu-model": {"proxy": "one", "upstream": "ok", "regions": ["eu-west"]},
+            "us-model": {"proxy": "two", "upstream": "ok", "regions": ["us-east"]},
+        }
+        fallbacks = {"*": ["us-model", "eu-model"], "eu-model": ["us-model"]}
+        write_config(desk.processes.config, config(proxies), {"models": models, "fallbacks": fallbacks})
+
+    async def submit(self, region: str | None, **more: Any) -> str:
+        options = {} if region is None else {"region": region}
+        task = Task(id="", model="auto", spec={"prompt": CANARY}, options=options, **more)
+        return (await self.desk.durable.tasks.submit(task)).id
+
+    def told(self, upstream: ScriptedUpstream) -> bool:
+        return any(CANARY in json.dumps(each.json, ensure_ascii=False) for each in upstream.requests)
+
+
+@pytest.fixture
+async def regions(open_desk: Callable[[str], Desk], database_url: str, up: ScriptedUpstream) -> AsyncIterator[Regions]:
+    async with ScriptedUpstream() as us:
+        yield Regions(open_desk(database_url), up, us)
+
+
+async def test_only_a_worker_of_its_region_takes_it_and_only_a_model_of_its_region_is_asked(regions: Regions) -> None:
+    desk = regions.desk
+    await desk.worker("america", "--region", "us-east")
+    bound, free = await regions.submit("eu-west"), await regions.submit("us-east")
+    (here,) = await desk.all([free], "done")
+    assert here.worker == "america"
+    assert (await desk.get(bound)).status == "queued"
+    assert not regions.told(regions.eu)
+    seen = len(regions.us.requests)
+    await desk.worker("europe", "--region", "eu-west,eu-central")
+    (there,) = await desk.all([bound], "done")
+    assert (there.worker, there.served_by) == ("europe", "eu-model")
+    assert len(regions.us.requests) == seen
+
+
+async def test_what_a_dead_worker_of_the_region_was_at_waits_for_another_of_that_region(regions: Regions) -> None:
+    desk = regions.desk
+    gate = regions.eu.gate("ok")
+    first = await desk.worker("first", "--region", "eu-west")
+    await desk.worker("america", "--region", "us-east")
+    bound = await regions.submit("eu-west")
+    await regions.eu.received(1)
+    first.process.kill()
+    await first.end()
+    probe = await regions.submit(None)  # by the time it is done, the other worker has looked around
+    await desk.all([probe], "done")
+    assert (await desk.get(bound)).worker == "first"
+    await gate.open()
+    await desk.worker("second", "--region", "eu-west")
+    (done,) = await desk.all([bound], "done")
+    assert done.worker == "second"
+
+
+async def test_a_batch_is_worked_on_in_its_region(regions: Regions) -> None:
+    desk = regions.desk
+    server = await desk.processes.serve("--region", "us-east", CHITTY_DATABASE_URL=desk.url)
+    lines = [
+        {"custom_id": name, "method": "POST", "url": "/v1/chat/completions",
+         "body": {"model": "auto", "messages": [{"role": "user", "content": CANARY}], **more}}
+        for name, more in (("plain", {}), ("elsewhere", {"chitty": {"region": "us-east"}}))
+    ]  # fmt: skip
+    data = "\n".join(json.dumps(each, ensure_ascii=False) for each in lines).encode()
+    file = await desk.durable.files.create(data, name="lines.jsonl", purpose="batch")
+    made = await fetch(
+        server.port, "POST", "/v1/batches", headers={"x-chitty-region": "eu-west"},
+        body={"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+    )  # fmt: skip
+    assert made.status == 200, made.body
+    probe = await regions.submit(None)
+    await desk.all([probe], "done")
+    us = len(regions.us.requests)
+
+    async def batch() -> Any:
+        return (await fetch(server.port, "GET", f"/v1/batches/{made.json['id']}")).json
+
+    found = await batch()
+    assert found["status"] == "validating"
+    await desk.worker("europe", "--region", "eu-west")
+
+    async def over() -> bool:
+        nonlocal found
+        found = await batch()
+        return bool(found["status"] == "completed")
+
+    await wait_for(over)
+    assert found["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    wrong = (await fetch(server.port, "GET", f"/v1/files/{found['error_file_id']}/content")).body
+    assert b"A line has the region of its batch" in wrong
+    assert len(regions.us.requests) == us
+
+
+async def test_who_asks_is_told_which_worker_is_missing(regions: Regions) -> None:
+    desk = regions.desk
+    server = await desk.processes.serve("--region", "us-east", CHITTY_DATABASE_URL=desk.url)
+    made = await fetch(server.port, "POST", "/api/v1/tasks", body={"prompt": "Hello", "region": "eu-west"})
+    assert made.json["waiting_for"] == ("a worker of the region eu-west; none is running (can serve --region eu-west)")
+    nowhere = await fetch(server.port, "POST", "/api/v1/tasks", body={"prompt": "Hello", "region": "mars"})
+    assert nowhere.status == 400
+    assert "not in region mars" in nowhere.json["error"]["message"]
+    listed = await desk.processes.can("workers", "list", "--json", CHITTY_DATABASE_URL=desk.url)
+    async with asyncio.timeout(PATIENCE):
+        assert await listed.end() == 0
+    assert [each["regions"] for each in json.loads(listed.said)] == [["us-east"]]
+
+
+async def test_a_region_that_cannot_be_is_refused(desk: Desk) -> None:
+    process = await desk.start("one", "--region", "eu west!")
+    async with asyncio.timeout(PATIENCE):
+        assert await process.end() == 1
+    assert "CHITTY_REGION" in process.said
+    assert "names no regions" in " ".join(process.said.split())
