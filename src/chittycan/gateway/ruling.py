@@ -1,13 +1,14 @@
 """The owner's rules over calls: what a rule says of a request holds before anyone is asked.
 
-`private` holds for any call; `model` only where the caller left the choice (`auto`), never against a given name.
+`private` holds for any call; `model` only where the caller left the choice (`auto` and its
+kin), never against a given name.
 """
 
 from msgspec.structs import replace
 
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import input_tokens
-from chittycan.routing.decide import AUTO
+from chittycan.routing.decide import CHOOSING
 from chittycan.routing.rules.book import Book
 
 # What can be asked of a request; rules over other fields never hold for one.
@@ -30,5 +31,5 @@ def rule(call: Call, book: Book) -> None:
     said = applied.values
     if said.get("private") and not options.private:
         call.options = replace(options, private=True)
-    if "model" in said and call.model == AUTO and not options.models:
+    if "model" in said and call.model in CHOOSING and not options.models:
         call.model, call.ruled, call.keep_answering = str(said["model"]), applied.why["model"], True

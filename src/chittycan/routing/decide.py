@@ -10,14 +10,19 @@ from typing import NoReturn
 from msgspec import Struct
 
 from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
-from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
+from chittycan.errors import BudgetExceeded, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
+from chittycan.routing.cost.choice import Named, Option, choose
+from chittycan.routing.cost.policy import AUTO, BEST, CHEAP, NO_POLICY, Policy
 from chittycan.routing.equals import Equals, equals_of
+from chittycan.routing.kinds import Difficulty
+from chittycan.routing.quality.estimate import Estimate
 
-AUTO = "auto"
+CHOOSING = frozenset({AUTO, CHEAP, BEST})  # the names that leave the choice to us
 PRIVATE = "private"
 DEFAULT_CHAIN = "*"  # fallbacks["*"]: serves `auto`, agents and the command line, never a model named by a client
 NOT_ALLOWED = "not allowed for this key"
+TOO_DEAR = "expected to cost"
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -42,6 +47,13 @@ class Facts(Struct, frozen=True, kw_only=True):
     prefill: bool = False
     same_dialect: str | None = None  # the field that only the caller's own dialect can express ("n", "logprobs")
     embeddings: bool = False
+    # What a choice by cost and quality is made from; left out where nothing depends on it.
+    inferred: str | None = None  # why `kind`, which the caller did not give, was told from the request
+    difficulty: Difficulty | None = None
+    estimates: tuple[tuple[str, Estimate], ...] = ()  # by model
+    size: int = 0  # input tokens, in steps
+    written: int = 0  # output tokens that are expected, in steps
+    max_cost_nano: int | None = None
 
 
 class Candidate(Struct, frozen=True):
@@ -55,12 +67,17 @@ class Candidate(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True):
-    """`place`: which of several deployments of the model this is about (`provider/upstream`, or its provider)."""
+    """`place`: which of several deployments of the model this is about (`provider/upstream`, or its provider).
+
+    `cost_nano` and `quality` are what is expected, where that was asked; None: nobody knows.
+    """
 
     model: str
     kept: bool
     why: str
     place: str | None = None
+    cost_nano: int | None = None
+    quality: float | None = None
 
 
 class Decision(Struct, frozen=True):
@@ -75,6 +92,7 @@ class Decision(Struct, frozen=True):
     label: str = "public"
     needs: str | None = None  # what the request asked of a model, as `needs_of` says it
     equals: tuple[Equals, ...] = ()
+    kind: str | None = None  # of task: the caller's, or told from the request
 
 
 def needs_of(facts: Facts) -> str | None:
@@ -86,14 +104,16 @@ def needs_of(facts: Facts) -> str | None:
     return ",".join(named) or None
 
 
-def decide(facts: Facts, catalogue: Catalogue) -> Decision:
-    """Raises UnknownModel, Forbidden, NoPrivateModel, InvalidRequest or Unavailable where no model may answer.
+def decide(facts: Facts, catalogue: Catalogue, policy: Policy = NO_POLICY) -> Decision:
+    """Raises UnknownModel, Forbidden, NoPrivateModel, InvalidRequest, BudgetExceeded or Unavailable where no model may
+    answer.
 
     Ensembles are not models: `ensembles.seating` decides who sits in one.
     """
     if facts.model.startswith(ENSEMBLE):
         raise not_callable(facts.model, catalogue)
-    names, route = _named(facts, catalogue)
+    names, route = _named(facts, catalogue, policy)
+    expected = Expected(facts, policy)
     reasons: list[Reason] = []
     chain: list[Candidate] = []
     tried: dict[tuple[str, str], str] = {}  # (provider, its own name) → our name: two of ours may mean the same
@@ -106,8 +126,10 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
             against = objection(facts, model, provider, catalogue)
             if against is None and model.place in tried:
                 against = f"the same model as {tried[model.place]}"
+            cost, quality = expected.of(model, provider)
+            against = against or _too_dear(cost, facts)
             at = None if deployed is None else "/".join(model.place)
-            reasons.append(Reason(name, against is None, against or why, at))
+            reasons.append(Reason(name, against is None, against or why, at, cost, quality))
             if against is None:
                 tried[model.place] = name
                 chain.append(Candidate(model, provider))
@@ -115,12 +137,34 @@ def decide(facts: Facts, catalogue: Catalogue) -> Decision:
     if not chain:
         refuse(facts, reasons, catalogue)
     label = "private" if facts.private or facts.model == PRIVATE else "public"
-    quickest = catalogue.quickest_first and facts.model == AUTO
+    quickest = catalogue.quickest_first and facts.model == AUTO and not route.startswith(f"{AUTO}:")
     equals = equals_of([candidate.model for candidate in chain], catalogue, quickest=quickest)
-    return Decision(tuple(chain), tuple(reasons), route, label, equals=equals)
+    return Decision(tuple(chain), tuple(reasons), route, label, equals=equals, kind=facts.kind)
 
 
-def _once(names: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+class Expected:
+    """What each model is expected to cost and to be worth; nothing, where the facts do not ask for it."""
+
+    def __init__(self, facts: Facts, policy: Policy) -> None:
+        self._facts, self._policy, self._asked = facts, policy, bool(facts.size or facts.written)
+        self._estimates = dict(facts.estimates)
+
+    def of(self, model: Model, provider: Provider) -> tuple[int | None, float | None]:
+        """Nano-dollars, and 0 to 1."""
+        if not self._asked:
+            return None, None
+        estimate = self._estimates.get(model.name)
+        cost = self._policy.cost(model, provider, self._facts.size, self._facts.written)
+        return cost, None if estimate is None else estimate.quality
+
+
+def _too_dear(cost: int | None, facts: Facts) -> str | None:
+    if facts.max_cost_nano is None or cost is None or cost <= facts.max_cost_nano:
+        return None
+    return f"{TOO_DEAR} ${cost / 1e9:.6f}; the caller allows ${facts.max_cost_nano / 1e9:.6f}"
+
+
+def _once(names: list[Named]) -> Iterable[Named]:
     """Every name with the reason that it was first named for."""
     reasons: dict[str, str] = {}
     for name, why in names:
@@ -128,36 +172,68 @@ def _once(names: list[tuple[str, str]]) -> Iterable[tuple[str, str]]:
     return reasons.items()
 
 
-def _named(facts: Facts, catalogue: Catalogue) -> tuple[list[tuple[str, str]], str]:
+def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Named], str]:
     """The models to consider, each with why, and the short reason for the route."""
     if facts.private or facts.model == PRIVATE:
         return _private_models(facts, catalogue), "private"
     if facts.models:
         listed = [(name, "listed by the caller") for name in facts.models]
-        head = [] if facts.model == AUTO or facts.model in facts.models else [(facts.model, "named by the caller")]
+        head = [] if facts.model in CHOOSING or facts.model in facts.models else [(facts.model, "named by the caller")]
         return head + listed, "listed"
-    if facts.model != AUTO and (catalogue.resolve(facts.model) or catalogue.why_unavailable(facts.model)):
+    leaves_choice = facts.model in CHOOSING
+    if not leaves_choice and (catalogue.resolve(facts.model) or catalogue.why_unavailable(facts.model)):
         why = "named by the caller" if facts.rule is None else f"rule {facts.rule}"
         names = list(_with_fallbacks(facts.model, why, catalogue))
         if facts.keep_answering:
             names += _default_chain(catalogue)
         return names, "named" if facts.rule is None else f"rule:{facts.rule}"
-    kind = facts.kind if facts.model == AUTO else facts.model
-    choice = assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
-    if facts.model != AUTO and choice is None:
+    kind = facts.kind if leaves_choice else facts.model
+    choice = assigned_to(facts, catalogue)
+    if choice is not None:
+        told = f", told from the request ({facts.inferred})" if facts.inferred and leaves_choice else ""
+        why = f"assigned to {kind or DEFAULT_CHAIN}{told}"
+        return [*_with_fallbacks(choice, why, catalogue), *_default_chain(catalogue)], f"assignment:{kind}"
+    if not leaves_choice:
         raise _unknown(facts.model, catalogue)
-    names = list(_with_fallbacks(choice, f"assigned to {kind or DEFAULT_CHAIN}", catalogue)) if choice else []
-    route = f"assignment:{kind}" if choice else AUTO
-    return names + _default_chain(catalogue), route
+    return _chosen(facts, catalogue, policy)
 
 
-def _with_fallbacks(name: str, why: str, catalogue: Catalogue) -> Iterable[tuple[str, str]]:
+def assigned_to(facts: Facts, catalogue: Catalogue) -> str | None:
+    """The model or ensemble that is assigned to this kind of work. `auto:cheap` and `auto:best` ask for none."""
+    if facts.model in (CHEAP, BEST):
+        return None
+    kind = facts.kind if facts.model == AUTO else facts.model
+    return assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
+
+
+def _chosen(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Named], str]:
+    """By cost and quality, as far as anything is known of them; the default chain follows, so that somebody answers."""
+    default = _default_chain(catalogue)
+    if not (facts.size or facts.written):
+        return default, facts.model
+    expected, estimates = Expected(facts, policy), dict(facts.estimates)
+    options = []
+    in_default = {name for name, _ in default}
+    for name in dict.fromkeys([*(name for name, _ in default), *catalogue.models]):
+        for model in catalogue.places(name):
+            provider = catalogue.providers[model.provider]
+            cost, _ = expected.of(model, provider)
+            affordable = facts.max_cost_nano is None or (cost is not None and cost <= facts.max_cost_nano)
+            if affordable and objection(facts, model, provider, catalogue) is None:
+                spare = provider.embedded and name not in policy.tiered
+                options.append(Option(model, cost, estimates.get(name), name in in_default, spare))
+                break  # of several deployments, one that may do it speaks for all
+    names, route = choose(facts, options, policy)
+    return names + default, route
+
+
+def _with_fallbacks(name: str, why: str, catalogue: Catalogue) -> Iterable[Named]:
     yield name, why
     for fallback in catalogue.fallbacks.get(name, ()):
         yield fallback, f"fallback of {name}"
 
 
-def _default_chain(catalogue: Catalogue) -> list[tuple[str, str]]:
+def _default_chain(catalogue: Catalogue) -> list[Named]:
     written = catalogue.fallbacks.get(DEFAULT_CHAIN)
     if written:
         return [(name, "default chain") for name in written]
@@ -166,10 +242,10 @@ def _default_chain(catalogue: Catalogue) -> list[tuple[str, str]]:
     return [(model.name, f"default model of {provider}") for model, provider in defaults if model is not None]
 
 
-def _private_models(facts: Facts, catalogue: Catalogue) -> list[tuple[str, str]]:
+def _private_models(facts: Facts, catalogue: Catalogue) -> list[Named]:
     """The caller's model and its fallbacks first (they stay only if private), then the assigned one, then the rest."""
-    names: list[tuple[str, str]] = []
-    if facts.model not in (AUTO, PRIVATE):
+    names: list[Named] = []
+    if facts.model not in CHOOSING and facts.model != PRIVATE:
         names += _with_fallbacks(facts.model, "named by the caller, private", catalogue)
     choice = catalogue.assignments.get(PRIVATE)
     if choice:
@@ -253,7 +329,12 @@ def refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> NoRetur
         )
     if first == NOT_ALLOWED:
         raise Forbidden(f"This key may not use the model '{facts.model}'.", code="model_not_allowed")
-    if facts.model != AUTO and catalogue.resolve(facts.model) is None:
+    if any(reason.why.startswith(TOO_DEAR) for reason in reasons):
+        raise BudgetExceeded(
+            f"No model that may answer is cheap enough: {said}.",
+            fix="Raise the limit, lower max_tokens, or name a cheaper model.",
+        )
+    if facts.model not in CHOOSING and catalogue.resolve(facts.model) is None:
         raise not_callable(facts.model, catalogue)
     param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")
     code = "context_length_exceeded" if "do not fit" in first else "unsupported"

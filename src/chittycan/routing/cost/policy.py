@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from chittycan.catalogue import Model, Provider
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
 
+AUTO, CHEAP, BEST = "auto", "auto:cheap", "auto:best"  # the names that leave the choice to us
 TARGET = 0.95  # of the strong model's quality
 
 # (model, its provider, input tokens, output tokens) → nano-dollars; None where no price is known.

@@ -12,15 +12,15 @@ from msgspec.structs import replace
 
 from chittycan.catalogue import ENSEMBLE, JUDGED, Catalogue, Ensemble, Model
 from chittycan.errors import InvalidRequest, Unavailable, UnknownModel
-from chittycan.routing.assignments import assigned
 from chittycan.routing.decide import (
-    AUTO,
+    CHOOSING,
     DEFAULT_CHAIN,
     NOT_ALLOWED,
     Candidate,
     Decision,
     Facts,
     Reason,
+    assigned_to,
     not_callable,
     objection,
     refuse,
@@ -101,11 +101,10 @@ def asked_for(facts: Facts, catalogue: Catalogue) -> str | None:
         not catalogue.ensembles
         or facts.models
         or facts.private
-        or (facts.model != AUTO and catalogue.resolve(facts.model))
+        or (facts.model not in CHOOSING and catalogue.resolve(facts.model))
     ):
         return None
-    kind = facts.kind if facts.model == AUTO else facts.model
-    choice = assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
+    choice = assigned_to(facts, catalogue)
     return choice if choice in catalogue.ensembles else None
 
 

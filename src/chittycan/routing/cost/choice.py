@@ -1,0 +1,140 @@
+"""Who does it well enough for the least money: arithmetic over what is expected of each model.
+
+Where quality was learnt, the cheapest model counts that reaches a share of the strong model's expected quality. Where
+nothing was learnt, the cheapest of the tier that looks hard enough. Where neither says anything, nobody is chosen here.
+A model without a known price is never taken for being cheap.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from chittycan.catalogue import Model
+from chittycan.routing.cost.policy import AUTO, BEST, CHEAP, Policy
+from chittycan.routing.kinds import TIERS, Difficulty
+from chittycan.routing.quality.estimate import NO_QUALITY, Estimate
+
+if TYPE_CHECKING:
+    from chittycan.routing.decide import Facts
+
+CHEAP_SHARE = 0.8  # of the strong model's quality is enough for `auto:cheap`
+
+Named = tuple[str, str]  # a model's name, and why it is considered
+
+
+class Option(Struct, frozen=True):
+    """A model that may do it. `spare`: it is there so that somebody answers, not to be chosen for costing nothing."""
+
+    model: Model
+    cost_nano: int | None
+    estimate: Estimate | None = None
+    default: bool = False  # of the default chain
+    spare: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def price(self) -> float:
+        """Nano-dollars; an unknown price comes after every known one."""
+        return math.inf if self.cost_nano is None else self.cost_nano
+
+    @property
+    def quality(self) -> float:
+        return 0.0 if self.estimate is None else self.estimate.quality
+
+
+def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+    """The models to ask before the default chain, in order, and the route. `options`: who may do it at all."""
+    if policy.quality is not NO_QUALITY:
+        scored = [option for option in options if option.estimate is not None]
+        if scored:
+            return _by_quality(facts, scored, policy)
+        strong = next((option for option in options if option.name == policy.strong), None)
+        if strong is not None and facts.model != CHEAP:
+            return [(strong.name, "the strong model: this is unlike anything scored")], _route(facts, "strong")
+        if facts.model == AUTO:
+            return [], AUTO
+    return _by_tier(facts, options, policy)
+
+
+def bar(facts: "Facts", scored: Sequence[Option], policy: Policy) -> float:
+    """The quality that the choice has to reach: a share of the strong model's, or of the best where that is out."""
+    strong = next((option for option in scored if option.name == policy.strong), None)
+    best = strong.quality if strong is not None else max(option.quality for option in scored)
+    return best * (CHEAP_SHARE if facts.model == CHEAP else policy.target)
+
+
+def ranked(scored: Sequence[Option], enough: float) -> list[Option]:
+    """Those that reach `enough`, the cheapest first; then the others, the best first."""
+    able = [option for option in scored if option.quality >= enough]
+    others = [option for option in scored if option.quality < enough]
+    return sorted(able, key=lambda each: (each.price, -each.quality)) + _best_first(others)
+
+
+def _best_first(options: Iterable[Option]) -> list[Option]:
+    return sorted(options, key=lambda each: (-each.quality, each.price))
+
+
+def _by_quality(facts: "Facts", scored: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+    if facts.model == BEST:
+        best = _best_first(scored)
+        return [(each.name, _backed(each, "the best" if each is best[0] else "next best")) for each in best], _route(
+            facts, "best"
+        )
+    enough = bar(facts, scored, policy)
+    found = ranked(scored, enough)
+    names = []
+    for each in found:
+        if each.quality < enough:
+            why = f"below {enough:.2f}"
+        elif each.cost_nano is None:
+            why = f"reaches {enough:.2f}, price unknown"
+        else:
+            why = f"the cheapest that reaches {enough:.2f}" if each is found[0] else f"reaches {enough:.2f}"
+        names.append((each.name, _backed(each, why)))
+    return names, _route(facts, "cheapest" if found[0].cost_nano is not None else "able")
+
+
+def _backed(option: Option, why: str) -> str:
+    return why if option.estimate is None else f"{why} ({option.estimate.why})"
+
+
+def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+    """`auto` knows the tiers that the owner wrote; `auto:cheap` and `auto:best` also those that models come with."""
+    tiers = _tiers(facts)
+    names: list[Named] = []
+    for tier in tiers:
+        several = [each for each in options if _in_tier(each, tier, facts, policy)]
+        for each in sorted(several, key=lambda option: option.price):
+            names.append((each.name, f"tier {tier}" if names else f"the cheapest of tier {tier}"))
+    if names:
+        first = next(option for option in options if option.name == names[0][0])
+        return names, _route(facts, first.model.tier or "")
+    if facts.model == CHEAP:
+        cheap = sorted((each for each in options if each.default), key=lambda each: (each.spare, each.price))
+        return [(each.name, "default chain, the cheapest first") for each in cheap], CHEAP
+    strong = [each.name for each in options if each.name == policy.strong]
+    if facts.model == BEST and strong:
+        return [(strong[0], "the strong model")], _route(facts, "strong")
+    return [], facts.model
+
+
+def _tiers(facts: "Facts") -> Sequence[Difficulty]:
+    """Which tiers to ask, in order: from the one that the work needs upwards; `auto:cheap` dares one lower."""
+    if facts.model == BEST:
+        return TIERS[::-1]
+    needed = TIERS.index(facts.difficulty or "medium")
+    return TIERS[max(needed - (facts.model == CHEAP), 0) :]
+
+
+def _in_tier(option: Option, tier: Difficulty, facts: "Facts", policy: Policy) -> bool:
+    known = option.name in policy.tiered or (facts.model != AUTO and not option.spare)
+    return known and option.model.tier == tier
+
+
+def _route(facts: "Facts", how: str) -> str:
+    return ":".join(filter(None, (facts.model, facts.kind, how)))

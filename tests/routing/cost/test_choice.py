@@ -1,0 +1,233 @@
+"""Who is chosen where the choice is ours: by quality, by tier, by money, and never against what a request needs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from chittycan.catalogue import Catalogue, Model, Provider
+from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
+from chittycan.routing.cost.choice import Option, bar, ranked
+from chittycan.routing.cost.policy import NO_POLICY, Policy
+from chittycan.routing.decide import Decision, Facts, decide, objection
+from chittycan.routing.quality.estimate import Estimate, Quality
+
+PROVIDERS = {
+    "lab": Provider(name="lab", dialect="openai", endpoint="http://lab.test/v1", default_model="large"),
+    "own": Provider(name="own", dialect="openai", endpoint="http://own.test/v1", embedded=True, default_model="tiny"),
+}
+
+
+def _model(name: str, **more: Any) -> Model:
+    return Model(name=name, provider="own" if name == "tiny" else "lab", upstream=name, **more)
+
+
+MODELS = {
+    each.name: each
+    for each in (
+        _model("large", tier="complex"),
+        _model("middle", tier="medium", tools=False),
+        _model("small", tier="simple", vision=False),
+        _model("rare", tier="simple"),  # nobody knows its price
+        _model("tiny", tier="simple", private=True),
+    )
+}
+CATALOGUE = Catalogue(providers=PROVIDERS, models=MODELS)
+PRICES = {"large": 100, "middle": 10, "small": 1, "tiny": 0}  # nano-dollars per token, in or out
+OWNERS_TIERS = frozenset(MODELS) - {"tiny"}
+
+
+def _cost(model: Model, provider: Provider, given: int, written: int) -> int | None:
+    price = PRICES.get(model.name)
+    return None if price is None else price * (given + written)
+
+
+class Learnt(Quality):
+    """Something was learnt; what of it fits a request is in its facts."""
+
+
+LEARNT = Policy(quality=Learnt(), strong="large", cost=_cost)
+TIERED = Policy(tiered=OWNERS_TIERS, cost=_cost)
+PRICED = Policy(cost=_cost)
+
+
+def _facts(model: str = "auto", qualities: Mapping[str, float] | None = None, **more: Any) -> Facts:
+    given: dict[str, Any] = {"size": 100, "written": 100, "difficulty": "simple", "kind": "maths"} | more
+    estimates = tuple(
+        (name, Estimate(quality, 230, "maths, 230 scored")) for name, quality in (qualities or {}).items()
+    )
+    return Facts(model=model, estimates=estimates, **given)
+
+
+def _chain(decision: Decision) -> list[str]:
+    return [candidate.model.name for candidate in decision.chain]
+
+
+def _why(decision: Decision) -> dict[str, str]:
+    return {reason.model: reason.why for reason in decision.reasons}
+
+
+ALL = {"large": 0.90, "middle": 0.87, "small": 0.75, "rare": 0.95}
+
+
+@pytest.mark.parametrize(
+    ("model", "qualities", "chain", "route"),
+    [
+        # 0.95 of 0.90 is 0.855: the middle one is enough, and cheaper than the large one
+        ("auto", ALL, ["middle", "large", "rare", "small", "tiny"], "auto:maths:cheapest"),
+        # 0.8 of 0.90 is 0.72: the small one is enough
+        ("auto:cheap", ALL, ["small", "middle", "large", "rare", "tiny"], "auto:cheap:maths:cheapest"),
+        ("auto:best", ALL, ["rare", "large", "middle", "small", "tiny"], "auto:best:maths:best"),
+        # the strong one is no better than the small one
+        ("auto", {"large": 0.7, "small": 0.7}, ["small", "large", "tiny"], "auto:maths:cheapest"),
+        # only one without a price is able: it is not cheap, but it can do it
+        ("auto", {"rare": 0.9, "small": 0.1}, ["rare", "small", "large", "tiny"], "auto:maths:able"),
+        # as good as each other: the cheaper one
+        ("auto:best", {"large": 0.9, "middle": 0.9}, ["middle", "large", "tiny"], "auto:best:maths:best"),
+        # unlike anything seen
+        ("auto", {}, ["large", "tiny"], "auto:maths:strong"),
+        ("auto:best", {}, ["large", "tiny"], "auto:best:maths:strong"),
+    ],
+)
+def test_the_cheapest_that_is_good_enough(
+    model: str, qualities: dict[str, float], chain: list[str], route: str
+) -> None:
+    decision = decide(_facts(model, qualities), CATALOGUE, LEARNT)
+    assert (_chain(decision), decision.route) == (chain, route)
+
+
+def test_without_a_strong_model_an_unlikely_prompt_goes_to_the_default_chain() -> None:
+    decision = decide(_facts("auto"), CATALOGUE, Policy(quality=Learnt(), cost=_cost, tiered=OWNERS_TIERS))
+    assert (_chain(decision), decision.route) == (["large", "tiny"], "auto")
+
+
+def test_the_measure_is_the_best_that_may_do_it_where_the_strong_one_may_not() -> None:
+    catalogue = Catalogue(providers=PROVIDERS, models=MODELS | {"large": _model("large", tools=False)})
+    qualities = {"large": 0.9, "small": 0.5, "rare": 0.4}
+    decision = decide(_facts(qualities=qualities, tools=True), catalogue, LEARNT)
+    assert _chain(decision)[0] == "small"
+
+
+def test_every_choice_says_what_is_expected_of_it() -> None:
+    decision = decide(_facts(qualities=ALL), CATALOGUE, LEARNT)
+    said = {reason.model: (reason.cost_nano, reason.quality) for reason in decision.reasons}
+    assert said["middle"] == (2000, 0.87)
+    assert said["rare"] == (None, 0.95)
+    assert said["tiny"] == (0, None)
+    why = _why(decision)
+    assert why["middle"] == "the cheapest that reaches 0.85 (maths, 230 scored)"
+    assert why["rare"] == "reaches 0.85, price unknown (maths, 230 scored)"
+    assert why["small"] == "below 0.85 (maths, 230 scored)"
+    assert why["tiny"] == "default model of own"
+
+
+@pytest.mark.parametrize(
+    ("model", "difficulty", "chain", "route"),
+    [
+        ("auto", "simple", ["small", "rare", "middle", "large", "tiny"], "auto:maths:simple"),
+        ("auto", "medium", ["middle", "large", "tiny"], "auto:maths:medium"),
+        ("auto", "complex", ["large", "tiny"], "auto:maths:complex"),
+        ("auto:cheap", "complex", ["middle", "large", "tiny"], "auto:cheap:maths:medium"),
+        ("auto:cheap", "medium", ["small", "rare", "middle", "large", "tiny"], "auto:cheap:maths:simple"),
+        ("auto:best", "simple", ["large", "middle", "small", "rare", "tiny"], "auto:best:maths:complex"),
+    ],
+)
+def test_the_owners_tiers_where_nothing_was_learnt(model: str, difficulty: str, chain: list[str], route: str) -> None:
+    decision = decide(_facts(model, difficulty=difficulty), CATALOGUE, TIERED)
+    assert (_chain(decision), decision.route) == (chain, route)
+
+
+def test_the_tiers_that_models_come_with_do_not_change_auto() -> None:
+    assert _chain(decide(_facts("auto"), CATALOGUE, PRICED)) == ["large", "tiny"]
+    assert _chain(decide(_facts("auto"), CATALOGUE, NO_POLICY)) == ["large", "tiny"]
+    assert _chain(decide(_facts("auto:cheap"), CATALOGUE, PRICED))[0] == "small"
+
+
+def test_a_model_that_is_there_for_the_worst_case_is_not_chosen_for_costing_nothing() -> None:
+    bare = {name: _model(name, private=name == "tiny") for name in ("large", "small", "tiny")}
+    catalogue = Catalogue(providers=PROVIDERS, models=bare, fallbacks={"*": ("tiny", "large", "small")})
+    decision = decide(_facts("auto:cheap"), catalogue, PRICED)
+    assert _chain(decision) == ["small", "large", "tiny"]
+    assert decision.route == "auto:cheap"
+
+
+def test_an_assignment_wins_over_auto_but_not_over_its_kin() -> None:
+    catalogue = Catalogue(providers=PROVIDERS, models=MODELS, assignments={"maths": "rare"})
+    told = decide(_facts("auto", ALL, inferred="a sum"), catalogue, LEARNT)
+    assert (_chain(told)[0], told.route) == ("rare", "assignment:maths")
+    assert _why(told)["rare"] == "assigned to maths, told from the request (a sum)"
+    assert _chain(decide(_facts("auto:cheap", ALL), catalogue, LEARNT))[0] == "small"
+
+
+def test_what_costs_more_than_the_caller_allows_is_out() -> None:
+    decision = decide(_facts("auto", ALL, max_cost_nano=2000), CATALOGUE, LEARNT)
+    assert _chain(decision) == ["middle", "small", "tiny"]  # nor is one chosen whose price nobody knows
+    assert _why(decision)["large"] == "expected to cost $0.000020; the caller allows $0.000002"
+    with pytest.raises(BudgetExceeded, match="cheap enough"):
+        decide(_facts("large", max_cost_nano=10), CATALOGUE, LEARNT)
+
+
+def test_a_key_without_the_name_gets_only_its_own_models() -> None:
+    decision = decide(_facts("auto", ALL, allowed=frozenset({"small"})), CATALOGUE, LEARNT)
+    assert _chain(decision) == ["small"]
+    with pytest.raises(Forbidden):
+        decide(_facts("auto:best", ALL, allowed=frozenset({"gone"})), CATALOGUE, LEARNT)
+
+
+# What holds whatever was learnt
+
+FACTS = st.builds(
+    _facts,
+    st.sampled_from(["auto", "auto:cheap", "auto:best"]),
+    st.dictionaries(st.sampled_from(sorted(MODELS)), st.floats(0, 1)),
+    vision=st.booleans(),
+    tools=st.booleans(),
+    private=st.booleans(),
+    difficulty=st.sampled_from(["simple", "medium", "complex", None]),
+    max_cost_nano=st.none() | st.integers(0, 50_000),
+)
+POLICIES = st.builds(
+    Policy,
+    quality=st.sampled_from([NO_POLICY.quality, LEARNT.quality]),
+    target=st.floats(0.1, 1),
+    strong=st.sampled_from([None, "large", "small", "gone"]),
+    tiered=st.frozensets(st.sampled_from(sorted(MODELS))),
+    cost=st.just(_cost),
+)
+
+
+@given(FACTS, POLICIES)
+def test_whatever_the_policy_nobody_answers_who_may_not(facts: Facts, policy: Policy) -> None:
+    try:
+        decision = decide(facts, CATALOGUE, policy)
+    except ChittyError:
+        reject()
+    for candidate in decision.chain:
+        assert objection(facts, candidate.model, candidate.provider, CATALOGUE) is None
+        assert candidate.model.private or not facts.private
+    for reason in decision.reasons:
+        if reason.kept and facts.max_cost_nano is not None and reason.cost_nano is not None:
+            assert reason.cost_nano <= facts.max_cost_nano
+    assert len({candidate.model.name for candidate in decision.chain}) == len(decision.chain)
+
+
+OPTIONS = st.lists(
+    st.builds(
+        lambda name, cost, quality: Option(_model(name), cost, Estimate(quality, 9, "")),
+        st.sampled_from(["a", "b", "c", "d", "e"]),
+        st.none() | st.integers(0, 100),
+        st.floats(0, 1),
+    ),
+    min_size=1,
+    unique_by=lambda option: option.name,
+)
+
+
+@given(OPTIONS, POLICIES, st.sampled_from(["auto", "auto:cheap"]))
+def test_nobody_is_chosen_who_is_dearer_and_worse_than_another(
+    options: list[Option], policy: Policy, model: str
+) -> None:
+    chosen = ranked(options, bar(_facts(model), options, policy))[0]
+    assert not [each for each in options if each.price < chosen.price and each.quality > chosen.quality]
