@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
     "feedback": ("feedback", "feedback", "Say how good an answer was; see what was said."),
+    "savings": ("savings", "savings", "What it cost, against what it would have cost."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "privacy": ("privacy", "app", "What in a text is private, and stays in the house."),
     "workers": ("workers", "app", "Who does the durable work."),

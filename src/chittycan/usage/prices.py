@@ -66,15 +66,18 @@ class Prices:
         self._clock = clock
         self._sheets: dict[tuple[str, str, PriceRow | None], Sheet | None] = {}
 
-    def cost_nano(self, model: Model, provider: Provider, usage: Usage) -> int | None:
-        """Nano-dollars for this usage; None where a price that it needs is unknown."""
+    def cost_nano(self, model: Model, provider: Provider, usage: Usage, requests: int = 1) -> int | None:
+        """Nano-dollars for this usage; None where a price that it needs is unknown.
+
+        The usage of several `requests` of about the same size may be priced as one.
+        """
         sheet = self.sheet(model, provider)
         if sheet is None:
             return None
-        rates = sheet.rates(usage.input) if sheet.tiers else sheet.base
+        rates = sheet.rates(usage.input // requests) if sheet.tiers else sheet.base
         if usage.plain and rates.input is not None and rates.output is not None:
             total = usage.input * rates.input + usage.output * rates.output
-            return (total + MILLION // 2) // MILLION + sheet.per_request
+            return (total + MILLION // 2) // MILLION + sheet.per_request * requests
         fresh = usage.input - usage.cached - usage.cache_write - usage.cache_write_1h
         plain = usage.output - usage.reasoning
         if fresh < 0 or plain < 0:
@@ -93,7 +96,7 @@ class Prices:
                 if rate is None:
                     return None
                 total += tokens * rate
-        return (total + MILLION // 2) // MILLION + sheet.per_request
+        return (total + MILLION // 2) // MILLION + sheet.per_request * requests
 
     def worst_case_nano(self, model: Model, provider: Provider, input_tokens: int, max_output: int) -> int | None:
         """The most that a call of this size can cost: all input written to the cache where that is dearer (with
