@@ -48,6 +48,15 @@ class QuickClock(SystemClock):
         await asyncio.sleep(seconds / PACE)
 
 
+class SkippingClock(QuickClock):
+    """Quick, and `skipped` seconds ahead."""
+
+    skipped = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.skipped
+
+
 def endpoint(upstream: str, dialect: str) -> str:
     """What the vendor's own SDK would take as base URL."""
     return f"{upstream}/v1" if dialect.startswith("openai") else upstream

@@ -45,6 +45,7 @@ class ImapSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
     alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
     private: bool = False
+    allow: tuple[Literal["label", "read", "move", "archive"], ...] = ()
     insecure: bool = False
     ca_file: str | None = None
 
@@ -108,7 +109,7 @@ def _account(settings: Settings, name: str, read: ImapSettings) -> Account:
     return Account(
         name=name, host=read.host, port=read.port, security=read.security, user=read.user, auth=read.auth,
         folders=tuple(dict.fromkeys(read.folders)) or ("INBOX",), poll=read.poll, alarm=read.alarm * 60,
-        private=read.private, insecure=read.insecure, ca_file=ca_file,
+        private=read.private, insecure=read.insecure, ca_file=ca_file, allow=tuple(sorted(set(read.allow))),
     )  # fmt: skip
 
 

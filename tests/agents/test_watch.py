@@ -19,19 +19,10 @@ from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
 from mail_servers import PASSWORD, Dovecot, Liar, Session
-from serving import PATIENCE, QuickClock
+from serving import PATIENCE, SkippingClock
 
 Answers = dict[str, Callable[..., str]]
 Watch = Callable[..., Watcher]
-
-
-class SkippingClock(QuickClock):
-    """Quick, and `skipped` seconds ahead."""
-
-    skipped = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.skipped
 
 
 def mail(name: str, text: str = "What does a first talk cost?") -> bytes:

@@ -35,7 +35,7 @@ async def held(database: Database, nonce: str = "me") -> None:
 
 async def test_the_same_is_asked_for_once_whatever_became_of_it(database: Database) -> None:
     action = await asked(database, "label", "Court")
-    await database.run(mail_actions.drop, action, "anna", NOW)
+    await database.run(mail_actions.drop, action, NOW)
     assert not await database.run(mail_actions.ask, "a", "label", "Court", "rule s", NOW)
     assert await database.run(mail_actions.ask, "a", "label", "Urgent", "rule s", NOW)
     assert await database.run(mail_actions.ask, "a", "archive", None, "rule s", NOW)
@@ -73,7 +73,7 @@ async def test_what_was_begun_stays_due_until_it_ends(database: Database) -> Non
     action = await asked(database, "move", "Clients")
     await held(database)
     assert await database.run(mail_actions.begin, action, "me", NOW)
-    assert not await database.run(mail_actions.drop, action, "anna", NOW)
+    assert not await database.run(mail_actions.drop, action, NOW)
     await database.run(mail_actions.later, action, "the server is full", NOW + 60, NOW)
     assert await due(database) == []
     assert await due(database, now=NOW + 60) == [action]
@@ -87,7 +87,7 @@ async def test_what_was_begun_stays_due_until_it_ends(database: Database) -> Non
 async def test_what_was_dropped_is_not_begun(database: Database) -> None:
     action = await asked(database, "read")
     await held(database)
-    assert await database.run(mail_actions.drop, action, "anna", NOW)
+    assert await database.run(mail_actions.drop, action, NOW)
     assert not await database.run(mail_actions.begin, action, "me", NOW)
 
 
@@ -107,7 +107,7 @@ async def test_an_unknown_number_says_where_the_numbers_are(database: Database) 
 
 async def test_the_list_is_by_state_and_account(database: Database) -> None:
     first, second = await asked(database, "read"), await asked(database, "archive")
-    await database.run(mail_actions.drop, first, "anna", NOW)
+    await database.run(mail_actions.drop, first, NOW)
     listed = await database.read(mail_actions.listing, states=("waiting",))
     assert [each.id for each in listed] == [second]
     assert await database.read(mail_actions.listing, account="home") == []

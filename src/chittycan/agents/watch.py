@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from chittycan.agents.look import Desk, Look, OnOutcome
+from chittycan.agents.mail_acts import MailActs
 from chittycan.agents.report import Outcome, Report
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.integrations.email.imap import LIMITS, NO_FOLDER, REFUSED, Account, Connection, Limits
@@ -68,6 +69,8 @@ class Watcher:
         else:
             async with self._held(), self._connected() as connection:
                 await self._look(connection, outcomes.append, limit=limit)
+                while await self._act(connection):
+                    pass
         return Report(outcomes=outcomes, seconds=self._desk.clock.monotonic() - began, dry_run=dry_run)
 
     async def run(self) -> None:
@@ -88,6 +91,8 @@ class Watcher:
         async with self._connected() as connection:
             while True:
                 await self._look(connection, _nothing)
+                while await self._act(connection):
+                    await self._look(connection, _nothing)  # and opens the first folder again
                 self._failures = 0
                 await self._wait(connection)
 
@@ -141,6 +146,10 @@ class Watcher:
             await self._desk.database.run(rows.went_well, self.account.name, clock.now())
         if limit is None and sweep:
             self._swept = clock.monotonic()
+
+    async def _act(self, connection: Connection) -> bool:
+        """What rules and the owner want done to the mails there; whether there was anything."""
+        return await MailActs(self._desk, self.account, self._me.nonce, connection).carry_out()
 
     # what goes wrong
 

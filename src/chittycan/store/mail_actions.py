@@ -1,8 +1,8 @@
 """What is to be done to mails in their mailboxes, by the word of a rule: a label, a move, a mark.
 
     waiting → doing → done | failed          where the account allows the verb
-    waiting → allowed → doing → …            by a person's word
-    waiting | allowed → dropped              by a person's word
+    waiting | failed → allowed → doing → …   by a person's word
+    waiting | allowed | failed → dropped     by a person's word
 
 Each is asked for once: the same mail, verb and value give the same row for good, whatever became of it. Who looks
 after the account carries it out; `doing` is stored before the server is told, so that whoever finds it there looks
@@ -125,14 +125,14 @@ def later(connection: Connection, action: int, problem: str, again: float, now: 
 
 
 def allow(connection: Connection, action: int, by: str, now: float) -> bool:
-    """A person's word; False where it is not waiting (any more)."""
-    return _move(connection, action, ("waiting",), {"state": "allowed", "allowed_by": by, "changed": now})
+    """A person's word, also to try again what failed; False where there is nothing to allow."""
+    values = {"state": "allowed", "allowed_by": by, "tries": 0, "again": None, "changed": now}
+    return _move(connection, action, ("waiting", "failed"), values)
 
 
-def drop(connection: Connection, action: int, by: str, now: float) -> bool:
+def drop(connection: Connection, action: int, now: float) -> bool:
     """It is not to be done; False where it is done, begun or dropped already."""
-    values = {"state": "dropped", "allowed_by": by, "changed": now}
-    return _move(connection, action, ("waiting", "allowed"), values)
+    return _move(connection, action, ("waiting", "allowed", "failed"), {"state": "dropped", "changed": now})
 
 
 def get(connection: Connection, action: int) -> MailAction:

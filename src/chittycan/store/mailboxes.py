@@ -218,6 +218,27 @@ def see(connection: Connection, spot: Spot, mail_id: str, now: float) -> None:
     _upsert(connection, spot, values, values)
 
 
+def see_moved(connection: Connection, spot: Spot, mail_id: str, now: float) -> None:
+    """The mail was put there by us: it is known there before anybody looks. Raises Unavailable as `still_held`."""
+    here = (mail_folders.c.account == spot.account, mail_folders.c.folder == spot.folder)
+    known = connection.execute(select(mail_folders.c.validity).where(*here)).scalar()
+    if known == spot.validity:  # else its numbers mean nothing yet
+        see(connection, spot, mail_id, now)
+
+
+def places(connection: Connection, account: str, mail_id: str) -> list[Spot]:
+    """Where the mail was seen, as far as the folders are still numbered as they were then; the last place first."""
+    same = and_(mail_folders.c.account == sightings.c.account, mail_folders.c.folder == sightings.c.folder)
+    query = (
+        select(sightings.c.folder, sightings.c.validity, sightings.c.uid)
+        .join(mail_folders, same)
+        .where(sightings.c.account == account, sightings.c.mail_id == mail_id)
+        .where(sightings.c.validity == mail_folders.c.validity, sightings.c.validity > 0)
+        .order_by(sightings.c.at.desc(), sightings.c.uid.desc())
+    )
+    return [Spot(account, *row, nonce="") for row in connection.execute(query)]
+
+
 def trouble(connection: Connection, spot: Spot, problem: str, now: float, wait: Callable[[int], float]) -> int:
     """It could not be fetched: the number of tries so far. `wait` says how many seconds to leave it after as many."""
     tries = (connection.execute(select(sightings.c.tries).where(*_at(spot))).scalar() or 0) + 1

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from chittycan.errors import ConfigError, Unavailable
 from chittycan.integrations.email import imap_wire as wire
-from chittycan.integrations.email.imap_wire import Continue, Data, Garbled, Response, Status
+from chittycan.integrations.email.imap_wire import Continue, Data, Garbled, Note, Response, Status
 
 Security = Literal["tls", "starttls", "none"]
 Auth = Literal["password", "xoauth2"]
@@ -52,6 +52,7 @@ class Account(Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     insecure: bool = False  # in clear although the server is not on this machine
     private: bool = False  # only models marked private may see its mail
+    allow: tuple[str, ...] = ()  # what may be done to its mails without a person's word: `mail_actions.Verb`
     poll: float = 120.0  # seconds between looks, also where the server promises to tell
     alarm: float = 900.0  # seconds without a look that succeeded, after which something is wrong
 
@@ -343,11 +344,11 @@ class Connection:
 
     # commands and answers
 
-    async def command(self, line: bytes, note: Callable[[Response], None] | None = None) -> Status:
+    async def command(self, line: bytes, note: Note | None = None) -> Status:
         """The answer to a command; `note` gets what comes before it. Raises Unavailable (AWAY)."""
         return await self._answer(await self._send(line), note)
 
-    async def command_with(self, line: bytes, literal: bytes, note: Callable[[Response], None] | None = None) -> Status:
+    async def command_with(self, line: bytes, literal: bytes, note: Note | None = None) -> Status:
         """A command that ends with `literal`. Raises Unavailable (AWAY).
 
         What is large is sent when the server agreed to it (RFC 7888 lets less than 4 KiB go at once).
@@ -363,7 +364,7 @@ class Connection:
         await self._write(b"\r\n")
         return await self._answer(tag, note)
 
-    async def _answer(self, tag: str, note: Callable[[Response], None] | None) -> Status:
+    async def _answer(self, tag: str, note: Note | None) -> Status:
         answer = await self._until(lambda response: _answers(response, tag), note)
         assert isinstance(answer, Status)
         return answer
@@ -384,18 +385,14 @@ class Connection:
         except OSError as error:
             raise self._away(f"is gone: {error.strerror or type(error).__name__}") from None
 
-    async def _until(
-        self, wanted: Callable[[Response], bool], note: Callable[[Response], None] | None = None
-    ) -> Response:
+    async def _until(self, wanted: Callable[[Response], bool], note: Note | None = None) -> Response:
         try:
             async with asyncio.timeout(self._limits.command):
                 return await self._receive_until(wanted, note)
         except TimeoutError:
             raise self._away("did not answer in time") from None
 
-    async def _receive_until(
-        self, wanted: Callable[[Response], bool], note: Callable[[Response], None] | None = None
-    ) -> Response:
+    async def _receive_until(self, wanted: Callable[[Response], bool], note: Note | None = None) -> Response:
         try:
             while True:
                 response = await self._receive()

@@ -29,13 +29,13 @@ async def fetch_again(
     if was is None:
         return RawMail(account.source, key, error="this is no place on a mail server")
     if await _open(connection, was.folder) == was.validity != 0:
-        found = await _fetch(connection, was, dedupe_key)
+        found = await fetch_same(connection, was, dedupe_key)
         if found is not None:
             return found
     if message_id is None:
         return RawMail(account.source, key, error="no longer where it was, and it has no Message-ID to look for")
     async for place in places(connection, message_id, (was.folder, *account.folders)):
-        found = await _fetch(connection, place, dedupe_key)
+        found = await fetch_same(connection, place, dedupe_key)
         if found is not None:
             return found
     return RawMail(account.source, key, error=f"in no folder of {account.host} any more")
@@ -64,8 +64,11 @@ async def _open(connection: Connection, folder: str) -> int | None:
         return None
 
 
-async def _fetch(connection: Connection, place: Place, dedupe_key: str | None) -> RawMail | None:
-    """The mail at a place of the open folder; None where it is gone or another one."""
+async def fetch_same(connection: Connection, place: Place, dedupe_key: str | None) -> RawMail | None:
+    """The mail at a place of the open folder; None where it is gone, or not the one of `dedupe_key`.
+
+    Raises Unavailable (AWAY).
+    """
     size = wire.number(await connection.told(place.uid, "RFC822.SIZE")) or 0
 
     async def decide(_header: bytes, _size: int) -> bool:

@@ -6,7 +6,7 @@ and a server that goes beyond one is left (`Garbled`).
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -56,6 +56,7 @@ class Continue(Struct, frozen=True):
 
 
 Response = Status | Data | Continue
+Note = Callable[[Response], None]
 
 
 class Reader:
