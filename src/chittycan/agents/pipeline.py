@@ -14,18 +14,22 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import prefilter
+from chittycan.agents import conversation, prefilter, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
+from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
-from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, verified
+from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, taught, verified
+from chittycan.agents.reception import Privileged, Reception
 from chittycan.agents.report import Outcome, Report
 from chittycan.agents.response import RESPONSE, Answerable, Reply, should_respond
 from chittycan.agents.templates import STANDARD
 from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.agents.triage import taught as taught_category
+from chittycan.agents.verdict import Mode
 from chittycan.agents.words import Level
 from chittycan.clock import Clock, SystemClock
 from chittycan.gateway.call import Options
-from chittycan.integrations.email.message import Mail, parse
+from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import NO_RULES, Applied, Book
 from chittycan.store import drafts, inbox, mailboxes
@@ -39,11 +43,18 @@ Out = TypeVar("Out", bound=Struct)
 
 
 class Terms(Struct, frozen=True, kw_only=True):
-    """How an inbox is to be processed. `dry_run` asks no model, spends nothing and stores nothing."""
+    """How an inbox is to be processed. `dry_run` asks no model, spends nothing and stores nothing.
+
+    `private`: the source is privileged, and `privileged` says what that means; `local`: private models only, whatever
+    it is.
+    """
 
     model: str | None = None
     region: str | None = None
     private: bool = False
+    privileged: Privileged = "local"
+    local: bool = False
+    mode: Mode = "onboarding"
     session: str | None = None
     parallel: int = 4
     limit: int | None = None
@@ -58,7 +69,11 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> Options:
-        return Options(region=self.region, private=self.private, session=self.session)
+        return Options(region=self.region, private=self.private or self.local, session=self.session)
+
+    @property
+    def reception(self) -> Reception:
+        return Reception(rules=self.rules, account=self.account, private=self.private, privileged=self.privileged)
 
     def ruled(self, applied: Applied) -> "Terms":
         """These terms for one mail, as the owner's rules say."""
@@ -130,37 +145,51 @@ class _Inbox:
 
     def __init__(self, ask: Ask, database: Database, terms: Terms, clock: Clock) -> None:
         self._ask, self._database, self._terms, self._clock = ask, database, terms, clock
+        self._memory = Memory(database)
         self._in_hand: set[str] = set()
 
     async def handle(self, raw: Item) -> Outcome:
         if isinstance(raw, inbox.StoredMail):
-            mail, key = restore(raw), raw.source_key
+            mail, key, privacy = restore(raw), raw.source_key, raw.privacy
         elif raw.error is not None:
             return Outcome(key=raw.key, state="unreadable", problem=raw.error)
         else:
-            mail, key = await asyncio.to_thread(_parsed, raw), raw.key
+            mail, privacy = await asyncio.to_thread(self._terms.reception.open, raw, self._clock.now())
+            key = raw.key
         outcome = Outcome(
             key=key,
             state="processed",
             id=mail.id,
+            account=self._terms.account,
+            message_id=mail.message_id,
             sender=str(mail.sender),
             subject=mail.subject,
             defects=mail.defects,
+            privacy=privacy,
         )
         if mail.dedupe_key in self._in_hand:
             outcome.state = "duplicate"
             if not self._terms.dry_run:
-                await self._store(raw, mail)
+                await self._store(raw, mail, privacy)
             return outcome
         self._in_hand.add(mail.dedupe_key)
+        work = _Work(mail, features_of(mail), await self._memory.refresh(), outcome)
         started = time.perf_counter()
-        settled = prefilter.settle(mail, own_domains=self._terms.own_domains)
+        settled = self._settled(work)
         outcome.prefilter_ms = (time.perf_counter() - started) * 1000
         if self._terms.dry_run:
             await self._preview(mail, settled, outcome)
         else:
-            await self._work(raw, mail, settled, outcome)
+            await self._work(raw, work, settled)
         return outcome
+
+    def _settled(self, work: "_Work") -> prefilter.Settled | None:
+        """Without a model: by its form, or by what a person said of this sender's mails."""
+        found = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
+        lesson = work.lessons.of("category", work.features)
+        if lesson is None or verified(work.mail, self._terms.facts) is not None:
+            return found
+        return prefilter.taught(found, lesson.label, lesson.why)
 
     async def _preview(self, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
         stored = await self._database.read(inbox.known, mail.dedupe_key)
@@ -171,50 +200,69 @@ class _Inbox:
         else:
             outcome.state = "waiting"
 
-    async def _store(self, raw: Item, mail: Mail) -> inbox.StoredMail:
+    async def _store(self, raw: Item, mail: Mail, privacy: str | None) -> inbox.StoredMail:
         if isinstance(raw, inbox.StoredMail):
             return raw
-        new = new_mail(raw, mail, self._terms.account)
+        new = new_mail(raw, mail, account=self._terms.account, privacy=privacy)
         return await self._database.run(_add, new, raw.place, self._clock.now())
 
-    async def _work(self, raw: Item, mail: Mail, settled: prefilter.Settled | None, outcome: Outcome) -> None:
-        stored = await self._store(raw, mail)
+    async def _work(self, raw: Item, work: "_Work", settled: prefilter.Settled | None) -> None:
+        outcome = work.outcome
+        stored = await self._store(raw, work.mail, outcome.privacy)
         outcome.id = stored.id
         if stored.state == "done":
             outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
         elif settled is not None:
             outcome.state, outcome.settled = "settled", settled.reason
-            await self._finish(outcome, settled.category, _settled_priority(mail, settled))
+            found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
+            await self._finish(work, found, _settled_priority(work.mail, settled), ())
+        elif stored.privacy == "metadata":
+            await self._by_headers(work)
         else:
-            private = isinstance(raw, RawMail) and raw.private
-            await self._ask_agents(mail, outcome, private=private)
+            await self._ask_agents(work, stored)
 
-    async def _ask_agents(self, mail: Mail, outcome: Outcome, *, private: bool) -> None:
+    async def _by_headers(self, work: "_Work") -> None:
+        """No model, no draft: there is no text."""
+        triage = work.taught(TRIAGE.rules(work.mail))
+        await self._record(work.outcome, by_rules(TRIAGE, triage))
+        reason = verified(work.mail, self._terms.facts)
+        prioritized = Prioritized(work.mail, triage, self._terms.facts)
+        priority = critical(work.mail, reason) if reason else PRIORITY.rules(prioritized)
+        await self._record(work.outcome, by_rules(PRIORITY, priority))
+        await self._finish(work, triage, priority, (verdict.ONLY_HEADERS,))
+
+    async def _ask_agents(self, work: "_Work", stored: inbox.StoredMail) -> None:
         """Triage, priority, response: what is recorded is not asked again.
 
         The owner's rules are looked at before any model reads the mail, and again when it is known what the mail is.
         """
+        mail, outcome = work.mail, work.outcome
         done = {run.agent: run for run in await self._database.read(inbox.runs_of, outcome.id)}
-        ours = msgspec.structs.replace(self._terms, private=self._terms.private or private)
+        ours = msgspec.structs.replace(self._terms, private=self._terms.private or stored.privacy is not None)
         terms = ours.ruled(ours.rules.apply(facts_of(mail, now=self._clock.now(), account=ours.account)))
-        triage = await self._step(TRIAGE, Triage, mail, outcome, done, terms)
+        said = await self._step(TRIAGE, Triage, mail, outcome, done, terms)
+        triage = work.taught(said)
+        prioritized = Prioritized(mail, triage, terms.facts)
         reason = verified(mail, terms.facts)
         if reason is not None and PRIORITY.name not in done:
             priority = critical(mail, reason)
             await self._record(outcome, by_rules(PRIORITY, priority))
         else:
-            prioritized = Prioritized(mail, triage, terms.facts)
             priority = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
-        found = facts_of(mail, now=self._clock.now(), category=triage.category, confidence=triage.confidence,
-                         level=priority.level, account=ours.account)  # fmt: skip
-        applied = ours.rules.apply(found)
+            priority = taught(prioritized, priority, work.lessons.of("level", work.features))
+        applied = self._applied(work, triage, priority)
         terms, priority = terms.ruled(applied), _raised(priority, applied)
-        outcome.rules, outcome.labels = tuple(applied.rules), tuple(applied.values.get("label", ()))
         if terms.drafts and should_respond(mail, triage, priority):
-            answerable = Answerable(mail, triage, priority, terms.template, terms.signature)
+            earlier = await self._database.read(conversation.told, stored)
+            answerable = Answerable(mail, triage, priority, terms.template, terms.signature, earlier=earlier)
             await self._step(RESPONSE, Reply, answerable, outcome, done, terms)
             outcome.draft_id = draft_id(outcome.id)
-        await self._finish(outcome, triage.category, priority)
+        fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
+        why = (
+            None if fallen is None else verdict.by_rules(fallen),
+            work.lessons.otherwise("category", work.features, triage.category),
+        )
+        await self._finish(work, triage, priority, verdict.doubts(mail, triage, outcome.results, *why))
 
     async def _step(
         self,
@@ -235,12 +283,34 @@ class _Inbox:
         outcome.results.append(result)
         await self._database.run(record, outcome.id, result, self._clock.now())
 
-    async def _finish(self, outcome: Outcome, category: str, priority: Priority) -> None:
-        outcome.category, outcome.level = category, priority.level
-        found = inbox.Finding(
-            category=category, level=priority.level, rank=priority.numeric_score, settled=outcome.settled
-        )
-        await self._database.run(inbox.finish, outcome.id, found, self._clock.now())
+    def _applied(self, work: "_Work", triage: Triage, priority: Priority) -> Applied:
+        """What the rules say of a mail, now that it is known what it is."""
+        found = facts_of(work.mail, now=self._clock.now(), category=triage.category, confidence=triage.confidence,
+                         level=priority.level, account=self._terms.account)  # fmt: skip
+        applied = self._terms.rules.apply(found)
+        work.outcome.rules = tuple(applied.rules)
+        work.outcome.labels = tuple(applied.values.get("label", ()))
+        return applied
+
+    async def _finish(self, work: "_Work", triage: Triage, priority: Priority, doubts: tuple[str, ...]) -> None:
+        applied = self._applied(work, triage, priority)
+        outcome, priority = work.outcome, _raised(priority, applied)
+        found = verdict.finding(triage.category, priority, applied, self._terms.mode, doubts, outcome.settled)
+        outcome.category, outcome.level = found.category, found.level
+        outcome.review, outcome.doubt = found.review, found.doubt
+        await self._database.run(verdict.finish, outcome.id, found, self._clock.now())
+
+
+class _Work(Struct, frozen=True):
+    """One mail in hand, and what is known of such mails."""
+
+    mail: Mail
+    features: Features
+    lessons: Lessons
+    outcome: Outcome
+
+    def taught(self, triage: Triage) -> Triage:
+        return taught_category(triage, self.lessons.of("category", self.features))
 
 
 _SCORES: dict[Level, int] = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
@@ -305,11 +375,6 @@ def _draft(mail_id: str, reply: Reply, model: str | None, now: float) -> drafts.
     )
 
 
-def _parsed(raw: RawMail) -> Mail:
-    mail = parse(raw.raw)
-    return mail if raw.defect is None else msgspec.structs.replace(mail, defects=(raw.defect, *mail.defects))
-
-
 def _add(connection: Connection, mail: inbox.NewMail, place: Place | None, now: float) -> inbox.StoredMail:
     """The mail as stored and, in the same transaction, where it was found."""
     stored, _ = inbox.add(connection, mail, now)
@@ -319,7 +384,7 @@ def _add(connection: Connection, mail: inbox.NewMail, place: Place | None, now: 
     return stored
 
 
-def new_mail(raw: RawMail, mail: Mail, account: str | None = None) -> inbox.NewMail:
+def new_mail(raw: RawMail, mail: Mail, *, account: str | None = None, privacy: str | None = None) -> inbox.NewMail:
     """The row of `mail` as read from `raw`, with its text as far as it is kept. `account`: the mailbox's name."""
     kept = msgspec.structs.replace(mail, text=mail.text[:KEPT_TEXT])
     return inbox.NewMail(
@@ -334,6 +399,7 @@ def new_mail(raw: RawMail, mail: Mail, account: str | None = None) -> inbox.NewM
         account=account or _storable(raw.source),
         message_id=mail.message_id,
         references=answered(mail),
+        privacy=privacy,
     )
 
 

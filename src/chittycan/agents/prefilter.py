@@ -60,6 +60,17 @@ class Settled(Struct, frozen=True):
     why: str
 
 
+def taught(found: Settled | None, category: str, why: str) -> Settled | None:
+    """`found`, where a person said of this sender's mails that they are of `category`; an automatic reply stays one."""
+    if found is not None and found.reason == "auto_reply":
+        return found
+    if category == "newsletter":
+        return Settled("newsletter", "newsletter", why)
+    if category == "spam":
+        return Settled("spam", "spam", why)
+    return found if found is not None and found.reason == "notification" else None
+
+
 def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset()) -> Settled | None:
     """What settles `mail` without a model; None where a model should look.
 

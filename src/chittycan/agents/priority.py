@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert
 
 from chittycan.agents.agent import Agent
+from chittycan.agents.lessons import Lesson
 from chittycan.agents.triage import Triage
 from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, share, view_of
 from chittycan.integrations.email.message import Mail
@@ -97,6 +98,16 @@ def _finish(value: Prioritized, said: Said) -> Priority:
         level, score = "HIGH", max(score, 0.7)
         factors.insert(0, f"{triage.category.replace('_', ' ')} with a deadline: {triage.deadline}")
     return _priority(level, score, factors, said.reasoning)
+
+
+def taught(value: Prioritized, priority: Priority, lesson: Lesson | None) -> Priority:
+    """With the level that a person gave this sender's mails: never CRITICAL, nor less for grave matters with a date."""
+    if lesson is None or priority.level == "CRITICAL" or lesson.label not in LEVELS[1:]:
+        return priority
+    pressing = value.triage.category in GRAVE and value.triage.deadline is not None
+    if lesson.label == priority.level or (pressing and LEVELS.index(lesson.label) > LEVELS.index(priority.level)):
+        return priority
+    return _priority(convert(lesson.label, Level), priority.score, priority.factors, lesson.why)
 
 
 def _by_rules(value: Prioritized) -> Priority:

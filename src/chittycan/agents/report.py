@@ -37,6 +37,11 @@ class Outcome(Struct, kw_only=True):
     prefilter_ms: float = 0.0
     rules: tuple[str, ...] = ()  # ids of the owner's rules that held
     labels: tuple[str, ...] = ()  # that they gave it
+    account: str | None = None
+    message_id: str | None = None
+    privacy: str | None = None  # local: private models only; metadata: only its headers were read
+    review: str | None = None  # pending | auto_approved
+    doubt: str | None = None  # why a person should look
 
 
 class Step(Struct, kw_only=True):

@@ -2,10 +2,12 @@
 
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, convert
+from msgspec.structs import replace
 
 from chittycan.agents import rules
 from chittycan.agents.agent import Agent
+from chittycan.agents.lessons import Lesson
 from chittycan.agents.words import CATEGORIES, Category, MailView, Phrase, Sentence, Word, share, view_of
 from chittycan.integrations.email.message import Mail
 
@@ -66,6 +68,14 @@ def _finish(mail: Mail, said: Said) -> Triage:
         evidence=tuple(quote for quote in quotes if quote.offset >= 0),
         reasoning=said.reasoning,
     )
+
+
+def taught(triage: Triage, lesson: Lesson | None) -> Triage:
+    """With the category that a person gave this sender's mails."""
+    if lesson is None or lesson.label == triage.category or lesson.label not in CATEGORIES:
+        return triage
+    category = convert(lesson.label, Category)
+    return replace(triage, category=category, confidence=lesson.confidence, reasoning=lesson.why)
 
 
 def _distinct(words: list[str]) -> tuple[str, ...]:

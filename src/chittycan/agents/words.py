@@ -46,9 +46,10 @@ class MailView(Struct, omit_defaults=True):
     text: str
     attachments: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()  # mails of the same conversation
 
 
-def view_of(mail: Mail, length: int, *, hints: tuple[str, ...] = ()) -> MailView:
+def view_of(mail: Mail, length: int, *, hints: tuple[str, ...] = (), earlier: tuple[str, ...] = ()) -> MailView:
     """`mail` cut to `length` characters of text, with runs of space closed up."""
     return MailView(
         sender=str(mail.sender)[:120],
@@ -56,6 +57,7 @@ def view_of(mail: Mail, length: int, *, hints: tuple[str, ...] = ()) -> MailView
         text=squeeze(mail.text, length),
         attachments=tuple(attachment.name[:80] for attachment in mail.attachments[:5]),
         hints=hints,
+        earlier=earlier,
     )
 
 

@@ -25,12 +25,19 @@ VERBS: Mapping[str, str] = {
     "webhook": "the address that is told",
     "stop": "no later rule is looked at",
     "private": "private models only",
+    "region": "the region that alone may work on it",
+    "auto": "nobody has to look at it first: true or false",
 }
-ALONE = ("archive", "stop", "private")
-FLAG_VERBS = ("archive", "draft", "stop", "private")
+ALONE = ("archive", "stop", "private", "auto")
+FLAG_VERBS = ("archive", "draft", "stop", "private", "auto")
 SEVERAL = ("label", "notify", "webhook")
 LONGEST = 1_000  # characters
 FORBIDDEN = ("send", "forward", "delete")
+# Verbs that mean something for some things only.
+FOR: Mapping[str, tuple[str, ...]] = {
+    "priority": ("mail", "task"), "label": ("mail", "task"),
+    **dict.fromkeys(("agent", "move", "archive", "draft", "template", "notify", "webhook", "auto"), ("mail",)),
+}  # fmt: skip
 
 _ACTION = re.compile(
     r'\s*(?P<verb>[A-Za-z][\w-]*)\s*(?::\s*(?:"(?P<quoted>[^"]*)"|(?P<bare>[^,\s"][^,"]*)))?\s*(?P<end>,|$)'
