@@ -18,6 +18,7 @@ from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
+from chittycan.config.senders import SenderSettings
 from chittycan.errors import ChittyError, ConfigError, NotFound, UsageError
 from chittycan.integrations.email.imap import Account, Connection
 from chittycan.integrations.email.imap_again import fetch_again
@@ -30,7 +31,7 @@ KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integrat
 IMAP = "imap"  # and mail on a server
 
 
-class ImapSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     """An integration of the type `imap`. `password` is a reference: the password, or with `xoauth2` the token."""
 
     type: Literal["imap"]
@@ -53,6 +54,18 @@ class ImapSettings(Struct, frozen=True, kw_only=True, rename="camel"):
         return f"ImapSettings({self.host!r}, security={self.security!r})"
 
 
+class Acknowledge(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whose mail is acknowledged without a person's word: an address, or a domain as `@example.com`.
+
+    With `unverified` also where no server of ours has found that the mail comes from there (DMARC).
+    """
+
+    to: str
+    template: str = "received"
+    account: str | None = None  # mail of this account alone
+    unverified: bool = False
+
+
 class InboxSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """`inbox` of config.json. `source` is a path or the name of an integration.
 
@@ -68,6 +81,9 @@ class InboxSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     critical_senders: tuple[str, ...] = ()
     envelope_header: str = "delivered-to"
     auth_server: str | None = None
+    acknowledge: tuple[Acknowledge, ...] = ()
+    replies_per_thread: Annotated[int, Meta(ge=0)] = 3  # within a day
+    replies_per_address: Annotated[int, Meta(ge=0)] = 20
 
 
 def inbox_settings(settings: Settings) -> tuple[InboxSettings, list[Finding]]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from chittycan.config import Missing, Settings, resolve_secret
-from chittycan.config.settings import CONFIG_FILE, listed
+from chittycan.config.parsing import Reader, join
+from chittycan.config.senders import SENDER_KEYS, SenderSettings
+from chittycan.config.settings import CONFIG_FILE, SmtpSettings, listed
 from chittycan.errors import ConfigError, Forbidden
 from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.outbound import Outbound
@@ -21,6 +23,7 @@ class Outside:
     def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
         self._settings, self._env = settings, env
         self._ways: dict[str, Outbound] = {}  # to subscribed webhooks, by URL
+        self._mailers: dict[str, Mailer] = {}  # of accounts with a server of their own
 
     @cached_property
     def outbound(self) -> Outbound:
@@ -33,9 +36,35 @@ class Outside:
         """Raises ConfigError where `smtp` is missing or incomplete, InvalidRequest where `from` is no address."""
         smtp = self._settings.smtp
         if smtp is None:
-            fix = 'Add "smtp": {"host": …, "from": …} there.'
+            file = self._settings.folder / CONFIG_FILE
+            fix = f'"smtp": {{"host": "mail.example.com", "user": …, "password": "env:SMTP", "from": …}} in {file}'
             raise ConfigError("no mail server is set up", file=CONFIG_FILE, key="smtp", fix=fix)
-        password = self._secret(smtp.password, "smtp.password") if smtp.password else None
+        return self._mailer(smtp, "smtp")
+
+    def mailer_of(self, account: str | None) -> Mailer:
+        """For mail in the name of an account: its own server, else `mailer`. Raises as that does."""
+        own = self.of_account(account)
+        if own.smtp is None or account is None:
+            return self.mailer
+        if account not in self._mailers:
+            self._mailers[account] = self._mailer(own.smtp, join(join("integrations", account), "smtp"))
+        return self._mailers[account]
+
+    def sender_of(self, account: str | None) -> str:
+        """The From of such a mail: the account's, else that of its server. Raises ConfigError."""
+        return self.of_account(account).sender or self.mailer_of(account).server.sender
+
+    def of_account(self, account: str | None) -> SenderSettings:
+        """What an account says of its mail. Raises ConfigError."""
+        written = self._settings.integrations.get(account) if account is not None else None
+        if not isinstance(written, Mapping):
+            return SenderSettings()
+        known = {name: value for name, value in written.items() if name in SENDER_KEYS}
+        reader = Reader(str(self._settings.folder / CONFIG_FILE))
+        return reader.read(known, SenderSettings, join("integrations", str(account)))
+
+    def _mailer(self, smtp: SmtpSettings, key: str) -> Mailer:
+        password = self._secret(smtp.password, f"{key}.password") if smtp.password else None
         return Mailer(
             Server(
                 host=smtp.host,
@@ -95,6 +124,7 @@ class Outside:
         """For the next act; what is under way ends as it began."""
         self._settings = settings
         self._ways.clear()
+        self._mailers.clear()
         for made in ("outbound", "mailer"):
             self.__dict__.pop(made, None)
 
@@ -102,6 +132,8 @@ class Outside:
         """Take no further mail."""
         if "mailer" in self.__dict__:
             self.mailer.close()
+        for each in self._mailers.values():
+            each.close()
 
     def _credentials(self, target: Target) -> dict[str, str]:
         headers = {host.lower(): given for host, given in self._settings.outbound.headers.items()}

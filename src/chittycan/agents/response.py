@@ -186,12 +186,16 @@ def _finish(value: Answerable, said: Said) -> Reply:
     for figure in _FIGURE.findall(body):
         if not re.search(rf"(?<!\w){re.escape(figure.lower())}(?!\w)", given):
             raise AnswerError(f"body names {figure!r}, which is not in the mail")
-    warnings = [f'says "{found.lower()}"' for found in dict.fromkeys(_PROBLEMS.findall(body))]
+    warnings = problems(body)
     if _LINK.search(said.body):
         warnings.append("a link was taken out")
-    if _AMOUNT.search(body):
-        warnings.append("names an amount of money")
     return _reply(value, body, "ai_generated", warnings)
+
+
+def problems(body: str) -> list[str]:
+    """What a law office must not let slip, and money."""
+    found = [f'says "{each.lower()}"' for each in dict.fromkeys(_PROBLEMS.findall(body))]
+    return [*found, "names an amount of money"] if _AMOUNT.search(body) else found
 
 
 def _own_sentences(text: str, given: str) -> str:

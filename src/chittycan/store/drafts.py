@@ -202,21 +202,22 @@ def put(connection: Connection, draft_id: str, **values: Any) -> Draft:
     return _draft(connection.execute(_all().where(drafts.c.id == draft_id)).one())
 
 
-def underway(connection: Connection, mail_ids: Collection[str], since: float) -> int:
-    """How many drafts that answer one of these mails were sent since, or may have been."""
-    return _count(connection, since, drafts.c.mail_id.in_(mail_ids))
+def underway(connection: Connection, mail_ids: Collection[str], since: float, *, besides: str) -> int:
+    """How many drafts but `besides` that answer one of these mails were sent since, or may have been."""
+    return _count(connection, since, besides, drafts.c.mail_id.in_(mail_ids))
 
 
-def underway_to(connection: Connection, address: str, since: float) -> int:
-    """How many drafts were sent to an address since, or may have been."""
+def underway_to(connection: Connection, address: str, since: float, *, besides: str) -> int:
+    """How many drafts but `besides` were sent to an address since, or may have been."""
     written = f'"address":"{address.lower()}"'
-    return _count(connection, since, func.lower(drafts.c.recipients).contains(written, autoescape=True))
+    there = [func.lower(column).contains(written, autoescape=True) for column in (drafts.c.recipients, drafts.c.cc)]
+    return _count(connection, since, besides, or_(*there))
 
 
-def _count(connection: Connection, since: float, which: ColumnElement[bool]) -> int:
+def _count(connection: Connection, since: float, besides: str, which: ColumnElement[bool]) -> int:
     done = and_(effects.c.state.in_(("sending", "sent", "unknown")), drafts.c.dispatched > since)
     query = select(func.count()).select_from(drafts.join(effects, effects.c.key == drafts.c.effect))
-    return connection.execute(query.where(done, which)).scalar_one()
+    return connection.execute(query.where(done, which, drafts.c.id != besides)).scalar_one()
 
 
 def _all() -> Any:
