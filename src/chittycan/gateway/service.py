@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import math
 import secrets
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -34,9 +34,10 @@ from chittycan.gateway.attempt import (
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
 from chittycan.gateway.chain import Attempt, Chain, T, Tried
+from chittycan.gateway.decisions import Decisions
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
 from chittycan.gateway.ensemble_stream import ToldStream
-from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens, plain_facts
+from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens
 from chittycan.gateway.health import Health
 from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.placeholders import told as with_originals
@@ -51,14 +52,14 @@ from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.connection import ConnectionCut, TimedOut
 from chittycan.providers.transport import Response, Transport
-from chittycan.routing.decide import PRIVATE, Candidate, Decision, decide, needs_of
-from chittycan.routing.ensembles.seating import Seating, asked_for, seat
+from chittycan.routing.cost.policy import Policy
+from chittycan.routing.decide import PRIVATE, Candidate, Decision
+from chittycan.routing.ensembles.seating import Seating, seat
 from chittycan.routing.failure import Failure
 from chittycan.routing.privacy.placeholders import REDACTED
 from chittycan.routing.rules.book import NO_RULES, Book
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
-DECISIONS = 1024  # remembered
 UNNAMED = "ensemble"  # what an ensemble is called that the configuration does not know
 
 
@@ -89,7 +90,7 @@ class Gateway:
         self.privacy = PrivacyGate()  # off, until the owner's configuration says otherwise
         self._line = Line(transport, clock)
         self._chain = Chain(self.health, clock)
-        self._decisions: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
+        self._decisions = Decisions(catalogue)
         self._catalogue = catalogue
 
     @property
@@ -100,37 +101,34 @@ class Gateway:
     def catalogue(self, catalogue: Catalogue) -> None:
         """The configuration changed: calls under way end as they began, new ones see the new catalogue."""
         self._catalogue = catalogue
-        self._decisions.clear()
+        self._decisions.use(catalogue, self.policy)
         self._line.forget()
 
+    @property
+    def policy(self) -> Policy:
+        return self._decisions.policy
+
+    @policy.setter
+    def policy(self, policy: Policy) -> None:
+        """What is known of cost and quality changed: it counts from the next call on."""
+        self._decisions.use(self._catalogue, policy)
+
     def decide(self, call: Call) -> Decision:
-        """Raises RequestError, AccessError or Unavailable where no model may answer."""
+        """Raises RequestError, AccessError, LimitError or Unavailable where no model may answer."""
+        found = self._held(call)
+        return _labelled(self._decisions.of(call), call, found)
+
+    def _held(self, call: Call) -> bool:
+        """Holds the call to the owner's rules; whether something private was found in it."""
         if concerns(self.rules()):
             rule(call, self.rules())
-        found = self.privacy.private(call)
-        return _labelled(self._decided(call), call, found)
+        return self.privacy.private(call)
 
-    def _decided(self, call: Call) -> Decision:
-        plain = plain_facts(call)
-        decision = self._decisions.get(plain) if plain is not None else None
-        if decision is not None:
-            return decision
-        facts = facts_of(call)
-        decision = self._decisions.get(facts)
-        if decision is None:
-            name = asked_for(facts, self._catalogue)
-            if name is None:
-                decision = decide(facts, self._catalogue)
-            else:
-                decision = seat(facts, name, self._catalogue.ensembles[name], self._catalogue)
-            if (needs := needs_of(facts)) is not None:
-                decision = replace(decision, needs=needs)
-            if len(self._decisions) >= DECISIONS:
-                self._decisions.clear()
-            self._decisions[facts] = decision
-        if plain is not None:
-            self._decisions[plain] = decision
-        return decision
+    async def explained(self, call: Call) -> Decision:
+        """The decision without the call, with a line for every model; the call's session counts as it would."""
+        call = await self._prepared(call)
+        found = self._held(call)
+        return _labelled(self._decisions.explained(call), call, found)
 
     # for clients
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
-from chittycan.routing.cost.choice import Named, Option, choose
-from chittycan.routing.cost.policy import AUTO, BEST, CHEAP, NO_POLICY, Policy
+from chittycan.routing.cost.choice import Named, Option, choose, left_out
+from chittycan.routing.cost.policy import AUTO as AUTO  # noqa: PLC0414 - other rooms know it from here
+from chittycan.routing.cost.policy import BEST, CHEAP, NO_POLICY, Policy
 from chittycan.routing.equals import Equals, equals_of
 from chittycan.routing.kinds import Difficulty
 from chittycan.routing.quality.estimate import Estimate
@@ -140,6 +142,21 @@ def decide(facts: Facts, catalogue: Catalogue, policy: Policy = NO_POLICY) -> De
     quickest = catalogue.quickest_first and facts.model == AUTO and not route.startswith(f"{AUTO}:")
     equals = equals_of([candidate.model for candidate in chain], catalogue, quickest=quickest)
     return Decision(tuple(chain), tuple(reasons), route, label, equals=equals, kind=facts.kind)
+
+
+def every_line(facts: Facts, decision: Decision, catalogue: Catalogue, policy: Policy) -> Decision:
+    """The decision with a reason for every model of the catalogue, where the caller left the choice to us."""
+    if facts.model not in CHOOSING or facts.models:
+        return decision
+    expected, said = Expected(facts, policy), {reason.model for reason in decision.reasons}
+    lines = list(decision.reasons)
+    for model in catalogue.models.values():
+        if model.name not in said:
+            provider = catalogue.providers[model.provider]
+            cost, quality = expected.of(model, provider)
+            against = objection(facts, model, provider, catalogue) or _too_dear(cost, facts)
+            lines.append(Reason(model.name, False, against or left_out(facts, policy), None, cost, quality))
+    return replace(decision, reasons=tuple(lines))
 
 
 class Expected:

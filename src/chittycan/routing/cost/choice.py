@@ -61,6 +61,17 @@ def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[l
     return _by_tier(facts, options, policy)
 
 
+def left_out(facts: "Facts", policy: Policy) -> str:
+    """Why a model is not asked that could do it."""
+    if facts.private:
+        return "not marked private"
+    if policy.quality is not NO_QUALITY and facts.estimates:
+        return "nobody scored it, and it is not in the default chain"
+    if policy.tiered or facts.model != AUTO:
+        return "its tier is not asked for this, and it is not in the default chain"
+    return "not in the default chain"
+
+
 def bar(facts: "Facts", scored: Sequence[Option], policy: Policy) -> float:
     """The quality that the choice has to reach: a share of the strong model's, or of the best where that is out."""
     strong = next((option for option in scored if option.name == policy.strong), None)

@@ -1,0 +1,62 @@
+"""Who may answer a call, decided once for all calls of which the same is known."""
+
+from collections.abc import Hashable
+
+from msgspec.structs import replace
+
+from chittycan.catalogue import Catalogue
+from chittycan.gateway.call import Call
+from chittycan.gateway.facts import facts_of, plain_facts
+from chittycan.gateway.weighing import weighed, weighing
+from chittycan.routing.cost.policy import NO_POLICY, Policy
+from chittycan.routing.decide import Decision, Facts, decide, every_line, needs_of
+from chittycan.routing.ensembles.seating import asked_for, seat
+
+DECISIONS = 1024  # remembered
+
+
+class Decisions:
+    """`use` takes up another catalogue or policy, for the next call."""
+
+    def __init__(self, catalogue: Catalogue, policy: Policy = NO_POLICY) -> None:
+        self._remembered: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
+        self.use(catalogue, policy)
+
+    def use(self, catalogue: Catalogue, policy: Policy) -> None:
+        self.catalogue, self.policy = catalogue, policy
+        self._weighing = weighing(catalogue, policy)
+        self._remembered.clear()
+
+    def of(self, call: Call) -> Decision:
+        """Raises RequestError, AccessError, LimitError or Unavailable where no model may answer."""
+        weighs = self._weighing.concerns(call)
+        plain = None if weighs else plain_facts(call)
+        decision = self._remembered.get(plain) if plain is not None else None
+        if decision is not None:
+            return decision
+        facts = facts_of(call)
+        if weighs:
+            facts = weighed(call, facts, self._weighing)
+        decision = self._remembered.get(facts)
+        if decision is None:
+            decision = self._decided(facts)
+            if len(self._remembered) >= DECISIONS:
+                self._remembered.clear()
+            self._remembered[facts] = decision
+        if plain is not None:
+            self._remembered[plain] = decision
+        return decision
+
+    def explained(self, call: Call) -> Decision:
+        """As `of`, with a line for every model of the catalogue where the choice was ours."""
+        facts = weighed(call, facts_of(call), self._weighing)
+        return every_line(facts, self._decided(facts), self.catalogue, self.policy)
+
+    def _decided(self, facts: Facts) -> Decision:
+        name = asked_for(facts, self.catalogue)
+        if name is None:
+            decision = decide(facts, self.catalogue, self.policy)
+        else:
+            decision = seat(facts, name, self.catalogue.ensembles[name], self.catalogue)
+        needs = needs_of(facts)
+        return decision if needs is None else replace(decision, needs=needs)
