@@ -16,6 +16,8 @@ from msgspec import Meta, Struct
 from chittycan.agents import templates
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
+from chittycan.agents.reception import Privileged
+from chittycan.agents.verdict import Mode
 from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
 from chittycan.config.senders import SenderSettings
@@ -84,6 +86,8 @@ class InboxSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     acknowledge: tuple[Acknowledge, ...] = ()
     replies_per_thread: Annotated[int, Meta(ge=0)] = 3  # within a day
     replies_per_address: Annotated[int, Meta(ge=0)] = 20
+    mode: Mode = "onboarding"
+    privileged: Privileged = "local"
 
 
 def inbox_settings(settings: Settings) -> tuple[InboxSettings, list[Finding]]:
@@ -248,6 +252,7 @@ def terms(settings: Settings, *, template: str | None = None, **given: Any) -> T
     Raises NotFound for an unknown template.
     """
     own, _ = inbox_settings(settings)
+    given = {"mode": own.mode, "privileged": own.privileged, **given}
     facts = Facts(
         critical_recipients=_lower(own.critical_recipients),
         critical_senders=_lower(own.critical_senders),

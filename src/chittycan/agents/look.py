@@ -12,14 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.agents.agent import Ask
-from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.pipeline import Terms, process
+from chittycan.agents.reception import Privileged
 from chittycan.agents.report import Outcome
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.integrations.email.imap import AWAY, MOST_LISTED, NO_MAIL, Account, Connection, Listed
-from chittycan.integrations.email.imap_mail import fetch
-from chittycan.integrations.email.message import parse
+from chittycan.integrations.email.imap_mail import Kept, fetch
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
@@ -65,6 +64,7 @@ class Look:
         self.room = room
         self._folder, self._validity = "", 0
         self._broken: Unavailable | None = None  # the connection, while mails were read
+        self._privileged: Privileged = "local"  # as the owner last said
 
     async def at(self, folder: str) -> None:
         """Looks. Raises Unavailable; what is done by then is kept."""
@@ -116,6 +116,7 @@ class Look:
         desk = self._desk
         terms = replace(await desk.terms(), account=self._account.name, dry_run=self._dry_run, limit=self.room)
         terms = replace(terms, private=terms.private or self._account.private)
+        self._privileged = terms.privileged
         report = await process(mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock)
         if self.room is not None:
             self.room = max(0, self.room - len(report.outcomes))
@@ -137,18 +138,18 @@ class Look:
             if raw is not None:
                 yield raw
 
-    async def _decide(self, header: bytes, size: int) -> bool:
-        """By the owner's rules on the headers alone; where they cannot be looked at, it is private."""
+    async def _decide(self, header: bytes, size: int) -> Kept:
+        """By the owner's rules on the headers alone; where they cannot be looked at, it is kept back."""
         try:
             terms = await self._desk.terms()  # a rule that was written a moment ago counts too
-            if terms.private or self._account.private or not terms.rules:
-                return terms.private or self._account.private
-            mail = await asyncio.to_thread(parse, header)
-            facts = facts_of(mail, now=self._desk.clock.now(), account=self._account.name, body=False)
-            return bool(terms.rules.apply(facts | {"size": size}).values.get("private", False))
+            self._privileged = terms.privileged
+            private = terms.private or self._account.private
+            reception = replace(terms.reception, account=self._account.name, private=private)
+            kept = await asyncio.to_thread(reception.keeps, header, size, self._desk.clock.now())
         except Exception as error:
             log.warning("mail_kept_private", extra={"fields": {"why": type(error).__name__}})
-            return True
+            kept = True
+        return ("headers" if self._privileged == "metadata" else "private") if kept else "open"
 
     async def _trouble(self, place: Place, error: Unavailable) -> None:
         if self._dry_run:

@@ -8,7 +8,7 @@ import pytest
 
 from chittycan.errors import ConfigError, Unavailable
 from chittycan.integrations.email.imap import AWAY, NO_FOLDER, NO_MAIL, REFUSED, Account, Connection, Limits, Listed
-from chittycan.integrations.email.imap_mail import PIECE, fetch
+from chittycan.integrations.email.imap_mail import PIECE, Kept, fetch
 from chittycan.integrations.email.limits import MAX_HEADERS, MAX_MESSAGE
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import Place, RawMail
@@ -20,8 +20,8 @@ BOTH_LOOPS = True
 
 
 async def whole(connection: Connection, listed: Listed) -> RawMail | None:
-    async def decide(_header: bytes, _size: int) -> bool:
-        return False
+    async def decide(_header: bytes, _size: int) -> Kept:
+        return "open"
 
     return await fetch(connection, listed, Place("office", "INBOX", 7, listed.uid), decide)
 

@@ -11,7 +11,7 @@ from chittycan.errors import Unavailable
 from chittycan.integrations.email import imap_wire as wire
 from chittycan.integrations.email.imap import NO_FOLDER, NO_MAIL, Connection, Listed
 from chittycan.integrations.email.imap_folders import MOST_SEARCHED, folders, with_message_id
-from chittycan.integrations.email.imap_mail import fetch
+from chittycan.integrations.email.imap_mail import Kept, fetch
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import Place, RawMail
 
@@ -71,8 +71,10 @@ async def fetch_same(connection: Connection, place: Place, dedupe_key: str | Non
     """
     size = wire.number(await connection.told(place.uid, "RFC822.SIZE")) or 0
 
-    async def decide(_header: bytes, _size: int) -> bool:
-        return connection.account.private
+    async def decide(header: bytes, _size: int) -> Kept:
+        if dedupe_key is not None and (await asyncio.to_thread(parse, header)).dedupe_key == dedupe_key:
+            return "headers"  # more of it was never read
+        return "private" if connection.account.private else "open"
 
     try:
         raw = await fetch(connection, Listed(place.uid, size), place, decide)

@@ -16,8 +16,10 @@ PIECE = 256 * 1024  # bytes at once
 WHOLE_SECONDS = 900.0  # for one mail
 MOST_SHORT = 1_000  # pieces smaller than asked for, in one mail
 
-# Whether only private models may see a mail of these headers and this size in bytes.
-Decide = Callable[[bytes, int], Awaitable[bool]]
+# How far a mail is kept back: not at all, for private models only, or so far that its text is not even fetched.
+Kept = Literal["open", "private", "headers"]
+# Decides that, of a mail's headers and its size in bytes.
+Decide = Callable[[bytes, int], Awaitable[Kept]]
 
 
 async def fetch(connection: Connection, listed: Listed, place: Place, decide: Decide) -> RawMail | None:
@@ -34,9 +36,12 @@ async def _fetch(connection: Connection, listed: Listed, place: Place, decide: D
     header = await _all(connection, uid, "HEADER", MAX_HEADERS, 0)
     if header is None:
         return None
-    private = await decide(header, max(listed.size, len(header)))
+    kept = await decide(header, max(listed.size, len(header)))
+    private = kept != "open"
     if len(header) >= MAX_HEADERS:
         header = header[: header.rfind(b"\n") + 1 or None] + b"\r\n"
+    if kept == "headers":
+        return RawMail(source, place.key, header, place=place, private=True)
     if listed.size > MAX_MESSAGE:
         return RawMail(source, place.key, header, place=place, private=private, defect=_too_large(listed.size))
     room = MAX_MESSAGE - len(header)
