@@ -79,6 +79,13 @@ def test_what_failed_attempts_cost_is_in_the_cost() -> None:
     assert found.baseline.cost_nano == 40_000_000 + 3_000_000
 
 
+def test_what_an_overtaken_model_wrote_would_not_have_been_written_elsewhere() -> None:
+    late = flow("big", outcome="absorbed", failure="cancelled", output=100, cost_nano=13_000_000)
+    found = saved(flow("small"), late, baseline="big")
+    assert found.baseline is not None
+    assert (found.cost_nano, found.baseline.cost_nano) == (16_000_000, 40_000_000)
+
+
 def test_what_cannot_be_compared_is_counted_and_left_out_of_both_sides() -> None:
     found = saved(
         flow("small"),

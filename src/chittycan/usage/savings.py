@@ -17,6 +17,7 @@ from chittycan.usage.prices import Prices
 
 ENOUGH = 10  # scores from which a model's mean says something
 Why = Literal["score", "use"]
+OVERTAKEN = "cancelled"  # the failure of an attempt whose answer nobody needed: another model was quicker
 PAID = ("ok", "cancelled")  # a client that left in the middle pays for what was written
 
 
@@ -130,7 +131,7 @@ def _sorted(flows: Sequence[Flow]) -> tuple[list[Flow], dict[str, int]]:
 
 def _at(name: str, catalogue: Catalogue, prices: Prices) -> Price:
     """What traffic would have cost at this model. Of attempts that others made good only what was written counts:
-    the client got it, and the attempt that went on from there was asked the whole question again."""
+    the client got it, unless a quicker answer came, and who went on from there was asked the whole question again."""
     model = catalogue.resolve(name)
     provider = catalogue.providers.get(model.provider) if model is not None else None
 
@@ -143,7 +144,8 @@ def _at(name: str, catalogue: Catalogue, prices: Prices) -> Price:
                 usage = Usage(flow.input, flow.output, flow.cached, flow.cache_write, 0, flow.reasoning)
                 cost = prices.cost_nano(model, provider, usage, flow.count)
             else:
-                cost = prices.cost_nano(model, provider, Usage(0, flow.output)) if flow.output else 0
+                used = flow.output if flow.failure != OVERTAKEN else 0
+                cost = prices.cost_nano(model, provider, Usage(0, used)) if used else 0
             if cost is None:
                 return None
             total += cost
