@@ -4,11 +4,17 @@ from typing import Any
 
 import pytest
 
-from mail_servers import PASSWORD, Dovecot
+from mail_servers import ARCHIVE, PASSWORD, Dovecot
 
 
 def mail(name: str) -> bytes:
     return f"From: Ann <ann@bell.example>\r\nMessage-ID: <{name}>\r\nSubject: {name}\r\n\r\nWhat is it?\r\n".encode()
+
+
+# Needs no model, so that nothing about it is in doubt.
+AWAY = (
+    b"From: b@bell.example\r\nMessage-ID: <away>\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n\r\nBack soon.\r\n"
+)
 
 
 @pytest.fixture
@@ -76,3 +82,39 @@ def test_only_accounts_can_be_watched(can: Any, account: str, home: Any) -> None
     home.write({})
     said = can("router", "inbox", "watch")
     assert (said.code, "No mail account is set up" in said.err) == (2, True)
+
+
+def test_what_rules_want_waits_for_leave(can: Any, account: str, home: Any, dovecot_server: Dovecot) -> None:
+    dovecot_server.deliver(account, "away", AWAY)
+    can("router", "rules", "create", "--condition", "subject:away", "--action", "label:Court,archive,auto")
+    can("router", "inbox", "process", "--source", "mail")
+    assert dovecot_server.flags(account) == set()
+    waiting = can("router", "inbox", "actions", "list", "--json").json
+    assert sorted((row["verb"], row["value"], row["needs_leave"]) for row in waiting) == [
+        ("archive", "", True), ("label", "Court", True)
+    ]  # fmt: skip
+    said = can("router", "inbox", "actions", "list").out
+    assert "waits for leave" in said
+    assert "can router inbox actions allow" in said
+    numbers = {row["verb"]: str(row["id"]) for row in waiting}
+    assert can("router", "inbox", "actions", "drop", numbers["label"]).code == 0
+    assert can("router", "inbox", "actions", "allow", numbers["archive"]).code == 0
+    can("router", "inbox", "process", "--source", "mail")
+    assert can("router", "inbox", "actions", "list", "--json").json == []
+    (done,) = can("router", "inbox", "actions", "list", "--state", "done", "--json").json
+    assert (done["verb"], done["allowed_by"], done["subject"]) == ("archive", "owner", "away")
+    assert len(list(dovecot_server.maildir(account, ARCHIVE).glob("[nc]*/*.*"))) == 1
+    twice = can("router", "inbox", "actions", "allow", numbers["archive"])
+    assert (twice.code, "is done" in twice.err) == (1, True)
+    assert can("router", "inbox", "actions", "list", "--state", "ready").code == 1
+    assert can("router", "inbox", "actions", "drop", "77").code == 1
+
+
+def test_what_the_account_allows_is_done_at_once(can: Any, account: str, home: Any, dovecot_server: Dovecot) -> None:
+    settings = home.read()["integrations"]["mail"] | {"allow": ["move"]}
+    home.write({"embedded": {"enabled": False}, "integrations": {"mail": settings}})
+    dovecot_server.deliver(account, "away", AWAY)
+    can("router", "rules", "create", "--condition", "subject:away", "--action", f"move:{ARCHIVE},auto")
+    can("router", "inbox", "process", "--source", "mail")
+    assert can("router", "inbox", "actions", "list", "--state", "done", "--json").json[0]["verb"] == "move"
+    assert len(list(dovecot_server.maildir(account, ARCHIVE).glob("[nc]*/*.*"))) == 1

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chittycan.cli.output import Json, console, date, done, plain, print_json, warn
+from chittycan.cli.router import mail_actions
 
 if TYPE_CHECKING:
     from chittycan.agents.report import Report
@@ -14,8 +15,10 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Mail: process, watch, sources, list, stats, show, read.",
+    help="Mail: process, watch, sources, list, stats, show, read, actions.",
 )
+
+app.add_typer(mail_actions.app, name="actions")
 
 Email = Annotated[str, typer.Argument(metavar="ID", help="A mail's id, or its beginning.")]
 Limit = Annotated[int, typer.Option(help="At most so many.", min=1)]
