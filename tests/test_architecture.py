@@ -28,7 +28,7 @@ CORE = (
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside", "mailbox", "mailroom"}
-BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook"}
+BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook", "policy"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -63,6 +63,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "integrations": WORDS,
     # rules as they are kept
     "rulebook": WORDS | {"store", "routing"},
+    # what `auto` goes by: wishes, prices, and what was learnt
+    "policy": WORDS | {"config", "gateway", "routing", "store", "usage"},
     # watches calls from above: what it sees is handed to it, nobody below knows it
     "telemetry": WORDS | {"gateway.call"},
     # models meet durable work

@@ -41,6 +41,7 @@ from chittycan.gateway.recall import Recall, RecallSettings
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.gateway.slots import Turns
+from chittycan.policy import RoutingPolicy
 from chittycan.providers.discovery import Endpoint, discover
 from chittycan.providers.local import EmbeddedModel, ServerSettings
 from chittycan.providers.registry import build
@@ -133,6 +134,7 @@ class Network:
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
         )  # fmt: skip
         self.gateway.rules = lambda: self.rules.book
+        self.policy = RoutingPolicy(self.gateway, self.database, self.clock, self.prices, self.settings)
         self.gateway.privacy = PrivacyGate(self.settings.privacy_mode, Terms(self.settings.privacy.terms))
         self.durable = Durable(self.database, self.clock)
         self.durable.tasks.ruling = lambda facts: self.rules.book.apply(facts).values
@@ -166,6 +168,7 @@ class Network:
         await asyncio.to_thread(migrate, self.database)
         await self.keys.refresh()
         await self.rules.refresh()
+        await self.policy.refresh()
         for provider in self.gateway.catalogue.providers.values():
             load_dialect(provider.dialect)  # not within the first call's deadline
         if self._look_around:
@@ -176,6 +179,7 @@ class Network:
             self.slots.run,
             self.keys.run,
             self.rules.run,
+            self.policy.run,
             self.context.run,
             self._watch,
         ):
@@ -242,6 +246,7 @@ class Network:
         self.durable.recorder.audience = settings.listeners
         self.gateway.privacy.mode, self.gateway.privacy.terms = settings.privacy_mode, Terms(settings.privacy.terms)
         self.gateway.catalogue = self._catalogue()
+        self.policy.use(settings)
         self.durable.waiting.look_again()
 
     @property

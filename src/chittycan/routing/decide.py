@@ -14,6 +14,7 @@ from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
 from chittycan.routing.cost.choice import Named, Option, choose, left_out
+from chittycan.routing.cost.dominated import dominated
 from chittycan.routing.cost.policy import AUTO as AUTO  # noqa: PLC0414 - other rooms know it from here
 from chittycan.routing.cost.policy import BEST, CHEAP, NO_POLICY, Policy
 from chittycan.routing.equals import Equals, equals_of
@@ -149,13 +150,18 @@ def every_line(facts: Facts, decision: Decision, catalogue: Catalogue, policy: P
     if facts.model not in CHOOSING or facts.models:
         return decision
     expected, said = Expected(facts, policy), {reason.model for reason in decision.reasons}
-    lines = list(decision.reasons)
+    worse = dominated(catalogue, policy)
+    lines = [
+        replace(each, why=f"{each.why}; {worse[each.model]}") if each.model in worse else each
+        for each in decision.reasons
+    ]
     for model in catalogue.models.values():
         if model.name not in said:
             provider = catalogue.providers[model.provider]
             cost, quality = expected.of(model, provider)
             against = objection(facts, model, provider, catalogue) or _too_dear(cost, facts)
-            lines.append(Reason(model.name, False, against or left_out(facts, policy), None, cost, quality))
+            why = "; ".join(filter(None, (against or left_out(facts, policy), worse.get(model.name))))
+            lines.append(Reason(model.name, False, why, None, cost, quality))
     return replace(decision, reasons=tuple(lines))
 
 

@@ -1,8 +1,8 @@
 """What a choice by cost and quality is made from, beyond the catalogue."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from chittycan.catalogue import Model, Provider
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
@@ -19,17 +19,13 @@ def _unknown(model: Model, provider: Provider, given: int, written: int) -> int 
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """`strong` None: the model of which most is expected. `tiered`: the models whose tier the owner wrote himself.
-
-    `dominated`: a model that is dearer and worse than another → the words that say so.
-    """
+    """`strong` None: the model of which most is expected. `tiered`: the models whose tier the owner wrote himself."""
 
     quality: Quality = NO_QUALITY
     target: float = TARGET
     strong: str | None = None
     tiered: frozenset[str] = frozenset()
     cost: Cost = _unknown
-    dominated: Mapping[str, str] = field(default_factory=dict)
 
 
 NO_POLICY = Policy()

@@ -20,6 +20,10 @@ class Quality:
         """By model. One that nobody scored is absent; {} where the prompt is unlike anything seen."""
         return {}
 
+    def averages(self) -> Mapping[str, Estimate]:
+        """Of every model that was scored, over all it was scored on: who is dearer and worse is told from these."""
+        return {}
+
     @classmethod
     def load(cls, data: bytes) -> "Quality":
         return cls()
