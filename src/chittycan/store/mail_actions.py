@@ -144,6 +144,11 @@ def get(connection: Connection, action: int) -> MailAction:
     return found[0]
 
 
+def of_mail(connection: Connection, mail_id: str) -> list[MailAction]:
+    """What was asked for of one mail, in that order."""
+    return _rows(connection, _query().where(mail_actions.c.mail_id == mail_id).order_by(mail_actions.c.id))
+
+
 def listing(
     connection: Connection, *, states: Sequence[str] = (), account: str | None = None, limit: int = 100
 ) -> list[MailAction]:
