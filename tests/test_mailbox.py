@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chittycan.config import settings_from
 from chittycan.errors import ConfigError, NotFound, Unavailable, UsageError
@@ -85,9 +86,14 @@ def test_the_owners_facts_reach_the_agents(office: Path) -> None:
     assert (found.facts.envelope_header, found.facts.authserv) == ("X-Original-To", "mx.meyer.example")
 
 
-def test_an_unknown_template_is_refused_at_once(office: Path) -> None:
-    with pytest.raises(NotFound, match="solemn"):
-        terms(settings_from({"inbox": {"template": "solemn"}}, {}, office))
+def test_each_account_signs_for_itself_and_its_addresses_are_our_own(office: Path) -> None:
+    smtp = {"host": "mail.meyer.example", "from": "Meyer <Office@meyer.example>"}
+    anna = server(user="anna@meyer.example", signature="Anna Meyer", **{"from": "Anna <a.meyer@meyer.example>"})
+    config = {"smtp": smtp, "inbox": {"signature": "Meyer & Okafor"}, "integrations": {"anna": anna}}
+    found = terms(settings_from(config, {}, office))
+    assert found.own_addresses == {"office@meyer.example", "anna@meyer.example", "a.meyer@meyer.example"}
+    assert replace(found, account="anna").signed == "Anna Meyer"
+    assert (found.signed, replace(found, account="other").signed) == ("Meyer & Okafor", "Meyer & Okafor")
 
 
 # mail on servers

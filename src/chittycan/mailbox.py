@@ -8,19 +8,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from chittycan.agents import templates
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.agents.reception import Privileged
+from chittycan.agents.templates import STANDARD
 from chittycan.agents.verdict import Mode
 from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
-from chittycan.config.senders import SenderSettings
+from chittycan.config.senders import SENDER_KEYS, SenderSettings
 from chittycan.errors import ChittyError, ConfigError, NotFound, UsageError
 from chittycan.integrations.email.imap import Account, Connection
 from chittycan.integrations.email.imap_again import fetch_again
@@ -246,10 +247,31 @@ def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     return open_source(settings.folder / Path(known.get(written, written)).expanduser())
 
 
+def own_addresses(settings: Settings) -> frozenset[str]:
+    """The addresses that the owner sends from and receives at, in lower case. Raises ConfigError."""
+    written = [] if settings.smtp is None else [settings.smtp.sender]
+    for name, account in _senders(settings).items():
+        written += [str(settings.integrations[name].get("user", "")), account.sender or ""]
+        written += [] if account.smtp is None else [account.smtp.sender]
+    found = (address.lower() for _, address in getaddresses(written))
+    return frozenset(each for each in found if "@" in each)
+
+
+def _senders(settings: Settings) -> dict[str, SenderSettings]:
+    """What the integrations that are mail say of their mail, by their names. Raises ConfigError."""
+    reader = Reader(str(settings.folder / CONFIG_FILE))
+    found = {}
+    for name, written in settings.integrations.items():
+        if isinstance(written, Mapping) and written.get("type") in (IMAP, *KINDS):
+            known = {key: value for key, value in written.items() if key in SENDER_KEYS}
+            found[name] = reader.read(known, SenderSettings, join("integrations", name))
+    return found
+
+
 def terms(settings: Settings, *, template: str | None = None, **given: Any) -> Terms:
     """How the inbox is to be processed: what the owner set, and what is `given` for this run (fields of `Terms`).
 
-    Raises NotFound for an unknown template.
+    Whether there is such a template, whoever uses it says. Raises ConfigError.
     """
     own, _ = inbox_settings(settings)
     given = {"mode": own.mode, "privileged": own.privileged, **given}
@@ -259,8 +281,11 @@ def terms(settings: Settings, *, template: str | None = None, **given: Any) -> T
         envelope_header=own.envelope_header,
         authserv=own.auth_server,
     )
-    chosen = templates.get(template or own.template or templates.STANDARD).name
-    return Terms(template=chosen, signature=own.signature, facts=facts, own_domains=_lower(own.own_domains), **given)
+    signatures = {name: each.signature for name, each in _senders(settings).items() if each.signature is not None}
+    return Terms(
+        template=template or own.template or STANDARD, signature=own.signature, signatures=signatures, facts=facts,
+        own_domains=_lower(own.own_domains), own_addresses=own_addresses(settings), **given,
+    )  # fmt: skip
 
 
 def _lower(words: tuple[str, ...]) -> frozenset[str]:

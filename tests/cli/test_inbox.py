@@ -97,7 +97,7 @@ def test_an_unknown_model_is_an_error_with_a_suggestion(can: Any, office: Any) -
 def test_an_unknown_template_is_found_out_before_anyone_is_asked(can: Any, office: Any, upstream: Any) -> None:
     said = can("router", "inbox", "process", "--source", str(SAMPLE), "--template", "solemn")
     assert said.code == 1
-    assert "Use one of: standard" in said.err
+    assert "Use one of: received, standard" in said.err
     assert upstream.asked() == []
 
 

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
+from chittycan.agents import templates
 from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
@@ -51,7 +53,10 @@ async def invoke(
     if name == DOCUMENT.name:
         value: Any = await asyncio.to_thread(_paper, stored, mail, attachment)
     else:
-        value = _input(name, mail, done, terms)
+        value = _input(name, mail, done, replace(terms, account=stored.account or terms.account))
+    if isinstance(value, Answerable):
+        own = await templates.stored(database)
+        value = replace(value, own_templates=own, template=templates.get(terms.template, own).name)
     result = await run(AGENTS[name], value, ask, model=terms.model, options=terms.options)
     await database.run(record, stored.id, result, clock.now())
     return result
@@ -65,7 +70,7 @@ def _input(name: str, mail: Mail, done: Mapping[str, str], terms: Terms) -> Any:
     prioritized = Prioritized(mail, triage, terms.facts)
     if name == PRIORITY.name:
         return prioritized
-    if (reason := obstacle(mail)) is not None:
+    if (reason := obstacle(mail, terms.own_addresses)) is not None:
         raise InvalidRequest(f"no reply is possible: {reason}", param="email")
     if (fact := verified(mail, terms.facts)) is not None:
         priority = critical(mail, fact)
@@ -73,7 +78,7 @@ def _input(name: str, mail: Mail, done: Mapping[str, str], terms: Terms) -> Any:
         priority = _found(done["priority"], Priority)
     else:
         priority = PRIORITY.rules(prioritized)
-    return Answerable(mail, triage, priority, terms.template, terms.signature)
+    return Answerable(mail, triage, priority, terms.template, terms.signed)
 
 
 def _found(output: str, made: type[S]) -> S:

@@ -7,14 +7,14 @@ ends a run.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import conversation, prefilter, verdict
+from chittycan.agents import conversation, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
@@ -66,6 +66,13 @@ class Terms(Struct, frozen=True, kw_only=True):
     rules: Book = NO_RULES
     drafts: bool = True
     account: str | None = None  # whose mail it is, for rules
+    own_addresses: frozenset[str] = frozenset()  # in lower case: nobody writes to oneself
+    signatures: Mapping[str, str] = {}  # of accounts that have one of their own
+
+    @property
+    def signed(self) -> str:
+        """What stands below a draft."""
+        return self.signatures.get(self.account or "", self.signature)
 
     @property
     def options(self) -> Options:
@@ -81,6 +88,7 @@ class Terms(Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self,
             model=said.get("model", self.model),
+            region=said.get("region", self.region),  # what binds this mail goes before what all of them are asked with
             private=self.private or said.get("private", False),
             template=said.get("template", self.template),
             drafts=said.get("draft", self.drafts),
@@ -106,8 +114,10 @@ async def process(
     """Work through `source` with `terms.parallel` mails at a time; `on_progress` is told of each as it ends.
 
     A mail that is stored already is gone on with as it was stored.
-    Raises what `ask` raises beyond `agent.NO_ANSWER`, e.g. `UnknownModel`; what is done by then is kept.
+    Raises `NotFound` for an unknown template, and what `ask` raises beyond `agent.NO_ANSWER`, e.g. `UnknownModel`;
+    what is done by then is kept.
     """
+    templates.get(terms.template, await templates.stored(database))
     work = _Inbox(ask, database, terms, clock)
     started = clock.monotonic()
     outcomes: list[Outcome] = []
@@ -252,9 +262,10 @@ class _Inbox:
             priority = taught(prioritized, priority, work.lessons.of("level", work.features))
         applied = self._applied(work, triage, priority)
         terms, priority = terms.ruled(applied), _raised(priority, applied)
-        if terms.drafts and should_respond(mail, triage, priority):
+        if terms.drafts and should_respond(mail, triage, priority, terms.own_addresses):
             earlier = await self._database.read(conversation.told, stored)
-            answerable = Answerable(mail, triage, priority, terms.template, terms.signature, earlier=earlier)
+            own = await templates.stored(self._database)
+            answerable = Answerable(mail, triage, priority, terms.template, terms.signed, own, earlier=earlier)
             await self._step(RESPONSE, Reply, answerable, outcome, done, terms)
             outcome.draft_id = draft_id(outcome.id)
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
@@ -349,7 +360,9 @@ def record(connection: Connection, mail_id: str, result: AgentResult[Any], now: 
         ),
     )
     if isinstance(result.value, Reply):
-        drafts.create(connection, _draft(mail_id, result.value, result.model, now))
+        draft = _draft(mail_id, result.value, result.model, now)
+        account = inbox.get(connection, mail_id).account
+        drafts.create(connection, msgspec.structs.replace(draft, account=account))
 
 
 def draft_id(mail_id: str) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from chittycan.agents import templates
 from chittycan.agents.agent import AgentResult, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.invoke import invoke
@@ -46,7 +45,7 @@ async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:
     stored, _ = await mail_of(parts, task, spec["mail"])
     terms = replace(parts.terms(), model=task.model)
     if spec.get("template"):
-        terms = replace(terms, template=templates.get(spec["template"]).name)
+        terms = replace(terms, template=spec["template"])
     earlier = {name: msgspec.to_builtins(spec[name]) for name in ("triage", "priority") if spec.get(name) is not None}
     return await invoke(
         spec["name"], stored.id, calls.ask, parts.database, terms, attachment=spec.get("attachment"), earlier=earlier,
