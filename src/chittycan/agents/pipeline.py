@@ -225,7 +225,10 @@ class _Inbox:
         elif settled is not None:
             outcome.state, outcome.settled = "settled", settled.reason
             found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
-            await self._finish(work, found, _settled_priority(work.mail, settled), ())
+            plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
+            said = TRIAGE.rules(work.mail).category if plain is None else plain.category
+            priority = _settled_priority(work.mail, settled)
+            await self._finish(work, found, priority, (), said=(said, priority))
         elif stored.privacy == "metadata":
             await self._by_headers(work)
         else:
@@ -233,13 +236,14 @@ class _Inbox:
 
     async def _by_headers(self, work: "_Work") -> None:
         """No model, no draft: there is no text."""
-        triage = work.taught(TRIAGE.rules(work.mail))
-        await self._record(work.outcome, by_rules(TRIAGE, triage))
+        said = TRIAGE.rules(work.mail)
+        await self._record(work.outcome, by_rules(TRIAGE, said))
+        triage = work.taught(said)
         reason = verified(work.mail, self._terms.facts)
         prioritized = Prioritized(work.mail, triage, self._terms.facts)
         priority = critical(work.mail, reason) if reason else PRIORITY.rules(prioritized)
         await self._record(work.outcome, by_rules(PRIORITY, priority))
-        await self._finish(work, triage, priority, (verdict.ONLY_HEADERS,))
+        await self._finish(work, triage, priority, (verdict.ONLY_HEADERS,), said=(said.category, priority))
 
     async def _ask_agents(self, work: "_Work", stored: inbox.StoredMail) -> None:
         """Triage, priority, response: what is recorded is not asked again.
@@ -255,11 +259,11 @@ class _Inbox:
         prioritized = Prioritized(mail, triage, terms.facts)
         reason = verified(mail, terms.facts)
         if reason is not None and PRIORITY.name not in done:
-            priority = critical(mail, reason)
-            await self._record(outcome, by_rules(PRIORITY, priority))
+            ranked = critical(mail, reason)
+            await self._record(outcome, by_rules(PRIORITY, ranked))
         else:
-            priority = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
-            priority = taught(prioritized, priority, work.lessons.of("level", work.features))
+            ranked = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
+        priority = taught(prioritized, ranked, work.lessons.of("level", work.features))
         applied = self._applied(work, triage, priority)
         terms, priority = terms.ruled(applied), _raised(priority, applied)
         if terms.drafts and should_respond(mail, triage, priority, terms.own_addresses):
@@ -273,7 +277,8 @@ class _Inbox:
             None if fallen is None else verdict.by_rules(fallen),
             work.lessons.otherwise("category", work.features, triage.category),
         )
-        await self._finish(work, triage, priority, verdict.doubts(mail, triage, outcome.results, *why))
+        doubts = verdict.doubts(mail, triage, outcome.results, *why)
+        await self._finish(work, triage, priority, doubts, said=(said.category, ranked))
 
     async def _step(
         self,
@@ -303,10 +308,15 @@ class _Inbox:
         work.outcome.labels = tuple(applied.values.get("label", ()))
         return applied
 
-    async def _finish(self, work: "_Work", triage: Triage, priority: Priority, doubts: tuple[str, ...]) -> None:
+    async def _finish(
+        self, work: "_Work", triage: Triage, priority: Priority, doubts: tuple[str, ...], *, said: tuple[str, Priority]
+    ) -> None:
+        """`said`: category and priority as they were before what people taught."""
         applied = self._applied(work, triage, priority)
         outcome, priority = work.outcome, _raised(priority, applied)
         found = verdict.finding(triage.category, priority, applied, self._terms.mode, doubts, outcome.settled)
+        category, ranked = said
+        found = msgspec.structs.replace(found, said_category=category, said_level=_raised(ranked, applied).level)
         outcome.category, outcome.level = found.category, found.level
         outcome.review, outcome.doubt = found.review, found.doubt
         await self._database.run(verdict.finish, outcome.id, found, self._clock.now())
