@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
     "feedback": ("feedback", "feedback", "Say how good an answer was; see what was said."),
     "savings": ("savings", "savings", "What it cost, against what it would have cost."),
+    "simulate": ("simulate", "simulate", "Replay the ledger under another models.json."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),
     "privacy": ("privacy", "app", "What in a text is private, and stays in the house."),
     "workers": ("workers", "app", "Who does the durable work."),

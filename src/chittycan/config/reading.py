@@ -74,6 +74,15 @@ def read_document(file: Path) -> dict[str, Any]:
     return parse(data, str(file))
 
 
+def read_models(file: Path) -> dict[str, Any]:
+    """The document of a models.json of any name. Raises ConfigError where it is missing, broken, or of a wrong type."""
+    if not file.exists():
+        raise ConfigError("there is no such file", file=str(file), fix="Name a file like models.json.")
+    document = read_document(file)
+    Reader(str(file), {}).read(document, ModelsFile)
+    return document
+
+
 def settings_from(config: Mapping[str, Any], models: Mapping[str, Any], folder: Path) -> Settings:
     """Both documents, checked and merged. Raises ConfigError on a wrong type."""
     config_reader, models_reader = readers(folder)
