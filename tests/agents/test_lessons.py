@@ -60,6 +60,12 @@ def test_a_person_may_change_their_mind(letter: Letter) -> None:
     assert found.label == "billing_matter"
 
 
+def test_agreeing_with_the_agents_decides_nothing(letter: Letter) -> None:
+    mail = letter(Subject="One")
+    learnt = Lessons([judged(features_of(mail), "general_inquiry", number=number) for number in range(5)])
+    assert learnt.of("category", features_of(mail)) is None
+
+
 def test_a_list_is_known_whoever_writes_to_it(letter: Letter) -> None:
     one = letter(From="a@x.example", List_Id="<cases.bar.example>")
     two = letter(From="b@y.example", List_Id="<cases.bar.example>")

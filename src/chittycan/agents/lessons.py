@@ -1,9 +1,10 @@
 """What people's judgements teach about the next mail: counts over hashed features, of which no word reaches a prompt.
 
-    the same sender, or the same list, judged alike twice or more  →  decides
-    similar mails of others, three or more, judged otherwise        →  a doubt: a person looks, nothing is changed
+    the same sender, or the same list, corrected alike twice or more  →  decides
+    similar mails of others, three or more, judged otherwise           →  a doubt: a person looks, nothing is changed
 
-So one correction decides nothing, and none ever changes what another sender's mail is.
+So one correction decides nothing, and none ever changes what another sender's mail is. Where people only agree with
+the agents nothing is decided for them: their next word may be another.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ from chittycan.store.topics import topic_of
 Field = Literal["category", "level"]
 
 LATEST = 5  # judgements of one sender that count: people change their minds, and senders their business
-ENOUGH = 2  # that must agree
+ENOUGH = 2  # that must agree with each other and not with the agents
 AGREEING = 0.8  # share of the latest
 SIMILAR = 0.34  # shared words over all words (Jaccard)
 SIMILAR_MAILS = 3
@@ -74,13 +75,14 @@ class Lessons:
     """Of judgements, the newest first."""
 
     def __init__(self, judged: Iterable[Judgement] = ()) -> None:
-        self._by: dict[tuple[str, str], list[str]] = defaultdict(list)  # (field, sender or list) → labels, newest first
+        # (field, sender or list) → labels, newest first, and whether each was a correction
+        self._by: dict[tuple[str, str], list[tuple[str, bool]]] = defaultdict(list)
         self._words: dict[tuple[str, str], list[int]] = defaultdict(list)  # (field, word) → places in `_judged`
         self._judged: list[tuple[str, int]] = []  # label, how many words
         for each in judged:
             words = msgspec.json.decode(each.words, type=list[str])
             for name in filter(None, (each.sender, each.list_id)):
-                self._by[each.field, name].append(each.label)
+                self._by[each.field, name].append((each.label, each.label != each.said))
             for word in words:
                 self._words[each.field, word].append(len(self._judged))
             self._judged.append((each.label, len(words)))
@@ -94,8 +96,8 @@ class Lessons:
             latest = self._by.get((field, name), [])[:LATEST] if name else []
             if not latest:
                 continue
-            ((label, count),) = Counter(latest).most_common(1)
-            if count >= ENOUGH and count / len(latest) >= AGREEING:
+            ((label, count),) = Counter(each for each, _ in latest).most_common(1)
+            if latest.count((label, True)) >= ENOUGH and count / len(latest) >= AGREEING:
                 confidence = round((count + 1) / (len(latest) + 2), 2)
                 why = f"You said so of {count} of the last {len(latest)} mails from {whom}."
                 return Lesson(label, confidence, count, why)

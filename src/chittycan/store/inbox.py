@@ -254,7 +254,10 @@ def earlier(connection: Connection, mail: StoredMail, limit: int = 20) -> list[S
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """What came out of a mail. `rank`: 4 CRITICAL … 1 LOW; `proposed`: JSON list; the rest as the columns say."""
+    """What came out of a mail. `rank`: 4 CRITICAL … 1 LOW; `proposed`: JSON list; the rest as the columns say.
+
+    `said_category` and `said_level` are the agents' own, where what people taught changed them.
+    """
 
     category: str
     level: str
@@ -263,12 +266,15 @@ class Finding(Struct, frozen=True, kw_only=True):
     review: str = "pending"
     doubt: str | None = None
     proposed: str | None = None
+    said_category: str | None = None
+    said_level: str | None = None
 
 
 def finish(connection: Connection, mail_id: str, found: Finding, now: float) -> None:
     """Say that every step of a mail is done, and what came out."""
-    values = {**asdict(found), "state": "done", "said_category": found.category, "said_level": found.level}
-    connection.execute(update(mails).where(mails.c.id == mail_id).values(**values, done=now))
+    said = {"said_category": found.said_category or found.category, "said_level": found.said_level or found.level}
+    values = {**asdict(found), **said, "state": "done", "done": now}
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(values))
 
 
 def get(connection: Connection, start: str) -> StoredMail:
