@@ -1,12 +1,15 @@
 """`can ask` and `can explain`."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from chittycan.catalogue import ENSEMBLE
-from chittycan.cli.output import Json, console, plain, print_json, table
+from chittycan.cli.output import Json, console, dollars, plain, print_json, table
+
+if TYPE_CHECKING:
+    from chittycan.control.decisions import Explanation
 
 ask = typer.Typer(add_completion=False, rich_markup_mode=None)
 explain = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -79,9 +82,12 @@ def _explain(
     kind: Kind = None,
     private: Private = False,
     region: Region = None,
+    session: Annotated[str | None, typer.Option(help="The session that this belongs to.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="The most that this may cost, in dollars.", min=0)] = None,
     named_only: Annotated[
         bool, typer.Option("--named-only", help="As a client is served: without the default chain.")
     ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="A line for every model there is.")] = False,
     json: Json = False,
 ) -> None:
     """Say who would answer, and why, without asking anyone."""
@@ -96,21 +102,33 @@ def _explain(
 
     async def work(network: Session) -> Explanation:
         return await network.call(
-            operation, model=model, request=body, kind=kind, private=private, region=region, named_only=named_only
-        )
+            operation, model=model, request=body, kind=kind, private=private, region=region, session=session,
+            max_cost_usd=max_cost, named_only=named_only,
+        )  # fmt: skip
 
     found = run(work)
     if json:
         print_json(found)
         return
+    _show(found, everything)
+
+
+def _show(found: "Explanation", everything: bool) -> None:
     first = next((each.model for each in found.considered if each.kept and not each.resting), found.chain[0])
     who = f"[bold]{plain(first)}[/] would answer"
     if found.route.startswith(ENSEMBLE):
         who = f"[bold]{plain(', '.join(found.chain))}[/] would be asked"
-    console.print(f"{who} [dim](route {plain(found.route)}, {found.label} work)[/]\n")
+    kind = f", {plain(found.kind)}" if found.kind else ""
+    console.print(f"{who} [dim](route {plain(found.route)}, {found.label} work{kind})[/]\n")
+    shown = [each for each in found.considered if everything or not each.left_out]
     rows = []
-    for each in found.considered:
+    for each in shown:
         place = f"{found.chain.index(each.model) + 1}." if each.kept else "–"
         why = f"{each.why}; resting after failures" if each.resting else each.why
-        rows.append((place, each.model, each.provider or "", why))
-    table(("", "model", "provider", "why"), rows)
+        cost = None if each.cost_usd is None else dollars(round(each.cost_usd * 1e9))
+        quality = None if each.quality is None else f"{each.quality:.2f}"
+        rows.append((place, each.model, each.provider or "", cost, quality, why))
+    table(("", "model", "provider", "cost", "quality", "why"), rows)
+    hidden = len(found.considered) - len(shown)
+    if hidden:
+        console.print(f"[dim]and {hidden} that nothing led to; --all shows them[/]")

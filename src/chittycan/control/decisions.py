@@ -4,29 +4,39 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from chittycan.control.operation import operation
+from chittycan.control.operation import operation, usd
 
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
+    from chittycan.routing.decide import Decision, Reason
 
 
 class Considered(Struct, kw_only=True):
-    """One model that was considered: in the chain or not, and why. `resting`: it would be passed over now."""
+    """One model: in the chain or not, and why. `resting`: it would be passed over now. `left_out`: nothing led to it.
+
+    `cost_usd` is what such a call is expected to cost, `quality` (0 to 1) what its answer is expected to be worth; null
+    where nobody knows.
+    """
 
     model: str
     provider: str | None
     kept: bool
     why: str
     resting: bool = False
+    left_out: bool = False
+    cost_usd: float | None = None
+    quality: float | None = None
 
 
 class Explanation(Struct, kw_only=True):
-    """`chain` in the order of asking; `label` is how private the work was taken to be."""
+    """`chain` in the order of asking; `label` is how private the work was taken to be; `kind` the caller's, or told
+    from the request."""
 
     asked: str
     route: str
     label: str
+    kind: str | None
     chain: list[str]
     considered: list[Considered]
 
@@ -43,37 +53,59 @@ async def explain(
     region: str | None = None,
     private: bool = False,
     models: list[str] | None = None,
+    session: str | None = None,
+    max_cost_usd: float | None = None,
     named_only: bool = False,
 ) -> Explanation:
     """Who would answer this prompt (or this `request`, an OpenAI chat request), and why; nobody is asked.
 
-    `named_only`: as a client would be served, without the default chain that the command line adds.
+    What a caller may ask for in `x-chitty-*` headers may also stand in the request, as its field `chitty`. The session
+    counts as it would in a call: what is private in it makes the call private. `named_only`: as a client would be
+    served, without the default chain that the command line adds.
     """
     from chittycan.chat import ChatRequest, user
     from chittycan.dialects import load
-    from chittycan.gateway.call import Call, Options
+    from chittycan.gateway.call import Call
+    from chittycan.gateway.options import options_of
 
+    fields = dict(request or {})
+    wishes = {
+        "kind": kind, "region": region, "private": private or None, "models": models or None, "session": session,
+        "max_cost_usd": max_cost_usd,
+    }  # fmt: skip
+    wishes = {name: wish for name, wish in wishes.items() if wish is not None}
+    written = fields.pop("chitty", None)
+    options = options_of({}, {"chitty": written | wishes if isinstance(written, dict) else written or wishes})
     if request is not None:
-        chat: ChatRequest = load("openai").parse_request({"model": model, **request})
+        chat: ChatRequest = load("openai").parse_request({"model": model, **fields})
     else:
         chat = ChatRequest(model=model, messages=[user(prompt)])
-    options = Options(kind=kind, region=region, private=private, models=tuple(models or ()))
     key = None if caller is None or caller.admin else caller
     call = Call(
         request_id="", model=chat.model, options=options, key=key, parsed=chat,
         keep_answering=key is None and not named_only,
     )  # fmt: skip
-    decision = network.gateway.decide(call)
-    providers = {candidate.model.name: candidate for candidate in decision.chain}
-    rows = []
-    for reason in decision.reasons:
-        found = providers.get(reason.model)
-        resting = found is not None and network.gateway.health.rests_for(found.model, found.provider) != 0
-        provider = found.provider.name if found else None
-        rows.append(
-            Considered(model=reason.model, provider=provider, kept=reason.kept, why=reason.why, resting=resting)
-        )
+    decision = await network.gateway.explained(call)
     return Explanation(
-        asked=chat.model, route=decision.route, label=decision.label, considered=rows,
-        chain=[candidate.model.name for candidate in decision.chain],
+        asked=chat.model, route=decision.route, label=decision.label, kind=decision.kind,
+        chain=list(dict.fromkeys(candidate.model.name for candidate in decision.chain)),
+        considered=[_row(network, decision, reason) for reason in decision.reasons],
+    )  # fmt: skip
+
+
+def _row(network: "Network", decision: "Decision", reason: "Reason") -> Considered:
+    found = next(
+        (
+            each
+            for each in decision.chain
+            if reason.kept
+            and each.model.name == reason.model
+            and reason.place in (None, each.provider.name, "/".join(each.model.place))
+        ),
+        None,
+    )
+    resting = found is not None and network.gateway.health.rests_for(found.model, found.provider) != 0
+    return Considered(
+        model=reason.model, provider=found.provider.name if found else None, kept=reason.kept, why=reason.why,
+        resting=resting, left_out=reason.left_out, cost_usd=usd(reason.cost_nano), quality=reason.quality,
     )  # fmt: skip

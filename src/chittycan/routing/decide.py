@@ -72,7 +72,8 @@ class Candidate(Struct, frozen=True):
 class Reason(Struct, frozen=True):
     """`place`: which of several deployments of the model this is about (`provider/upstream`, or its provider).
 
-    `cost_nano` and `quality` are what is expected, where that was asked; None: nobody knows.
+    `cost_nano` and `quality` are what is expected, where that was asked; None: nobody knows. `left_out`: nothing led to
+    this model.
     """
 
     model: str
@@ -81,6 +82,7 @@ class Reason(Struct, frozen=True):
     place: str | None = None
     cost_nano: int | None = None
     quality: float | None = None
+    left_out: bool = False
 
 
 class Decision(Struct, frozen=True):
@@ -161,7 +163,7 @@ def every_line(facts: Facts, decision: Decision, catalogue: Catalogue, policy: P
             cost, quality = expected.of(model, provider)
             against = objection(facts, model, provider, catalogue) or _too_dear(cost, facts)
             why = "; ".join(filter(None, (against or left_out(facts, policy), worse.get(model.name))))
-            lines.append(Reason(model.name, False, why, None, cost, quality))
+            lines.append(Reason(model.name, False, why, None, cost, quality, left_out=True))
     return replace(decision, reasons=tuple(lines))
 
 
