@@ -16,7 +16,10 @@ Grouping = Literal["provider", "model", "provider/model", "key", "kind", "agent"
 
 
 class AttemptUsage(Struct, kw_only=True):
-    """One try at one model. `outcome`: ok, absorbed (another model made it good), failed, cancelled, cached."""
+    """One try at one model.
+
+    `outcome`: ok, absorbed (another model made it good), failed, cancelled, cached, hedged (another one was quicker).
+    """
 
     model: str
     provider: str

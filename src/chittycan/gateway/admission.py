@@ -17,15 +17,19 @@ from chittycan.usage.prices import Prices
 
 
 class Ticket:
-    """What one call holds of its caller's limits. The first reservation is under every cap, later ones money only."""
+    """What one call holds of its caller's limits. The first reservation is under every cap, later ones money only.
 
-    __slots__ = ("caps", "covered", "held", "input_tokens", "max_cost", "output_limit", "rates")
+    `racing`: the models that are asked at the same time, which have to be paid for together.
+    """
+
+    __slots__ = ("caps", "covered", "held", "input_tokens", "max_cost", "output_limit", "racing", "rates")
 
     def __init__(self, input_tokens: int, output_limit: int, max_cost: int | None, caps: Sequence[Cap]) -> None:
         self.input_tokens, self.output_limit, self.max_cost, self.caps = input_tokens, output_limit, max_cost, caps
         self.held: list[Reservation] = []
         self.covered = 0  # nano-dollars reserved
-        self.rates: Reservation | None = None  # of the model asked last, under its own limits
+        self.racing: tuple[Candidate, ...] = ()
+        self.rates: dict[tuple[str, str], Reservation] = {}  # of the models being asked, under their own limits
 
 
 def total_caps(day_nano: int | None, month_nano: int | None) -> tuple[Cap, ...]:
@@ -84,15 +88,24 @@ class Admission:
         return Turn() if self._turns is None else await self._turns.of(candidate, ticket, left)
 
     def _worst(self, ticket: Ticket, candidate: Candidate) -> int:
-        """Nano-dollars that this model may cost at most; 0 where nobody knows its price, which then stays unknown."""
-        model = candidate.model
-        worst = self._prices.worst_case_nano(model, candidate.provider, ticket.input_tokens, ticket.output_limit) or 0
+        """Nano-dollars that this model, and those beside it, may cost at most.
+
+        0 where nobody knows the price, which then stays unknown. Raises BudgetExceeded.
+        """
+        worst = self._alone(ticket, candidate)
+        others = [each for each in ticket.racing if each is not candidate]
+        worst += sum(self._alone(ticket, each) for each in others)
         if ticket.max_cost is not None and worst > ticket.max_cost:
+            names = " and ".join(each.model.name for each in (candidate, *others))
             raise BudgetExceeded(
-                f"{model.name} may cost ${worst / 1e9:.6f}; the caller allows ${ticket.max_cost / 1e9:.6f}",
+                f"{names} may cost ${worst / 1e9:.6f}; the caller allows ${ticket.max_cost / 1e9:.6f}",
                 fix="Raise the limit, lower max_tokens, or name a cheaper model.",
             )
         return worst
+
+    def _alone(self, ticket: Ticket, candidate: Candidate) -> int:
+        given, written = ticket.input_tokens, ticket.output_limit
+        return self._prices.worst_case_nano(candidate.model, candidate.provider, given, written) or 0
 
     async def count(self, ticket: Ticket) -> None:
         """Counts a request that no model is asked for (a cached answer). Raises RateLimited."""
@@ -107,8 +120,8 @@ class Admission:
 
     def settle(self, ticket: Ticket, nano: int, tokens: int) -> None:
         """The call is over: what it cost is spent, the rest is given back."""
-        if ticket.rates is not None:
-            self._meters.settle(ticket.rates, nano, tokens)
+        for rates in ticket.rates.values():
+            self._meters.settle(rates, nano, tokens)
         for place, reservation in enumerate(ticket.held):
             if place == 0:
                 self._meters.settle(reservation, nano, tokens)

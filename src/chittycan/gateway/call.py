@@ -32,6 +32,7 @@ class Options(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()  # the caller's own chain
     timeout: float | None = None  # seconds, for the whole call
     cache: bool | None = None  # None: as the key says
+    hedge: bool | float | None = None  # whether a second model is asked beside a late one, or after how many seconds
     recall: bool | None = None  # give the model the session's document; None: as the configuration says
     redact: bool | None = None  # placeholders for what is private; None: as the configuration says
     record: bool | str | None = None  # keep the answer there, under this key or among `answers`
@@ -87,6 +88,7 @@ class Trace(Struct, kw_only=True):
     label: str = "public"
     attempts: int = 0
     fallbacks: int = 0
+    hedged: int = 0  # models that were asked beside another one, which was quicker
     cached: bool = False
     cost_nano: int | None = None
     ms: float = 0.0

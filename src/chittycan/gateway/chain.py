@@ -6,7 +6,7 @@ The walk is the same for whole answers, streams and recoveries: what one attempt
 import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct, field
 
@@ -27,9 +27,10 @@ from chittycan.errors import (
 )
 from chittycan.gateway.attempt import AttemptFailed
 from chittycan.gateway.health import Health
+from chittycan.gateway.latency import Latency, Place
 from chittycan.gateway.redact import redact
 from chittycan.routing.decide import Candidate
-from chittycan.routing.failure import RATE_LIMIT_SECONDS, TABLE, Failure, Next, backoff
+from chittycan.routing.failure import RATE_LIMIT_SECONDS, TABLE, Cool, Failure, Next, backoff
 
 T = TypeVar("T")
 # (candidate, key, alone) -> result; raises AttemptFailed
@@ -66,27 +67,62 @@ class Tried(Struct):
         return {"model": self.model, "class": str(self.failure), "status": self.status, "ms": round(self.ms, 1)}
 
 
+class Lost(Struct):
+    """One attempt that another one overtook. `sent`: the provider had the request.
+
+    `usage` None: nobody knows. When it is recorded, an estimate takes its place, and `cost_nano` is what that costs.
+    """
+
+    candidate: Candidate
+    ms: float
+    sent: bool
+    usage: Usage | None = None
+    cost_nano: int | None = 0
+
+
 class Trail(Struct):
     """What was tried for one request, over all its walks."""
 
     tried: list[Tried] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
     started: int = 0  # attempts begun, the successful one included
-    began: float = 0.0  # monotonic seconds: when the last attempt began
+    began: float = 0.0  # monotonic seconds: when the last attempt began; after a success, that one
+    key: Secret | None = None  # of the attempt that succeeded
     first_token_ms: float | None = None  # from the call's beginning to its first content
-    models: list[str] = field(default_factory=list)  # distinct, in order
+    asked: dict[Place, str] = field(default_factory=dict)  # what has been asked, in order, and its name here
     skipped: dict[str, str] = field(default_factory=dict)  # model → why it was not asked
     longest_pause: float = math.inf  # seconds between two tries of one model
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """Nano-dollars and tokens of the attempts that were overtaken, once they are recorded."""
+        used = [lost.usage for lost in self.lost if lost.usage is not None]
+        return sum(lost.cost_nano or 0 for lost in self.lost), sum(usage.input + usage.output for usage in used)
 
     def public(self) -> list[dict[str, object]]:
         """The failed attempts as an error body shows them, without upstream text."""
         return [tried.public() for tried in self.tried]
 
 
-class Chain:
-    """Policy of one walk over shared `Health`."""
+class NoKey(Exception):
+    """All keys of a model rest: it was not asked."""
 
-    def __init__(self, health: Health, clock: Clock, jitter: Callable[[], float] = random.random) -> None:
-        self._health, self._clock, self._jitter = health, clock, jitter
+
+PASSED_OVER = (AttemptFailed, InvalidRequest, LimitError, NoKey)
+
+
+class Chain:
+    """Policy of one walk over shared `Health` and `Latency`."""
+
+    def __init__(
+        self,
+        health: Health,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+        latency: Latency | None = None,
+    ) -> None:
+        self.health, self.clock, self._jitter = health, clock, jitter
+        self.latency = latency or Latency(clock)
 
     async def walk(
         self,
@@ -99,84 +135,53 @@ class Chain:
 
         `deadline`: monotonic seconds after which no new attempt begins.
         """
-        window = 0  # after "too long", only a model with a larger window than this is asked
-        objection: ChittyError | None = None
-        for place, candidate in enumerate(candidates):
-            model = candidate.model
-            if window and (model.context_window or 0) <= window:
-                trail.skipped[model.name] = "its window is not larger"
-                continue
-            if trail.tried and self._clock.monotonic() >= deadline:
-                trail.skipped[model.name] = "no time left"
-                continue
-            if not self._health.admits(model):
-                trail.skipped[model.name] = "cooling down"
-                continue
-            alone = place + 1 == len(candidates) or not self._anyone_else(candidates[place + 1 :])
+        walk = Walk(self, candidates, attempt, trail, deadline)
+        while (candidate := walk.next()) is not None:
             try:
-                result = await self._ask(candidate, attempt, alone, trail, deadline)
-            except AttemptFailed as failed:
-                match TABLE[failed.failure].next_model:
-                    case Next.NO:
-                        raise self._own_status(trail) from failed
-                    case Next.LARGER:
-                        window = max(window, model.context_window or 1)
-                    case _:
-                        pass
-                continue
-            except (InvalidRequest, LimitError) as error:
-                self._health.probe_over(model)
-                trail.skipped[model.name] = error.message
-                objection = _sooner(objection, error)
-                continue
-            except BaseException:
-                self._health.probe_over(model)
-                raise
-            if result is not None:
-                return result
-        if objection is not None and (not trail.tried or _worth_waiting(objection, trail)):
-            raise objection
-        raise self._exhausted(candidates, trail)
+                return await walk.ask(candidate)
+            except PASSED_OVER as error:
+                walk.failed(candidate, error)
+        raise walk.exhausted()
 
-    def _anyone_else(self, rest: Sequence[Candidate]) -> bool:
-        return any(self._health.rests_for(candidate.model, candidate.provider) == 0 for candidate in rest)
+    def anyone(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether one of them could be asked now."""
+        return any(self.health.rests_for(candidate.model, candidate.provider) == 0 for candidate in candidates)
 
-    async def _ask(
+    async def ask(
         self,
         candidate: Candidate,
         attempt: Attempt[T],
         alone: bool,
         trail: Trail,
         deadline: float,
-    ) -> T | None:
-        """One model, with its keys and retries. None where all its keys rest; raises the last AttemptFailed."""
+    ) -> T:
+        """One model, with its keys and retries. Raises the last AttemptFailed, or NoKey."""
         model = candidate.model
-        keys = self._health.keys(model, candidate.provider)
+        keys = self.health.keys(model, candidate.provider)
         if not keys:
-            trail.skipped[model.name] = "all its keys are resting"
-            self._health.probe_over(model)
-            return None
-        trail.models.append(model.name)
+            raise NoKey
+        trail.asked[model.provider, model.upstream] = model.name
         last: AttemptFailed | None = None
         for number, key in enumerate(keys):
             retry = waits = 0
             while True:
                 trail.started += 1
-                trail.began = self._clock.monotonic()
+                trail.began = began = self.clock.monotonic()
                 try:
                     result = await attempt(candidate, key, alone and number == len(keys) - 1)
                 except AttemptFailed as failed:
                     last = failed
-                    trail.tried.append(Tried(candidate, failed, (self._clock.monotonic() - trail.began) * 1e3))
-                    room = min(deadline - self._clock.monotonic(), trail.longest_pause)
+                    trail.tried.append(Tried(candidate, failed, (self.clock.monotonic() - began) * 1e3))
+                    room = min(deadline - self.clock.monotonic(), trail.longest_pause)
                     pause = self._pause(failed, retry, waits, alone and number == len(keys) - 1, room)
                     if pause is not None:
                         retry, waits = retry + 1, waits + 1
-                        await self._clock.sleep(pause)
+                        await self.clock.sleep(pause)
                         continue
                     self._rest(candidate, key, failed)
                     break
-                self._health.succeeded(model)
+                self.health.succeeded(model)
+                trail.began, trail.key = began, key
                 return result
             if not TABLE[last.failure].rotate:
                 break
@@ -185,9 +190,11 @@ class Chain:
 
     def _rest(self, candidate: Candidate, key: Secret | None, failed: AttemptFailed) -> None:
         if failed.by_caller:
-            self._health.probe_over(candidate.model)
-        else:
-            self._health.failed(candidate.model, key, failed.failure, failed.retry_after)
+            self.health.probe_over(candidate.model)
+            return
+        self.health.failed(candidate.model, key, failed.failure, failed.retry_after)
+        if TABLE[failed.failure].cool is not Cool.NO:
+            self.latency.failed(candidate.model.place)
 
     def _pause(self, failed: AttemptFailed, retry: int, waits: int, alone: bool, room: float) -> float | None:
         """Seconds to wait, less than `room`, before the same model and key are asked again; None: they are not."""
@@ -204,57 +211,125 @@ class Chain:
                 pause = max(pause, failed.retry_after) if alone else None
         return pause if pause is not None and pause < room else None
 
-    # exhaustion
 
-    @staticmethod
-    def _own_status(trail: Trail) -> ChittyError:
-        last = trail.tried[-1]
-        failed, keys = last.error.failed, last.candidate.provider.keys
-        message = redact(failed.message, keys) if last.failure in TELLING else ""
-        return UpstreamRefused(
-            message or f"The provider of '{last.model}' refused the call.",
-            status=502 if failed.status == 401 else failed.status,  # a 401 would say that the caller's own key is bad
-            kind=failed.kind and redact(failed.kind, keys),
-            code=failed.code and redact(failed.code, keys),
-            attempts=trail.public(),
-            retry_after=last.error.retry_after,
+class Walk(Generic[T]):
+    """Who is asked next in one walk, and what the failures so far mean for that."""
+
+    __slots__ = ("_attempt", "_candidates", "_chain", "_deadline", "_objection", "_place", "_window", "trail")
+
+    def __init__(
+        self, chain: Chain, candidates: Sequence[Candidate], attempt: Attempt[T], trail: Trail, deadline: float
+    ) -> None:
+        self._chain, self._candidates, self._attempt, self._deadline = chain, candidates, attempt, deadline
+        self.trail = trail
+        self._place = 0  # of the next candidate
+        self._window = 0  # after "too long", only a model with a larger window than this is asked
+        self._objection: ChittyError | None = None
+
+    def next(self) -> Candidate | None:
+        """The next model that may be asked now; why others may not is noted."""
+        while self._place < len(self._candidates):
+            candidate = self._candidates[self._place]
+            self._place += 1
+            against = self._against(candidate)
+            if against is None:
+                return candidate
+            self.trail.skipped[candidate.model.name] = against
+        return None
+
+    def _against(self, candidate: Candidate) -> str | None:
+        if self._window and (candidate.model.context_window or 0) <= self._window:
+            return "its window is not larger"
+        if self.trail.tried and self._chain.clock.monotonic() >= self._deadline:
+            return "no time left"
+        return None if self._chain.health.admits(candidate.model) else "cooling down"
+
+    async def ask(self, candidate: Candidate) -> T:
+        """Its answer. Raises one of `PASSED_OVER`, which `failed` has to be told."""
+        rest = self._candidates[self._place :]
+        alone = not rest or not self._chain.anyone(rest)
+        try:
+            return await self._chain.ask(candidate, self._attempt, alone, self.trail, self._deadline)
+        except AttemptFailed:
+            raise
+        except BaseException:
+            self._chain.health.probe_over(candidate.model)
+            raise
+
+    def failed(self, candidate: Candidate, error: Exception) -> None:
+        """Takes notice. Raises the caller's own error where nobody else may be asked."""
+        if isinstance(error, AttemptFailed):
+            treatment = TABLE[error.failure].next_model
+            if treatment is Next.NO:
+                raise _own_status(error, self.trail) from error
+            if treatment is Next.LARGER:
+                self._window = max(self._window, candidate.model.context_window or 1)
+        elif isinstance(error, InvalidRequest | LimitError):
+            self.trail.skipped[candidate.model.name] = error.message
+            self._objection = _sooner(self._objection, error)
+        else:
+            self.trail.skipped[candidate.model.name] = "all its keys are resting"
+
+    def exhausted(self) -> ChittyError:
+        """What to say where nobody is left."""
+        objection, trail = self._objection, self.trail
+        if objection is not None and (not trail.tried or _worth_waiting(objection, trail)):
+            return objection
+        return _exhausted(self._candidates, trail, self._chain.health)
+
+
+# exhaustion
+
+
+def _own_status(error: AttemptFailed, trail: Trail) -> ChittyError:
+    last = next(tried for tried in reversed(trail.tried) if tried.error is error)
+    failed, keys = last.error.failed, last.candidate.provider.keys
+    message = redact(failed.message, keys) if last.failure in TELLING else ""
+    return UpstreamRefused(
+        message or f"The provider of '{last.model}' refused the call.",
+        status=502 if failed.status == 401 else failed.status,  # a 401 would say that the caller's own key is bad
+        kind=failed.kind and redact(failed.kind, keys),
+        code=failed.code and redact(failed.code, keys),
+        attempts=trail.public(),
+        retry_after=last.error.retry_after,
+    )
+
+
+def _exhausted(candidates: Sequence[Candidate], trail: Trail, health: Health) -> ChittyError:
+    """The rules of the design's section 6, in their order."""
+    attempts = trail.public()
+    classes = {tried.failure for tried in trail.tried}
+    rests = [health.rests_for(candidate.model, candidate.provider) for candidate in candidates]
+    names = ", ".join(dict.fromkeys(candidate.model.name for candidate in candidates))
+    soonest = min((rest for rest in rests if rest), default=None)
+    refused = {tried.candidate.model.place for tried in trail.tried if tried.failure is Failure.CREDENTIAL}
+    if classes <= {Failure.CREDENTIAL} and all(
+        rest is None or candidate.model.place in refused for candidate, rest in zip(candidates, rests, strict=True)
+    ):
+        return CredentialsExhausted(
+            f"The provider refused every key there is for {names}.",
+            attempts=attempts,
+            fix="Correct the provider's API key; `can doctor` shows which one.",
         )
-
-    def _exhausted(self, candidates: Sequence[Candidate], trail: Trail) -> ChittyError:
-        """The rules of the design's section 6, in their order."""
-        attempts = trail.public()
-        classes = {tried.failure for tried in trail.tried}
-        rests = [self._health.rests_for(candidate.model, candidate.provider) for candidate in candidates]
-        names = ", ".join(dict.fromkeys(candidate.model.name for candidate in candidates))
-        soonest = min((rest for rest in rests if rest), default=None)
-        refused = {tried.model for tried in trail.tried if tried.failure is Failure.CREDENTIAL}
-        if classes <= {Failure.CREDENTIAL} and all(
-            rest is None or candidate.model.name in refused for candidate, rest in zip(candidates, rests, strict=True)
-        ):
-            return CredentialsExhausted(
-                f"The provider refused every key there is for {names}.",
-                attempts=attempts,
-                fix="Correct the provider's API key; `can doctor` shows which one.",
-            )
-        if not trail.tried:
-            return AllCooling(
-                f"Every model that could answer is resting after failures: {names}.",
-                attempts=attempts,
-                retry_after=soonest or RATE_LIMIT_SECONDS,
-            )
-        last = trail.tried[-1]
-        alone = len(candidates) == 1 and last.failure not in (Failure.CREDENTIAL, Failure.SILENT)
-        if alone or classes == {Failure.CONTEXT}:  # "too long": clients that are told so shorten their request
-            return self._own_status(trail)
-        if classes == {Failure.RATE_LIMIT}:
-            return AllRateLimited(
-                f"Every model that could answer is rate-limited: {names}.",
-                attempts=attempts,
-                retry_after=min(tried.error.retry_after or RATE_LIMIT_SECONDS for tried in trail.tried),
-            )
-        if last.failure is Failure.SILENT:
-            return UpstreamTimeout(f"No model answered in time: {names}.", attempts=attempts)
-        return AllFailed(f"No model could answer: {names}.", attempts=attempts)
+    if not trail.tried:
+        return AllCooling(
+            f"Every model that could answer is resting after failures: {names}.",
+            attempts=attempts,
+            retry_after=soonest or RATE_LIMIT_SECONDS,
+        )
+    last = trail.tried[-1]
+    alone = len(candidates) == 1 and last.failure not in (Failure.CREDENTIAL, Failure.SILENT)
+    if alone or classes == {Failure.CONTEXT}:  # "too long": clients that are told so shorten their request
+        return _own_status(last.error, trail)
+    if classes == {Failure.RATE_LIMIT}:
+        return AllRateLimited(
+            f"Every model that could answer is rate-limited: {names}.",
+            attempts=attempts,
+            retry_after=min(tried.error.retry_after or RATE_LIMIT_SECONDS for tried in trail.tried),
+        )
+    if last.failure is Failure.SILENT:
+        return UpstreamTimeout(f"No model answered in time: {names}.", attempts=attempts)
+    return AllFailed(f"No model could answer: {names}.", attempts=attempts)
 
 
 def _sooner(one: ChittyError | None, other: ChittyError) -> ChittyError:

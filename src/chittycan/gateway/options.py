@@ -12,7 +12,7 @@ FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no":
 PREFIX = b"x-chitty-"
 OPTION_NAMES = (
     "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
-    "webhook", "redact",
+    "webhook", "redact", "hedge",
 )  # fmt: skip
 
 
@@ -46,6 +46,7 @@ def options_of(headers: Mapping[bytes, bytes], fields: Json) -> Options:
         models=_names(given),
         timeout=_number(given, "timeout"),
         cache=_flag(given, "cache"),
+        hedge=_hedge(given),
         recall=_flag(given, "recall"),
         record=_record(given),
         redact=_flag(given, "redact"),
@@ -85,6 +86,19 @@ def _record(given: dict[str, tuple[str, Any]]) -> bool | str | None:
             return value
         raise InvalidRequest(f"`{place}` must be true, false, or a key of 1 to 200 characters.", param=place)
     return _flag(given, "record")
+
+
+def _hedge(given: dict[str, tuple[str, Any]]) -> bool | float | None:
+    """Whether a late model is hedged, or after how many seconds; `0` is no."""
+    place, value = given.get("hedge", ("hedge", None))
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "yes", "false", "no", "0"):
+        return FLAGS[value.lower()]
+    try:
+        return _number(given, "hedge")
+    except InvalidRequest:
+        raise InvalidRequest(f"`{place}` must be true, false, or a number of seconds.", param=place) from None
 
 
 def _number(given: dict[str, tuple[str, Any]], key: str) -> float | None:

@@ -1,6 +1,8 @@
 """What a call leaves in the ledger: one row per attempt, written when the call is over.
 
 Failed attempts that another one made good are `absorbed`: they cost nothing, unless part of their answer was used.
+Attempts that another one overtook are `hedged`, and stand behind the one that served. What they cost is estimated
+where the provider did not say it: the input, and for a whole answer as many tokens as the answer that won.
 """
 
 from chittycan.catalogue import ENSEMBLE
@@ -9,6 +11,7 @@ from chittycan.clock import Clock
 from chittycan.errors import ChittyError
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail, Tried
+from chittycan.gateway.facts import input_tokens
 from chittycan.routing.decide import AUTO, Candidate, Decision
 from chittycan.usage.ledger import Attempt, Ledger, Outcome
 from chittycan.usage.prices import Prices
@@ -36,16 +39,20 @@ class Recorder:
         row.ms = (self._clock.monotonic() - trail.began) * 1e3
         row.cost_nano = self.cost(candidate, usage)
         self._ledger.note(_counted(row, usage))
+        if trail.lost:
+            self._hedged(call, trail, decision, row.position + 1, usage)
         return _with_parts(row.cost_nano, trail)
 
     def failed(self, call: Call, trail: Trail, decision: Decision, error: ChittyError) -> None:
         """No attempt is left: the last one carries the failure."""
         if trail.tried:
             self._tried(call, trail.tried, decision, last="failed")
-            return
-        row = self._row(call, 0, "failed", None, decision)
-        row.failure, row.cost_nano = error.code, 0
-        self._ledger.note(row)
+        else:
+            row = self._row(call, 0, "failed", None, decision)
+            row.failure, row.cost_nano = error.code, 0
+            self._ledger.note(row)
+        if trail.lost:
+            self._hedged(call, trail, decision, max(1, len(trail.tried)), None)
 
     def cancelled(
         self, call: Call, trail: Trail, decision: Decision, candidate: Candidate | None, usage: Usage
@@ -57,6 +64,8 @@ class Recorder:
         row.ms = (self._clock.monotonic() - (trail.began or call.started)) * 1e3
         row.cost_nano = self.cost(candidate, usage) if candidate is not None else 0
         self._ledger.note(_counted(row, usage))
+        if trail.lost:
+            self._hedged(call, trail, decision, row.position + 1, usage)
         return _with_parts(row.cost_nano, trail)
 
     def cached(self, call: Call, trace: Trace) -> None:
@@ -71,6 +80,17 @@ class Recorder:
             row = self._row(call, position, outcome, one.candidate, decision)
             row.failure, row.status, row.ms, row.cost_nano = str(one.failure), one.status, one.ms, one.cost_nano
             self._ledger.note(_counted(row, one.usage))
+
+    def _hedged(self, call: Call, trail: Trail, decision: Decision, position: int, usage: Usage | None) -> None:
+        """`usage` is that of the answer that won, if any."""
+        for number, lost in enumerate(trail.lost):
+            if lost.usage is None:
+                written = usage.output if usage is not None and not call.stream else 0
+                lost.usage = Usage(input=input_tokens(call), output=written) if lost.sent else NOTHING
+            lost.cost_nano = self.cost(lost.candidate, lost.usage)
+            row = self._row(call, position + number, "hedged", lost.candidate, decision)
+            row.ms, row.cost_nano = lost.ms, lost.cost_nano
+            self._ledger.note(_counted(row, lost.usage))
 
     def _row(
         self, call: Call, position: int, outcome: Outcome, candidate: Candidate | None, decision: Decision | None
@@ -107,8 +127,8 @@ def _asked(call: Call, decision: Decision | None) -> str:
 
 
 def _with_parts(cost: int | None, trail: Trail) -> int | None:
-    """With the parts that broken-off answers contributed."""
-    return None if cost is None else cost + sum(tried.cost_nano or 0 for tried in trail.tried)
+    """With the parts that broken-off answers contributed, and with what was overtaken."""
+    return None if cost is None else cost + sum(tried.cost_nano or 0 for tried in trail.tried) + trail.spent[0]
 
 
 def _counted(row: Attempt, usage: Usage | None) -> Attempt:

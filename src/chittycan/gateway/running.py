@@ -1,22 +1,30 @@
 """One call under way: what every stage of it reads and adds to."""
 
-from chittycan.catalogue import Secret
 from chittycan.gateway.admission import Ticket
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail
+from chittycan.gateway.latency import Place
 from chittycan.routing.decide import Candidate, Decision
 
 
 class Running:
-    """`deadline` is monotonic; `upstream` counts the seconds spent waiting for providers."""
+    """`deadline` is monotonic; `upstream` counts the seconds spent waiting for providers.
 
-    __slots__ = ("call", "deadline", "decision", "key", "ticket", "trail", "upstream")
+    `sent`: where providers had the request, in a call that is hedged.
+    """
+
+    __slots__ = ("call", "deadline", "decision", "sent", "ticket", "trail", "upstream")
 
     def __init__(self, call: Call, decision: Decision, ticket: Ticket, deadline: float) -> None:
         self.call, self.decision, self.ticket, self.deadline = call, decision, ticket, deadline
         self.trail = Trail(longest_pause=call.longest_pause)
-        self.key: Secret | None = None  # of the last attempt
+        self.sent: set[Place] | None = None
         self.upstream = 0.0
+
+    def equal_follows(self, candidate: Candidate) -> bool:
+        """Whether the next of the chain is as good, so that nobody has to wait for this one's turn."""
+        chain, equals = self.decision.chain, self.decision.equals
+        return any(chain[place] is candidate for each in equals for place in range(each.start, each.end - 1))
 
     def trace(self, candidate: Candidate, now: float) -> Trace:
         """What the call took so far; `now` is monotonic."""
@@ -27,7 +35,8 @@ class Running:
             route=self.decision.route,
             label=self.decision.label,
             attempts=self.trail.started,
-            fallbacks=max(0, len(self.trail.models) - 1),
+            fallbacks=max(0, len(self.trail.asked) - 1),
+            hedged=len(self.trail.lost),
             ms=(now - self.call.started) * 1e3,
             first_token_ms=self.trail.first_token_ms,
             upstream_ms=self.upstream * 1e3,

@@ -33,12 +33,14 @@ from chittycan.gateway.attempt import (
 )
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
-from chittycan.gateway.chain import Attempt, Chain, T, Tried
+from chittycan.gateway.chain import Attempt, Chain, T, Tried, Walk
 from chittycan.gateway.decisions import Decisions
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
 from chittycan.gateway.ensemble_stream import ToldStream
 from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens
 from chittycan.gateway.health import Health
+from chittycan.gateway.hedge import Race, late
+from chittycan.gateway.latency import Latency
 from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.placeholders import told as with_originals
 from chittycan.gateway.placeholders import told_body
@@ -48,6 +50,7 @@ from chittycan.gateway.record import NOTHING, Recorder
 from chittycan.gateway.relay import Continuation, continued
 from chittycan.gateway.ruling import concerns, rule
 from chittycan.gateway.running import Running
+from chittycan.gateway.slots import Turn
 from chittycan.gateway.stream import Live
 from chittycan.gateway.translate import client_body, own_tool_names
 from chittycan.providers.connection import ConnectionCut, TimedOut
@@ -84,12 +87,13 @@ class Gateway:
     ) -> None:
         self.clock = clock
         self.health = Health(clock)
+        self.latency = Latency(clock)
         self._admission, self._recorder, self._cache, self._embedded = admission, recorder, cache, embedded
         self._sessions = recall
         self.rules: Callable[[], Book] = lambda: NO_RULES
         self.privacy = PrivacyGate()  # off, until the owner's configuration says otherwise
         self._line = Line(transport, clock)
-        self._chain = Chain(self.health, clock)
+        self._chain = Chain(self.health, clock, latency=self.latency)
         self._decisions = Decisions(catalogue)
         self._catalogue = catalogue
 
@@ -299,20 +303,29 @@ class Gateway:
 
     def _admit(self, call: Call) -> Running:
         decision = self.decide(call)
+        if decision.equals:
+            chain = self.latency.ordered(decision.chain, decision.equals, stream=call.stream)
+            decision = replace(decision, chain=chain)
         ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
         return Running(call, decision, ticket, call.started + (call.options.timeout or CALL_SECONDS))
 
     async def _walked(self, running: Running, candidates: Sequence[Candidate], attempt: Attempt[T]) -> T:
         """A walk that is recorded, and whose reservation is given back, where it ends without an answer."""
+        after = None
+        if (self._catalogue.hedge is not None or running.call.options.hedge) and len(candidates) > 1:
+            after = late(running.call, self._catalogue, self.latency)
         try:
-            return await self._chain.walk(candidates, attempt, running.trail, running.deadline)
+            if after is None:
+                return await self._chain.walk(candidates, attempt, running.trail, running.deadline)
+            walk = Walk(self._chain, candidates, attempt, running.trail, running.deadline)
+            return await Race(walk, running, after, self.clock, self.latency).run()
         except asyncio.CancelledError:
             self._recorder.cancelled(running.call, running.trail, running.decision, None, NOTHING)
             self._admission.settle(running.ticket, 0, 0)
             raise
         except ChittyError as error:
             self._recorder.failed(running.call, running.trail, running.decision, error)
-            self._admission.settle(running.ticket, 0, 0)
+            self._admission.settle(running.ticket, *running.trail.spent)
             raise
         except Exception:  # a fault of ours must not keep the caller's money
             self._admission.settle(running.ticket, 0, 0)
@@ -320,6 +333,7 @@ class Gateway:
 
     async def _whole(self, running: Running) -> Whole:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:
+            asked = self.clock.monotonic()
             limits, response = await self._post(running, running.call, candidate, key, alone)
             began = self.clock.monotonic()
             try:
@@ -328,13 +342,16 @@ class Gateway:
                 raise translate(error, limits) from error
             finally:
                 response.close()
-                running.upstream += self.clock.monotonic() - began
-            return read_whole(body, candidate, running.call)
+                running.upstream += (now := self.clock.monotonic()) - began
+            whole = read_whole(body, candidate, running.call)
+            self.latency.answered(candidate.model.place, now - asked, whole.usage.output if whole.usage else 0)
+            return whole
 
         return await self._walked(running, running.decision.chain, attempt)
 
     def _streaming(self, running: Running, call: Call) -> Attempt[Live]:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Live:
+            asked = self.clock.monotonic()
             limits, response = await self._post(running, call, candidate, key, alone)
             dialect = load(candidate.provider.dialect)
             if "json" in response.headers.get("content-type", ""):
@@ -345,9 +362,10 @@ class Gateway:
             try:
                 await live.begin()
             finally:
-                running.upstream += self.clock.monotonic() - began
+                running.upstream += (now := self.clock.monotonic()) - began
+            self.latency.streamed(candidate.model.place, now - asked)
             if running.trail.first_token_ms is None:
-                running.trail.first_token_ms = (self.clock.monotonic() - running.call.started) * 1e3
+                running.trail.first_token_ms = (now - running.call.started) * 1e3
             return live
 
         return attempt
@@ -358,10 +376,13 @@ class Gateway:
         """Covers the cost, waits for the model's turn, then sends; raises AttemptFailed or LimitError."""
         if not self._admission.covers(running.ticket, candidate):
             await self._admission.cover(running.ticket, candidate)
-        if not candidate.limited:
+        if not (candidate.limited or running.decision.equals):
             return await self._send(running, call, candidate, key, alone)
-        left = running.deadline - self.clock.monotonic()
-        turn = await self._admission.turn(running.ticket, candidate, left)
+        turn = Turn()
+        if candidate.limited:
+            left = 0.0 if running.equal_follows(candidate) else running.deadline - self.clock.monotonic()
+            turn = await self._admission.turn(running.ticket, candidate, left)
+        turn.hold(self.latency.began(candidate.model.place))
         try:
             limits, response = await self._send(running, call, candidate, key, alone)
         except BaseException:
@@ -376,11 +397,12 @@ class Gateway:
         """Raises AttemptFailed."""
         provider = candidate.provider
         began = self.clock.monotonic()  # the loop's own time has a grain of a millisecond
-        running.key = key
         try:
             endpoint = await self._own_endpoint() if provider.embedded else provider.endpoint
             left = running.deadline - self.clock.monotonic()
             limits = deadlines(call, provider.timeouts, self._line.transport.now(), alone, left)
+            if running.sent is not None:
+                running.sent.add(candidate.model.place)
             return limits, await self._line.post(call, candidate, key, endpoint, limits)
         finally:
             running.upstream += self.clock.monotonic() - began
@@ -425,7 +447,8 @@ class Gateway:
         if failed.by_caller:
             self.health.probe_over(candidate.model)
         else:
-            self.health.failed(candidate.model, running.key, failed.failure)
+            self.health.failed(candidate.model, running.trail.key, failed.failure)
+            self.latency.failed(candidate.model.place)
         return tried
 
     def served(self, running: Running, candidate: Candidate, usage: Usage | None) -> Trace:
@@ -437,7 +460,7 @@ class Gateway:
     def broken(self, running: Running, candidate: Candidate, error: ChittyError) -> Trace:
         """No model could finish the answer."""
         self._recorder.failed(running.call, running.trail, running.decision, error)
-        cost = sum(tried.cost_nano or 0 for tried in running.trail.tried)
+        cost = sum(tried.cost_nano or 0 for tried in running.trail.tried) + running.trail.spent[0]
         return self._settled(running, candidate, None, cost)
 
     def left(self, running: Running, candidate: Candidate, usage: Usage) -> Trace:
@@ -447,7 +470,8 @@ class Gateway:
         return self._settled(running, candidate, usage, cost)
 
     def _settled(self, running: Running, candidate: Candidate, usage: Usage | None, cost: int | None) -> Trace:
-        self._admission.settle(running.ticket, cost or 0, usage.input + usage.output if usage else 0)
+        tokens = usage.input + usage.output if usage else 0
+        self._admission.settle(running.ticket, cost or 0, tokens + running.trail.spent[1])
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace

@@ -4,7 +4,7 @@ An attempt waits for a slot of its model, then of its provider, then for their r
 Then the model is passed over as one that is rate-limited, and nothing rests: the limit is ours, the model is well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,19 +26,20 @@ FULL_SECONDS = 2.0  # Retry-After where calls are open: nobody knows when one of
 class Turn:
     """What one attempt holds of its model's and provider's slots, until it is released."""
 
-    __slots__ = ("_slots",)
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._slots: list[Slot] = []
+        self._held: list[Callable[[], None]] = []
 
-    def hold(self, slot: Slot) -> None:
-        self._slots.append(slot)
+    def hold(self, release: Callable[[], None]) -> None:
+        """`release` gives back what it holds from now on."""
+        self._held.append(release)
 
     def release(self) -> None:
         """Releasing twice is releasing once."""
-        for slot in self._slots:
-            slot.release()
-        self._slots.clear()
+        for release in self._held:
+            release()
+        self._held.clear()
 
 
 class Turns:
@@ -52,14 +53,15 @@ class Turns:
 
         The tokens that the call may take are reserved on the ticket. Raises RateLimited.
         """
-        limits = [each for each in (candidate.model.limits, candidate.provider.limits) if each is not None]
+        model = candidate.model
+        limits = [each for each in (model.own_limits, model.limits, candidate.provider.limits) if each is not None]
         until = self._clock.monotonic() + left
         turn = Turn()
         try:
             for each in limits:
                 if each.concurrency is not None:
-                    turn.hold(await self._slot(each, each.concurrency, until))
-            await self._rates(limits, ticket, until)
+                    turn.hold((await self._slot(each, each.concurrency, until)).release)
+            await self._rates(limits, candidate, ticket, until)
         except Unavailable as error:
             turn.release()
             names = " and ".join(each.label for each in limits)
@@ -85,8 +87,8 @@ class Turns:
             )
         return slot
 
-    async def _rates(self, limits: Sequence[Limits], ticket: "Ticket", until: float) -> None:
-        self._give_back(ticket)
+    async def _rates(self, limits: Sequence[Limits], candidate: Candidate, ticket: "Ticket", until: float) -> None:
+        self._give_back(ticket, candidate)
         caps = [cap for each in limits for cap in _caps(each)]
         if not caps:
             return
@@ -95,7 +97,7 @@ class Turns:
         until = min(until, self._clock.monotonic() + min(each.wait for each in limits if _caps(each)))
         while True:
             try:
-                ticket.rates = await self._reserved(caps, tokens)
+                ticket.rates[candidate.model.place] = await self._reserved(caps, tokens)
             except RateLimited as refused:
                 pause = refused.retry_after or RATE_LIMIT_SECONDS
                 if self._clock.monotonic() + pause > until:
@@ -108,11 +110,11 @@ class Turns:
         reservation = self._meters.reserve(caps, 0, tokens)
         return reservation if reservation is not None else await self._meters.refill(caps, 0, tokens)
 
-    def _give_back(self, ticket: "Ticket") -> None:
-        """What an earlier attempt of this call reserved: it brought no answer."""
-        if ticket.rates is not None:
-            self._meters.settle(ticket.rates, 0, 0)
-            ticket.rates = None
+    def _give_back(self, ticket: "Ticket", candidate: Candidate) -> None:
+        """What earlier attempts of this call reserved: they brought no answer. Others under way keep their own."""
+        kept = {each.model.place for each in ticket.racing if each is not candidate}
+        for place in [place for place in ticket.rates if place not in kept]:
+            self._meters.settle(ticket.rates.pop(place), 0, 0)
 
 
 @lru_cache(maxsize=1024)

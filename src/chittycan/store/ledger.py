@@ -138,7 +138,7 @@ def _totals(rows: CTE) -> Select[Any]:
     outcome = rows.c.outcome
     return select(
         rows.c.name,
-        count(outcome != "absorbed").label("calls"),
+        count(outcome.not_in(("absorbed", "hedged"))).label("calls"),
         count(outcome == "failed").label("errors"),
         count(outcome == "absorbed").label("absorbed"),
         count(outcome == "cancelled").label("cancelled"),
@@ -149,7 +149,7 @@ def _totals(rows: CTE) -> Select[Any]:
         func.sum(rows.c.cache_write).label("cache_write"),
         func.sum(rows.c.reasoning).label("reasoning"),
         func.coalesce(func.sum(rows.c.cost_nano), 0).label("cost_nano"),
-        count(and_(rows.c.cost_nano.is_(None), outcome.in_(("ok", "cancelled")))).label("unpriced"),
+        count(and_(rows.c.cost_nano.is_(None), outcome.in_(("ok", "cancelled", "hedged")))).label("unpriced"),
     ).group_by(rows.c.name)
 
 

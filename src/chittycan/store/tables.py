@@ -42,7 +42,7 @@ ledger = Table(
     Column("model", Text, nullable=False),
     Column("provider", Text, nullable=False),
     Column("upstream", Text, nullable=False),
-    Column("outcome", Text, nullable=False),  # ok | absorbed | failed | cancelled | cached
+    Column("outcome", Text, nullable=False),  # ok | absorbed | failed | cancelled | cached | hedged
     Column("failure", Text),
     Column("status", Integer),
     Column("input", Integer, nullable=False),

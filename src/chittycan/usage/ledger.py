@@ -18,8 +18,9 @@ from chittycan.store.database import Database
 log = logging.getLogger(__name__)
 
 # `ok` served the caller · `absorbed` failed, and another attempt took over (cost 0, no error of ours) ·
-# `failed` was the last one and failed · `cancelled` the client left · `cached` answered from the response cache
-Outcome = Literal["ok", "absorbed", "failed", "cancelled", "cached"]
+# `failed` was the last one and failed · `cancelled` the client left · `cached` answered from the response cache ·
+# `hedged` was asked beside another, which was quicker (behind the one that served)
+Outcome = Literal["ok", "absorbed", "failed", "cancelled", "cached", "hedged"]
 
 FLUSH_SECONDS = 0.25
 MEMORY_ROWS = 200_000  # about 100 MB: while the database is away, more than these are dropped and counted

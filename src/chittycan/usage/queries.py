@@ -118,7 +118,8 @@ class Queries:
 
 
 def _add_up(request_id: str, attempts: list[Attempt]) -> RequestUsage:
-    last = attempts[-1]
+    last = next((attempt for attempt in reversed(attempts) if attempt.outcome != "hedged"), attempts[-1])
+    aside = any(attempt.outcome == "hedged" for attempt in attempts)
     split = last.request_id != request_id
     together = split and (last.decision or "").startswith("ensemble")
     good = split and any(attempt.outcome == "ok" for attempt in attempts)
@@ -129,7 +130,9 @@ def _add_up(request_id: str, attempts: list[Attempt]) -> RequestUsage:
         outcome="ok" if good else last.outcome,
         model=last.decision or last.model if together else last.model,
         provider="" if together else last.provider,
-        ms=(max(attempt.at for attempt in attempts) - first) * 1e3 if split else sum(each.ms for each in attempts),
+        ms=(max(each.at for each in attempts if each.outcome != "hedged") - first) * 1e3
+        if split or aside
+        else sum(each.ms for each in attempts),
         first_token_ms=None if split else last.first_token_ms,
         input=sum(attempt.input for attempt in attempts),
         output=sum(attempt.output for attempt in attempts),

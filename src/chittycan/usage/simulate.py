@@ -16,6 +16,7 @@ from chittycan.store.traffic import Flow
 from chittycan.usage.prices import Prices
 
 # Failures that say something of the model's availability, and nothing of the request.
+BESIDE = frozenset({"absorbed", "hedged"})  # attempts beside the one that served
 FAULTS = frozenset({"transient", "silent", "rate_limit", "quota", "credential", "model_gone", "truncated"})
 # Why requests are left out on both sides.
 Left = Literal["before", "cached", "ensemble", "listed", "rule", "refused"]
@@ -133,12 +134,12 @@ class _Replay:
         if left is None and after.ensemble:
             left = "ensemble"
         if left is not None:
-            if flow.outcome != "absorbed":
+            if flow.outcome not in BESIDE:
                 self.left[left] = self.left.get(left, 0) + flow.count
             return
         before = self._choose_before(flow)
         same = after.chain == before.chain and all(map(self._unchanged, after.chain))
-        if flow.outcome == "absorbed":
+        if flow.outcome in BESIDE:
             self.now.cost_nano += flow.cost_nano
             self.then.cost_nano += flow.cost_nano if same else 0
             return
