@@ -68,7 +68,7 @@ def verified(mail: Mail, facts: Facts) -> str | None:
     if envelope and envelope in facts.critical_recipients:
         return f"delivered to {envelope}"
     sender = mail.sender.address.lower()
-    if facts.critical_senders & {sender, mail.sender.domain} and _dmarc_passed(mail, facts):
+    if facts.critical_senders & {sender, mail.sender.domain} and dmarc_passed(mail, facts):
         return f"from {sender}, DMARC passed"
     return None
 
@@ -78,7 +78,7 @@ def critical(mail: Mail, reason: str) -> Priority:
     return Priority(level="CRITICAL", score=1.0, numeric_score=4, factors=(reason,), reasoning=reason, escalated=True)
 
 
-def _dmarc_passed(mail: Mail, facts: Facts) -> bool:
+def dmarc_passed(mail: Mail, facts: Facts) -> bool:
     """Whether the owner's own server says so; only the topmost header can be its own."""
     server, _, results = mail.headers.get("authentication-results", "").partition(";")
     own = facts.authserv is not None and server.split()[:1] == [facts.authserv]

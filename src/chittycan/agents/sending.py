@@ -6,6 +6,7 @@ the business of `workstreams.effects`; an approval names the effect that will se
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal, NoReturn, Protocol
 
 import msgspec
@@ -35,6 +36,8 @@ from chittycan.workstreams.effects import Effect, Effects
 
 DAY = 86_400.0
 MAX_BODY = 100_000  # characters
+LONGEST_CARE = 7 * DAY  # seconds after the last try for which nobody gives up on a mail
+FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # seconds between looks at one draft
 
 Outcome = Literal["sent", "failed"]
 
@@ -108,9 +111,14 @@ class Sending:
 
     def __init__(self, database: Database, effects: Effects, post: Post, clock: Clock) -> None:
         self._database, self._effects, self._post, self._clock = database, effects, post, clock
+        self._again: dict[str, tuple[float, float]] = {}  # by draft: when it is looked at again, and the pause then
 
     async def show(self, draft_id: str) -> Shown:
         return await self._shown(await self._database.read(drafts.get, draft_id))
+
+    def verified(self, mail: Mail) -> bool | None:
+        """Whether its From is who it says, as far as the owner's server looks."""
+        return self._post.verified(mail)
 
     async def edit(self, draft_id: str, change: Change, *, seen: str | None = None) -> Shown:
         """Change it; an approval is void then. `seen`: the fingerprint of what was shown.
@@ -196,7 +204,34 @@ class Sending:
         await self._effects.resolve(draft.effect, outcome, by=by)
         return await self.look(draft.id)
 
+    async def round(self) -> None:
+        """Go on with what was left: mails of which nobody knows, copies that are missing, refusals for now.
+
+        A mail that a server refused for the moment is tried again, ever more rarely, for a day.
+        """
+        now = self._clock.now()
+        left = await self._database.read(drafts.open_ends, now - LONGEST_CARE)
+        left += await self._database.read(drafts.listing, state="approved", automatic=True)
+        for draft in left:
+            # Whoever sends it may be about to finish.
+            due, pause = self._again.get(draft.id, ((draft.dispatched or 0.0) + FIRST_PAUSE, FIRST_PAUSE))
+            if due > now:
+                self._again[draft.id] = (due, pause)
+                continue
+            with suppress(ChittyError):  # what it came to is written down with the effect
+                if draft.state == "failed":
+                    await self._again_if_temporary(draft)
+                else:
+                    await (self.send if draft.state == "approved" else self.look)(draft.id)
+            self._again[draft.id] = (now + pause, min(2 * pause, LONGEST_PAUSE))
+        self._again = {draft.id: self._again[draft.id] for draft in left}
+
     # parts
+
+    async def _again_if_temporary(self, draft: Draft) -> None:
+        effect = await self._effects.get(draft.effect or "")
+        if effect.detail.get("temporary") and effect.created_at > self._clock.now() - DAY:
+            await self.send(draft.id)
 
     async def _shown(self, draft: Draft) -> Shown:
         problem: ChittyError | None = None

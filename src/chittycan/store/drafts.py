@@ -141,6 +141,14 @@ def create(connection: Connection, draft: Draft) -> Draft:
     return _draft(connection.execute(_all().where(drafts.c.idempotency_key == draft.idempotency_key)).one())
 
 
+def add(connection: Connection, draft: Draft) -> bool:
+    """Store a draft; False where there is one of its `id` or `idempotency_key`, which stays as it is."""
+    values = asdict(replace(draft, original=digest(draft.body)))
+    del values["detail"]
+    new = insert(connection, drafts).values(values).on_conflict_do_nothing().returning(drafts.c.id)
+    return connection.execute(new).first() is not None
+
+
 def digest(body: str) -> str:
     """What is kept of a body as it was first written."""
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
@@ -159,6 +167,11 @@ def get(connection: Connection, start: str) -> Draft:
         return _draft(rows[0])
     problem = f"several drafts begin with {start!r}" if rows else f"no draft {start!r}"
     raise NotFound(problem, param="draft", fix="`can router drafts list` shows the ids.")
+
+
+def find(connection: Connection, draft_id: str) -> Draft | None:
+    row = connection.execute(_all().where(drafts.c.id == draft_id)).one_or_none()
+    return None if row is None else _draft(row)
 
 
 def of_mail(connection: Connection, mail_id: str) -> Draft | None:
@@ -186,14 +199,20 @@ def open_ends(connection: Connection, since: float, limit: int = 100) -> list[Dr
     return [_draft(row) for row in connection.execute(query.order_by(drafts.c.dispatched).limit(limit))]
 
 
+def acknowledged(connection: Connection, mail_ids: Collection[str], since: float) -> bool:
+    """Whether one of these mails was acknowledged since, or is to be."""
+    one = select(drafts.c.id).where(drafts.c.mail_id.in_(mail_ids), drafts.c.automatic, drafts.c.created > since)
+    return connection.execute(one.limit(1)).first() is not None
+
+
 def hold(connection: Connection, draft_id: str) -> Draft:
     """The draft, which nobody else changes before this transaction ends. Raises NotFound."""
     connection.execute(select(drafts.c.id).where(drafts.c.id == draft_id).with_for_update())
     # Only now: what others wrote while we waited has to be seen, of the effect too.
-    row = connection.execute(_all().where(drafts.c.id == draft_id)).one_or_none()
-    if row is None:
+    found = find(connection, draft_id)
+    if found is None:
         raise NotFound(f"no draft {draft_id!r}", param="draft")
-    return _draft(row)
+    return found
 
 
 def put(connection: Connection, draft_id: str, **values: Any) -> Draft:
