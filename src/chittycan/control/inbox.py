@@ -10,13 +10,17 @@ from chittycan.control.operation import operation, usd
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
-    from chittycan.store.inbox import Run
+    from chittycan.store.inbox import Run, StoredMail
 
 Level = Literal["CRITICAL", "HIGH", "NORMAL", "LOW"]
 
 
 class MailRow(Struct, kw_only=True, rename={"sender": "from"}):
-    """One mail. `settled`: why no model was needed. `date`: Unix seconds, as it says. `draft`: id of the reply."""
+    """One mail. `settled`: why no model was needed. `date`: Unix seconds, as it says. `draft`: id of the reply.
+
+    `account`: the account's name, else the mailbox on disk. `review`: pending, approved, corrected or auto_approved;
+    null until every step is done. `fallback`: rules answered where a model should have.
+    """
 
     id: str
     priority: Level | None
@@ -27,6 +31,9 @@ class MailRow(Struct, kw_only=True, rename={"sender": "from"}):
     read: bool
     settled: str | None
     draft: str | None
+    account: str | None = None
+    review: str | None = None
+    fallback: bool = False
 
 
 class InboxStats(Struct, kw_only=True, rename="camel"):
@@ -54,7 +61,7 @@ class Attached(Struct, kw_only=True):
 class AgentRun(Struct, kw_only=True):
     """What one agent said of one mail. `fallback`: rules answered, because of `reason`; then `model` is null.
 
-    `ms` is the models' time over `attempts` calls; `request_ids` are keys of the ledger (`GET /usage/{id}`).
+    `prompt_version` changes with what the model is told. `ms` is the models' time over `attempts` calls; `request_ids` are keys of the ledger (`GET /usage/{id}`).
     """
 
     agent: str
@@ -69,6 +76,17 @@ class AgentRun(Struct, kw_only=True):
     attempts: int
     output: dict[str, Any]
     request_ids: list[str]
+    prompt_version: str = ""
+
+
+class Earlier(Struct, kw_only=True, rename={"sender": "from"}):
+    """A mail of the same conversation that came before."""
+
+    id: str
+    sender: str
+    subject: str
+    date: float | None
+    category: str | None
 
 
 class MailDetail(MailRow, kw_only=True, rename={"sender": "from"}):
@@ -76,6 +94,8 @@ class MailDetail(MailRow, kw_only=True, rename={"sender": "from"}):
 
     `state`: new until every step is done. `hidden_text`: it held text that a person does not see.
     `defects`: what could not be read. `source` and `source_key` say which mailbox it came from.
+    `privacy`: local, where only private models may see it; metadata, where only its headers were read; else null.
+    `doubt`: why a person should look. `said_category` and `said_priority`: of the agents, before people's words.
     """
 
     state: str
@@ -88,6 +108,14 @@ class MailDetail(MailRow, kw_only=True, rename={"sender": "from"}):
     source: str
     source_key: str
     agents: list[AgentRun]
+    message_id: str | None = None
+    privacy: str | None = None
+    doubt: str | None = None
+    said_category: str | None = None
+    said_priority: Level | None = None
+    reviewed_at: float | None = None
+    reviewed_by: str | None = None
+    conversation: list[Earlier] = []
 
 
 @operation("GET", "/inbox", owner=True)
@@ -105,7 +133,8 @@ async def listed(
     return [
         MailRow(
             id=row.id, priority=_level(row.priority), category=row.category, sender=row.sender, subject=row.subject,
-            date=row.date, read=row.read, settled=row.settled, draft=row.draft_id,
+            date=row.date, read=row.read, settled=row.settled, draft=row.draft_id, account=row.account,
+            review=row.review, fallback=row.fallback,
         )
         for row in rows
     ]  # fmt: skip
@@ -132,6 +161,7 @@ async def shown(network: "Network", caller: "Key | None", *, email: str) -> Mail
     stored = await network.database.read(inbox.get, email)
     runs = await network.database.read(inbox.runs_of, stored.id)
     draft = await network.database.read(drafts.of_mail, stored.id)
+    before = await network.database.read(inbox.earlier, stored)
     mail = restore(stored)
     attached = [Attached(name=each.name, media_type=each.media_type, size=each.size) for each in mail.attachments]
     return MailDetail(
@@ -140,7 +170,10 @@ async def shown(network: "Network", caller: "Key | None", *, email: str) -> Mail
         draft=draft.id if draft else None, state=stored.state, to=[str(each) for each in mail.to],
         cc=[str(each) for each in mail.cc], text=mail.text, hidden_text=mail.hidden_text, attachments=attached,
         defects=list(mail.defects), source=stored.source, source_key=stored.source_key,
-        agents=[run_row(run) for run in runs],
+        agents=[run_row(run) for run in runs], account=stored.account, review=stored.review,
+        fallback=any(run.fallback for run in runs), message_id=stored.message_id, privacy=stored.privacy,
+        doubt=stored.doubt, said_category=stored.said_category, said_priority=_level(stored.said_level),
+        reviewed_at=stored.reviewed_at, reviewed_by=stored.reviewed_by, conversation=[_earlier(each) for each in before],
     )  # fmt: skip
 
 
@@ -160,8 +193,17 @@ def run_row(run: "Run") -> AgentRun:
         agent=run.agent, mail=run.mail_id, at=run.at, model=run.model, fallback=run.fallback, reason=run.reason,
         repaired=run.repaired, ms=run.ms, cost_usd=usd(run.cost_nano), attempts=run.attempts,
         output=msgspec.json.decode(run.output), request_ids=msgspec.json.decode(run.request_ids),
+        prompt_version=run.version,
     )  # fmt: skip
 
 
+def level_of(word: str) -> Level:
+    return msgspec.convert(word, Level)
+
+
+def _earlier(mail: "StoredMail") -> Earlier:
+    return Earlier(id=mail.id, sender=mail.sender, subject=mail.subject, date=mail.date, category=mail.category)
+
+
 def _level(word: str | None) -> Level | None:
-    return None if word is None else msgspec.convert(word, Level)
+    return None if word is None else level_of(word)

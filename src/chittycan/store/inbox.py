@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     and_,
     case,
+    exists,
     func,
     select,
     update,
@@ -167,6 +168,9 @@ class ListedMail(Struct, frozen=True, kw_only=True, rename={"sender": "from", "d
     date: float | None
     read: bool
     draft_id: str | None
+    account: str | None = None
+    review: str | None = None
+    fallback: bool = False  # rules answered where a model should have
 
 
 class InboxStats(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -324,7 +328,9 @@ def listing(
     connection: Connection, *, unread: bool = False, priority: str | None = None, limit: int = 50
 ) -> list[ListedMail]:
     """The inbox, most urgent first, then newest first."""
-    columns = [mails.c[name] for name in ("id", "sender", "subject", "category", "settled", "date", "read")]
+    names = ("id", "sender", "subject", "category", "settled", "date", "read", "account", "review")
+    fallback = exists().where(agent_runs.c.mail_id == mails.c.id, agent_runs.c.fallback)
+    columns = [*(mails.c[name] for name in names), fallback.label("fallback")]
     reply = and_(drafts.c.mail_id == mails.c.id, drafts.c.automatic.is_(False))
     joined = mails.outerjoin(drafts, reply)
     query = select(*columns, mails.c.level.label("priority"), drafts.c.id.label("draft_id")).select_from(joined)
