@@ -5,11 +5,13 @@ Kept in memory, known to every process within a second of a training or an edit,
 
 import logging
 
+from sqlalchemy import Connection
+
 from chittycan.catalogue import Model, Provider
 from chittycan.chat import Usage
 from chittycan.clock import Clock
 from chittycan.config import Settings
-from chittycan.errors import ChittyError
+from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.service import Gateway
 from chittycan.routing.cost.policy import Policy
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
@@ -34,28 +36,19 @@ class RoutingPolicy:
 
     def use(self, settings: Settings) -> None:
         """The configuration was edited."""
-        wishes = settings.routing
-        self._gateway.policy = Policy(
-            quality=self.quality,
-            target=wishes.target,
-            strong=wishes.strong,
-            tiered=frozenset(name for name, model in settings.models.items() if model.tier is not None),
-            cost=self._cost,
-        )
         self._settings = settings
-
-    def _cost(self, model: Model, provider: Provider, given: int, written: int) -> int | None:
-        return self._prices.cost_nano(model, provider, Usage(input=given, output=written))
+        self._gateway.policy = policy_of(settings, self.quality, self._prices)
 
     async def refresh(self) -> None:
         """Takes up what was learnt, by whichever process."""
         revision = await self._database.read(current, REVISION)
         if revision == self._revision:
             return
-        row = await self._database.read(newest)
         try:
-            self.quality = NO_QUALITY if row is None else Quality.load(row["data"])
+            self.quality = await self._database.read(learnt)
             self.use(self._settings)
+        except Unavailable:
+            raise
         except (ChittyError, ValueError) as error:  # of a newer version: what was in use stays in use
             log.warning("quality_kept", extra={"error": str(error)})
         self._revision = revision
@@ -68,3 +61,20 @@ class RoutingPolicy:
                 await self.refresh()
             except ChittyError:  # the database is away; it is said elsewhere
                 continue
+
+
+def policy_of(settings: Settings, quality: Quality, prices: Prices) -> Policy:
+    """What `auto` goes by, of its parts."""
+
+    def cost(model: Model, provider: Provider, given: int, written: int) -> int | None:
+        return prices.cost_nano(model, provider, Usage(input=given, output=written))
+
+    wishes = settings.routing
+    tiered = frozenset(name for name, model in settings.models.items() if model.tier is not None)
+    return Policy(quality=quality, target=wishes.target, strong=wishes.strong, tiered=tiered, cost=cost)
+
+
+def learnt(connection: Connection) -> Quality:
+    """What is in use. Raises ChittyError or ValueError where this version cannot read it."""
+    row = newest(connection)
+    return NO_QUALITY if row is None else Quality.load(row["data"])

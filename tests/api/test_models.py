@@ -20,17 +20,24 @@ KEY = Key(id="k", name="k", models=frozenset({"gpt-4", "email.triage"}))
 def test_openais_shape() -> None:
     listed = model_list(CATALOGUE, None, "openai")
     assert listed["object"] == "list"
-    assert [entry["id"] for entry in listed["data"]] == ["auto", "private", "email.triage", "gpt-4", "gpt-4o"]
-    assert listed["data"][3] == {"id": "gpt-4", "object": "model", "created": 0, "owned_by": "openai"}
+    assert [entry["id"] for entry in listed["data"]] == [
+        "auto", "auto:cheap", "auto:best", "private", "email.triage", "gpt-4", "gpt-4o",
+    ]  # fmt: skip
+    assert listed["data"][5] == {"id": "gpt-4", "object": "model", "created": 0, "owned_by": "openai"}
     assert listed["data"][0]["owned_by"] == "chittycan"
 
 
 def test_anthropics_shape() -> None:
     listed = model_list(CATALOGUE, None, "anthropic")
     assert (listed["first_id"], listed["last_id"], listed["has_more"]) == ("auto", "gpt-4o", False)
-    assert listed["data"][3] == {
+    assert listed["data"][5] == {
         "type": "model", "id": "gpt-4", "display_name": "gpt-4", "created_at": "1970-01-01T00:00:00Z",
     }  # fmt: skip
+
+
+def test_names_of_choices_that_there_are_not_are_not_listed() -> None:
+    alone = Catalogue(providers={"openai": OPENAI}, models={"gpt-4": CATALOGUE.models["gpt-4"]})
+    assert [entry["id"] for entry in model_list(alone, None, "openai")["data"]] == ["auto", "gpt-4"]
 
 
 def test_a_key_sees_what_it_may_call() -> None:

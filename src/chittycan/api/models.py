@@ -5,20 +5,28 @@ from typing import Any
 from chittycan.auth.keys import Key
 from chittycan.catalogue import Catalogue
 from chittycan.errors import UnknownModel
-from chittycan.routing.decide import AUTO, PRIVATE
+from chittycan.routing.cost.policy import AUTO, BEST, CHEAP
+from chittycan.routing.decide import PRIVATE
 
 EPOCH = "1970-01-01T00:00:00Z"
 
 
 def _names(catalogue: Catalogue, key: Key | None) -> list[tuple[str, str]]:
     """Callable names with who owns them; the virtual models first."""
-    names = [(AUTO, "chittycan"), (PRIVATE, "chittycan")]
+    names = [(name, "chittycan") for name in _virtual(catalogue)]
     names += [(name, "chittycan") for name in catalogue.ensembles]
     names += [(kind, "chittycan") for kind in catalogue.assignments if "*" not in kind and kind != PRIVATE]
     names += [(model.name, model.provider) for model in catalogue.models.values()]
     if key is not None and key.models is not None:
         names = [(name, owner) for name, owner in names if name in key.models]
     return list({name: (name, owner) for name, owner in reversed(names)}.values())[::-1]
+
+
+def _virtual(catalogue: Catalogue) -> list[str]:
+    """The names that leave the choice to us, as far as there is one."""
+    chatting = sum(not model.embeddings for model in catalogue.models.values())
+    private = PRIVATE in catalogue.assignments or any(model.private for model in catalogue.models.values())
+    return [AUTO, *([CHEAP, BEST] if chatting > 1 else []), *([PRIVATE] if private else [])]
 
 
 def _entry(name: str, owner: str, surface: str) -> dict[str, Any]:

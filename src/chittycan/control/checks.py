@@ -271,6 +271,40 @@ def _mail(standing: "Standing") -> Check:
     return Check(name, "ok", f"{last}{waiting}")
 
 
+async def choices(catalogue: Catalogue, settings: Settings, env: Mapping[str, str]) -> list[Check]:
+    """What `auto` goes by: names that lead nowhere, and models that another one beats in both price and quality."""
+    from chittycan.clock import SystemClock
+    from chittycan.policy import learnt, policy_of
+    from chittycan.routing.cost.dominated import dominated
+    from chittycan.routing.quality.estimate import NO_QUALITY
+    from chittycan.store.database import Database
+    from chittycan.store.migrations import current, head
+    from chittycan.usage.prices import Prices
+
+    wishes = settings.routing
+    checks = [
+        Check(
+            "Routing", "warn", f"models.json: routing.{key}: the model '{name}' cannot be called", "Name another one."
+        )
+        for key, name in (("strong", wishes.strong), ("baseline", wishes.baseline))
+        if name is not None and catalogue.resolve(name) is None
+    ]
+    file = sqlite_file(env)
+    if file is not None and not file.exists():
+        return checks
+    try:
+        store = Database(database_url(env))
+        try:
+            known = await store.read(learnt) if await store.read(current) == head() else NO_QUALITY
+        finally:
+            store.close()
+    except (ChittyError, ValueError) as error:
+        return [*checks, Check("Routing", "warn", f"what was learnt cannot be read: {error}", "can route train")]
+    worse = dominated(catalogue, policy_of(settings, known, Prices(SystemClock())))
+    fix = "Take the other one, or can router models list."
+    return checks + [Check("Routing", "warn", f"{name} is {why}", fix) for name, why in worse.items()]
+
+
 def counted(checks: Iterable[Check]) -> dict[str, int]:
     """The summary: passed, warnings, failed."""
     found = [check.status for check in checks]

@@ -34,7 +34,8 @@ class LimitRow(Struct, kw_only=True):
 class ModelRow(Struct, kw_only=True):
     """One model. `status`: ready, resting (after failures; `why` says which) or unavailable (`why` says what it needs).
 
-    `default`: its provider's default model. `latency_ms`: median of the last week. `window` in tokens.
+    `default`: its provider's default model. `latency_ms`: median of the last week. `window` in tokens. `dominated`:
+    which other model is better and cheaper, by what was learnt.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelRow(Struct, kw_only=True):
     private: bool = False
     regions: list[str] = []
     tier: str | None = None
+    dominated: str | None = None
     limits: list[LimitRow] = []
 
 
@@ -71,6 +73,8 @@ class FallbackChain(Struct, kw_only=True):
 @operation("GET", "/models")
 async def listed(network: "Network", caller: "Key | None", *, unavailable: bool = False) -> list[ModelRow]:
     """Every model that can be called; with `unavailable` also those that lack something, and what."""
+    from chittycan.routing.cost.dominated import dominated
+
     catalogue = network.gateway.catalogue
     latencies = await _latencies(network) if owns(caller) else {}
     held = await network.slots.held() if owns(caller) else None
@@ -79,6 +83,9 @@ async def listed(network: "Network", caller: "Key | None", *, unavailable: bool 
         for model in catalogue.models.values()
         if caller is None or caller.models is None or model.name in caller.models
     ]
+    worse = dominated(catalogue, network.gateway.policy)
+    for row in rows:
+        row.dominated = worse.get(row.name)
     rows.sort(key=lambda row: (row.provider, not row.default))
     if unavailable:
         rows += [ModelRow(name=name, provider="", status="unavailable", why=why)

@@ -31,7 +31,12 @@ def list_(
         return
     lines = []
     for row in rows:
-        notes = ["default"] * row.default + ["private"] * row.private + row.regions
+        notes = (
+            ["default"] * row.default
+            + ["private"] * row.private
+            + row.regions
+            + ([row.dominated] if row.dominated else [])
+        )
         status = row.status if row.why is None else f"{row.status}: {row.why}"
         window = None if row.window is None else f"{row.window:,}"
         lines.append((row.name, row.provider, status, seconds(row.latency_ms), window, ", ".join(notes)))
