@@ -28,7 +28,8 @@ class Counts(Struct, frozen=True, kw_only=True):
 
 
 def _draft_waits() -> ColumnElement[bool]:
-    return exists().where(drafts.c.mail_id == mails.c.id, drafts.c.state == "draft")
+    reply = (drafts.c.mail_id == mails.c.id, drafts.c.automatic.is_(False))
+    return exists().where(*reply, drafts.c.state == "draft")
 
 
 def _open(account: str | None) -> list[ColumnElement[bool]]:
