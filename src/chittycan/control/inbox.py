@@ -61,7 +61,8 @@ class Attached(Struct, kw_only=True):
 class AgentRun(Struct, kw_only=True):
     """What one agent said of one mail. `fallback`: rules answered, because of `reason`; then `model` is null.
 
-    `prompt_version` changes with what the model is told. `ms` is the models' time over `attempts` calls; `request_ids` are keys of the ledger (`GET /usage/{id}`).
+    `prompt_version` changes with what the model is told. `ms` is the models' time over `attempts` calls;
+    `request_ids` are keys of the ledger (`GET /usage/{id}`).
     """
 
     agent: str
@@ -173,7 +174,8 @@ async def shown(network: "Network", caller: "Key | None", *, email: str) -> Mail
         agents=[run_row(run) for run in runs], account=stored.account, review=stored.review,
         fallback=any(run.fallback for run in runs), message_id=stored.message_id, privacy=stored.privacy,
         doubt=stored.doubt, said_category=stored.said_category, said_priority=_level(stored.said_level),
-        reviewed_at=stored.reviewed_at, reviewed_by=stored.reviewed_by, conversation=[_earlier(each) for each in before],
+        reviewed_at=stored.reviewed_at, reviewed_by=stored.reviewed_by,
+        conversation=[_earlier(each) for each in before],
     )  # fmt: skip
 
 
@@ -198,7 +200,8 @@ def run_row(run: "Run") -> AgentRun:
 
 
 def level_of(word: str) -> Level:
-    return msgspec.convert(word, Level)
+    level: Level = msgspec.convert(word, Level)
+    return level
 
 
 def _earlier(mail: "StoredMail") -> Earlier:
