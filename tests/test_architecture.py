@@ -79,10 +79,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "outside": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents"},
     "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "rulebook", "store"},
+    # the settings in the words of the parts
+    "configured": WORDS | {"config", "context", "gateway", "store"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors
-    "app": BELOW_APP | {"durable"},
+    "app": BELOW_APP | {"durable", "configured"},
     "control": BELOW_APP | {"durable", "app"},
     "api": FRONT,
     "console": FRONT,

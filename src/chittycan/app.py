@@ -19,25 +19,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chittycan import chat
+from chittycan import chat, configured
 from chittycan.agents.batch import BatchClerk
 from chittycan.auth.admin import proof, read_or_create
 from chittycan.auth.keys import Keys
 from chittycan.catalogue import Catalogue
 from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
-from chittycan.context.sessions import Limits, Sessions
+from chittycan.context.sessions import Sessions
 from chittycan.dialects import load as load_dialect
 from chittycan.durable import Durable
 from chittycan.errors import ChittyError, Unavailable
-from chittycan.gateway.admission import Admission, total_caps
+from chittycan.gateway.admission import Admission
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.prompts import complete_each
-from chittycan.gateway.recall import Recall, RecallSettings
+from chittycan.gateway.recall import Recall
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.gateway.slots import Turns
@@ -51,7 +51,6 @@ from chittycan.routing.ensembles.seating import SHAPE, chosen
 from chittycan.routing.privacy.detect import Terms
 from chittycan.rulebook import RuleBook
 from chittycan.store.database import Database
-from chittycan.store.meters import Cap
 from chittycan.store.migrations import migrate
 from chittycan.store.workers import Worker
 from chittycan.telemetry import Telemetry
@@ -124,11 +123,11 @@ class Network:
         self.rules = RuleBook(self.database, self.clock)
         self.slots = Slots(self.database, self.clock, self.meters.owner)
         turns = Turns(self.slots, self.meters, self.clock)
-        self.admission = Admission(self.meters, self.prices, _totals(self.settings), turns)
+        self.admission = Admission(self.meters, self.prices, configured.totals(self.settings), turns)
         self.recorder = Recorder(self.ledger, self.prices, self.clock)
-        self.cache = ResponseCache(self.database, self.clock, **_cache_settings(self.settings))
-        self.context = Sessions(self.database, self.clock, _limits(self.settings))
-        self.recall = Recall(self.context, self.clock, _recall_settings(self.settings))
+        self.cache = ResponseCache(self.database, self.clock, **configured.caching(self.settings))
+        self.context = Sessions(self.database, self.clock, configured.limits(self.settings))
+        self.recall = Recall(self.context, self.clock, configured.recalling(self.settings))
         self.gateway = Gateway(
             self._catalogue(), clock=self.clock, transport=self.transport, admission=self.admission,
             recorder=self.recorder, cache=self.cache, embedded=self.embedded, recall=self.recall,
@@ -146,7 +145,7 @@ class Network:
             self.database, self.durable.engine, self.durable.files, self.clock, clerk, self.durable.recorder.tell
         )
         self.durable.functions |= batches.functions
-        self.durable.retention = _retention(self.settings)
+        self.durable.retention = configured.retention(self.settings)
         self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.telemetry.gauges |= {
@@ -237,12 +236,12 @@ class Network:
     def use(self, settings: Settings) -> None:
         """New configuration, effective for the next call."""
         self.settings = settings
-        self.admission.totals = _totals(settings)
+        self.admission.totals = configured.totals(settings)
         if self._outside is not None:
             self._outside.use(settings)
-        self.cache.models = frozenset(_cache_settings(settings).get("models", ()))
-        self.context.limits, self.recall.settings = _limits(settings), _recall_settings(settings)
-        self.durable.retention = _retention(settings)
+        self.cache.models = frozenset(configured.caching(settings).get("models", ()))
+        self.context.limits, self.recall.settings = configured.limits(settings), configured.recalling(settings)
+        self.durable.retention = configured.retention(settings)
         self.durable.recorder.audience = settings.listeners
         self.gateway.privacy.mode, self.gateway.privacy.terms = settings.privacy_mode, Terms(settings.privacy.terms)
         self.gateway.catalogue = self._catalogue()
@@ -451,32 +450,6 @@ def embedded_missing() -> str | None:
     if importlib.util.find_spec("xllamacpp") is None:
         return "the local model is not installed: pip install 'chittycan[local]'"
     return None
-
-
-def _totals(settings: Settings) -> tuple[Cap, ...]:
-    return total_caps(settings.budgets.day_nano, settings.budgets.month_nano)
-
-
-def _retention(settings: Settings) -> float:
-    """Seconds."""
-    return settings.tasks.retention * 86_400
-
-
-def _limits(settings: Settings) -> Limits:
-    written = settings.context
-    return Limits(max_bytes=written.max_bytes, history=written.history, ttl=written.ttl)
-
-
-def _recall_settings(settings: Settings) -> RecallSettings:
-    written = settings.context
-    return RecallSettings(recall=written.recall, record=written.record, tokens=written.tokens, answers=written.answers)
-
-
-def _cache_settings(settings: Settings) -> dict[str, Any]:
-    """config.json: `"cache": {"models": ["gpt-4o-mini"], "ttl": 3600}`."""
-    written = settings.sections.get("cache", {})
-    known = {"models": tuple(written.get("models", ()))}
-    return known | ({"ttl": float(written["ttl"])} if "ttl" in written else {})
 
 
 def _ping(connection: Any) -> None:
