@@ -14,9 +14,10 @@ from msgspec.structs import replace
 
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import PLAIN, SMALL_BODY
+from chittycan.gateway.people import People
 from chittycan.gateway.placeholders import redacted, said
 from chittycan.gateway.texts import texts, unreadable
-from chittycan.routing.privacy.detect import NO_TERMS, Terms, findings, is_private
+from chittycan.routing.privacy.detect import NO_TERMS, Terms, apart, findings, is_private
 from chittycan.routing.privacy.finding import Finding
 
 Mode = Literal["off", "warn", "enforce"]
@@ -27,26 +28,43 @@ _USUAL = PLAIN - {"stop", "user", "metadata"}  # fields beside the messages that
 
 
 class PrivacyGate:
-    """Labels calls. `mode`, `terms` and `redact` (wherever the caller does not say) may be changed at any time."""
+    """Labels calls, as the owner configured it: `use` changes that at any time."""
 
     def __init__(self, mode: Mode = "off", terms: Terms = NO_TERMS) -> None:
         self.mode: Mode = mode
-        self.redact = False
+        self.redact = False  # where the caller does not say
         self._terms = terms
+        self._people: People | None = None
         self._seen: dict[bytes, bool] = {}
 
-    @property
-    def terms(self) -> Terms:
-        return self._terms
-
-    @terms.setter
-    def terms(self, terms: Terms) -> None:
-        self._terms = terms
+    def use(self, mode: Mode, terms: Terms, *, redact: bool = False, names: bool = False) -> None:
+        """From now on. `names`: full names of people are private too."""
+        self.mode, self.redact, self._terms = mode, redact, terms
+        if not names:
+            self.close()
+        elif self._people is None:
+            self._people = People()
         self._seen.clear()
 
+    def close(self) -> None:
+        people, self._people = self._people, None
+        if people is not None:
+            people.close()
+
+    def takes_time(self, call: Call) -> bool:
+        """Whether `look` has to be awaited for a call of any size."""
+        return self._people is not None or self.redacts(call)
+
     async def look(self, call: Call) -> None:
-        """What `private` will ask, beforehand and beside the loop where the text is long."""
+        """What `private` will ask, beforehand and beside the loop where the text is long.
+
+        Raises Unavailable where names are to be found and cannot be.
+        """
         if self.mode == "off" or call.detected is not None:
+            return
+        if self._people is not None:
+            if not call.options.private:
+                call.detected = await asyncio.to_thread(self._detect, call)
             return
         if call.surface is not None:
             if len(call.body) > SMALL_BODY:
@@ -63,6 +81,8 @@ class PrivacyGate:
         if self.mode == "off":
             return False
         if call.detected is None:
+            if self._people is not None and call.options.private:
+                return False  # it goes nowhere else in any case, and looking would take long
             call.detected = self._detect(call)
         if call.detected and self.mode == "enforce":
             _hold(call)
@@ -75,7 +95,7 @@ class PrivacyGate:
 
     async def redacted(self, call: Call, *, at_home: bool = False) -> Call:
         """As `redacted_now`, beside the loop where the call is long."""
-        if len(call.body) > SMALL_BODY:
+        if len(call.body) > SMALL_BODY or self._people is not None:
             return await asyncio.to_thread(self.redacted_now, call, at_home=at_home)
         return self.redacted_now(call, at_home=at_home)
 
@@ -97,7 +117,9 @@ class PrivacyGate:
         return hidden or call
 
     def findings(self, text: str) -> list[Finding]:
-        return findings(text, self._terms)
+        """What is private in a text, in its order; they do not overlap. Raises Unavailable as `look` does."""
+        found = findings(text, self._terms)
+        return found if self._people is None else apart([*found, *self._people.find(text)])
 
     def _detect(self, call: Call) -> bool:
         if call.surface == "openai" and call.fields.keys() <= _USUAL and call.parsed is None:
@@ -109,13 +131,16 @@ class PrivacyGate:
     def _any(self, found: Iterable[str]) -> bool:
         return any(map(self._text, found))
 
+    def _private(self, text: str) -> bool:
+        return is_private(text, self._terms) or (self._people is not None and bool(self._people.find(text)))
+
     def _text(self, text: str) -> bool:
         if len(text) < WORTH_REMEMBERING:
-            return is_private(text, self._terms)
+            return self._private(text)
         key = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         found = self._seen.get(key)
         if found is None:
-            found = is_private(text, self._terms)
+            found = self._private(text)
             if len(self._seen) >= REMEMBERED:
                 self._seen.clear()
             self._seen[key] = found

@@ -1,6 +1,7 @@
 """The detector: everything private in a text."""
 
 import re
+from bisect import bisect
 from collections.abc import Iterable
 from itertools import chain
 
@@ -41,7 +42,7 @@ def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
         plain, places = _unescaped(text)
         read = (*terms.findings(plain), *identifiers(plain), *secrets(plain))
         found += [Finding(each.kind, places[each.start], places[each.end]) for each in read]
-    return _apart(found)
+    return apart(found)
 
 
 def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
@@ -70,9 +71,12 @@ def _unescaped(text: str) -> tuple[str, list[int]]:
     return "".join((*pieces, text[done:])), [*places, *range(done, len(text) + 1)]
 
 
-def _apart(found: list[Finding]) -> list[Finding]:
-    apart: list[Finding] = []
+def apart(found: list[Finding]) -> list[Finding]:
+    """In the order of the text; of those that overlap the longest one."""
+    kept: list[Finding] = []  # in order
     for each in sorted(found, key=lambda each: (each.start - each.end, each.start)):
-        if all(each.end <= other.start or each.start >= other.end for other in apart):
-            apart.append(each)
-    return sorted(apart, key=lambda each: each.start)
+        place = bisect(kept, each.start, key=lambda other: other.start)
+        free = place == 0 or kept[place - 1].end <= each.start
+        if free and (place == len(kept) or kept[place].start >= each.end):
+            kept.insert(place, each)
+    return kept

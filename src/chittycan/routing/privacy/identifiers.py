@@ -7,6 +7,7 @@ never given out, ITU-T E.164 (phone numbers have at most 15 digits).
 import re
 from collections.abc import Callable, Iterator
 
+from chittycan.routing.privacy import national
 from chittycan.routing.privacy.finding import Finding, Kind
 
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w-])")
@@ -65,6 +66,8 @@ def identifiers(text: str) -> Iterator[Finding]:
             for found in pattern.finditer(text):
                 if holds is None or holds(found[0], text, found.start()):
                     yield Finding(kind, *found.span())
+    if digits and national.installed():
+        yield from national.national_numbers(text)
 
 
 def luhn(digits: str) -> bool:
@@ -118,7 +121,9 @@ def _is_phone(written: str, text: str, at: int) -> bool:
     if _said(_SAYS_PHONE, text, at) or _FOLLOWS.match(text, at + len(written)):
         return True
     # A leading zero and groups: how national numbers are written in most of Europe; dates and sums are not.
-    return _NATIONAL.match(written) is not None and len(digits) >= 9
+    if _NATIONAL.match(written) is not None and len(digits) >= 9:
+        return True
+    return national.installed() and national.is_grouped_phone(written)
 
 
 def _is_licence(_written: str, text: str, at: int) -> bool:
