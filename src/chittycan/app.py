@@ -35,7 +35,6 @@ from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.ensemble import EnsembleAnswer
 from chittycan.gateway.open_stream import OpenStream
-from chittycan.gateway.privacy import PrivacyGate
 from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.recall import Recall
 from chittycan.gateway.record import Recorder
@@ -134,7 +133,7 @@ class Network:
         )  # fmt: skip
         self.gateway.rules = lambda: self.rules.book
         self.policy = RoutingPolicy(self.gateway, self.database, self.clock, self.prices, self.settings)
-        self.gateway.privacy = PrivacyGate(self.settings.privacy_mode, Terms(self.settings.privacy.terms))
+        self._use_privacy(self.settings)
         self.durable = Durable(self.database, self.clock)
         self.durable.tasks.ruling = lambda facts: self.rules.book.apply(facts).values
         self._outside: Outside | None = None  # the ways out, where this process does work
@@ -204,6 +203,7 @@ class Network:
         """Looks prices up before the first call needs them: what has a price is not on this machine."""
         catalogue = self.gateway.catalogue
         paid = [(model, catalogue.providers[model.provider]) for model in catalogue.models.values()]
+        self.gateway.privacy.close()
         paid = [(model, provider) for model, provider in paid if not (provider.local or provider.embedded)]
         if paid:
             await asyncio.to_thread(self.prices.prepare, paid)
@@ -243,7 +243,7 @@ class Network:
         self.context.limits, self.recall.settings = configured.limits(settings), configured.recalling(settings)
         self.durable.retention = configured.retention(settings)
         self.durable.recorder.audience = settings.listeners
-        self.gateway.privacy.mode, self.gateway.privacy.terms = settings.privacy_mode, Terms(settings.privacy.terms)
+        self._use_privacy(settings)
         self.gateway.catalogue = self._catalogue()
         self.policy.use(settings)
         self.durable.waiting.look_again()
@@ -255,6 +255,11 @@ class Network:
 
     @property
     def config_error(self) -> ChittyError | None:
+    def _use_privacy(self, settings: Settings) -> None:
+        written = settings.privacy
+        terms = Terms(written.terms)
+        self.gateway.privacy.use(settings.privacy_mode, terms, redact=written.redact, names=written.names)
+
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
 

@@ -32,6 +32,9 @@ def _ask(
     record: Annotated[bool, typer.Option("--record", help="Keep the answer in the session's document.")] = False,
     record_as: Annotated[str | None, typer.Option(help="Keep it there under this key.")] = None,
     private: Private = False,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Take what is private out on the way, and put it back into the answer.")
+    ] = False,
     region: Region = None,
     max_cost: Annotated[float | None, typer.Option(help="The most that this may cost, in dollars.", min=0)] = None,
     timeout: Annotated[float | None, typer.Option(help="Give up after so many seconds.", min=0.001)] = None,
@@ -48,7 +51,7 @@ def _ask(
     options = Options(
         kind=kind, session=session, private=private, region=region, timeout=timeout,
         max_cost_nano=None if max_cost is None else round(max_cost * 1e9),
-        recall=recall or None, record=record_as or record or None,
+        recall=recall or None, record=record_as or record or None, redact=redact or None,
     )  # fmt: skip
 
     async def work(network: Session) -> Answer:

@@ -268,6 +268,6 @@ def _options(options: Options) -> Json:
         "kind": options.kind, "session": options.session, "task": options.task, "region": options.region,
         "private": options.private or None, "models": list(options.models) or None, "timeout": options.timeout,
         "max_cost_usd": None if options.max_cost_nano is None else options.max_cost_nano / 1e9, "cache": options.cache,
-        "recall": options.recall, "record": options.record,
+        "recall": options.recall, "record": options.record, "redact": options.redact,
     }  # fmt: skip
     return {name: value for name, value in given.items() if value is not None}

@@ -195,7 +195,9 @@ class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`terms` are words and phrases that are private wherever they stand."""
+    """`terms` are words and phrases that are private wherever they stand. `redact`: what is private goes outside as
+    placeholders, rather than staying in the house. `names`: full names of people are private too.
+    """
 
     mode: Literal["off", "warn", "enforce"] | None = None
     terms: tuple[str, ...] = ()
@@ -203,6 +205,8 @@ class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
     def __repr__(self) -> str:
         return f"Privacy(mode={self.mode!r}, terms={len(self.terms)})"
 
+    redact: bool = False
+    names: bool = False
 
 class OutboundSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """Which servers a task's own requests may go to, and what only we may say to them.

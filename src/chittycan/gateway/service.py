@@ -138,7 +138,7 @@ class Gateway:
 
     async def complete(self, call: Call) -> Reply:
         """A whole answer in the client's dialect. Raises ChittyError."""
-        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.redacts(call):
+        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.takes_time(call):
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
@@ -163,7 +163,7 @@ class Gateway:
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
-        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.redacts(call):
+        if call.options.session is not None or len(call.body) > SMALL_BODY or self.privacy.takes_time(call):
             call = await self._prepared(call)
         keep = self._cache.wanted(call)
         cached = await self._recall(call) if keep else None
