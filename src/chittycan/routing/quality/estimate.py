@@ -1,8 +1,16 @@
-"""What a model's answer to a prompt is likely to be worth."""
+"""What a model's answer to a prompt is likely to be worth, from what scored answers taught (`train`).
+
+The mean of the model's scores for this kind of work, and what the words of the prompt add to it or take away.
+"""
 
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
+
+from chittycan.routing.kinds import KINDS
+from chittycan.routing.quality.encoding import opened, sealed
+from chittycan.routing.quality.features import features
+from chittycan.routing.quality.learnt import Learnt, Mean
 
 
 class Estimate(Struct, frozen=True):
@@ -16,20 +24,64 @@ class Estimate(Struct, frozen=True):
 class Quality:
     """What was learnt; immutable. `NO_QUALITY` knows nothing."""
 
+    def __init__(self, learnt: Learnt) -> None:
+        self.learnt = learnt
+
     def estimates(self, text: str, kind: str | None, models: Sequence[str]) -> Mapping[str, Estimate]:
         """By model. One that nobody scored is absent; {} where the prompt is unlike anything seen."""
-        return {}
+        learnt = self.learnt
+        asked = [name for name in models if name in learnt.models]
+        return self.of_features(features(text), kind, asked) if asked else {}
 
-    def averages(self) -> Mapping[str, Estimate]:
-        """Of every model that was scored, over all it was scored on: who is dearer and worse is told from these."""
-        return {}
+    def of_features(self, buckets: Sequence[int], kind: str | None, models: Sequence[str]) -> dict[str, Estimate]:
+        """The same for a prompt of which only the features are known."""
+        learnt = self.learnt
+        place = _place(kind, learnt.kinds)
+        means = learnt.kinds[place] if place is not None else {}
+        foreign = place is None and kind is not None and kind not in KINDS
+        if foreign and not learnt.transfer:
+            return {}
+        known = learnt.words.known(buckets)
+        if len(known) < learnt.familiar * len(buckets):
+            # Of a kind that is known well, the mean says something, whatever the words are.
+            return {name: _by_mean(means[name], place) for name in models if name in means} if place else {}
+        norm = learnt.words.norm(known)
+        share = learnt.transfer if foreign else 1.0
+        found = {}
+        for name in models:
+            overall = learnt.models.get(name)
+            if overall is None:
+                continue
+            mean = means.get(name, overall)
+            said = learnt.words.said(name, known, norm) - mean.said
+            where = place if name in means else None
+            found[name] = _estimate(mean.quality + share * said, mean.scored, where)
+        return found
 
     @classmethod
     def load(cls, data: bytes) -> "Quality":
-        return cls()
+        """Raises ChittyError where these bytes are damaged or of another version."""
+        return cls(opened(data))
 
     def dump(self) -> bytes:
-        return b""
+        return sealed(self.learnt)
 
 
-NO_QUALITY = Quality()
+NO_QUALITY = Quality(Learnt())
+
+
+def _place(kind: str | None, kinds: Mapping[str, object]) -> str | None:
+    """`code.review` is `code` where only that was scored."""
+    if kind is None or kind in kinds:
+        return kind
+    first = kind.partition(".")[0]
+    return first if first in kinds else None
+
+
+def _by_mean(mean: Mean, kind: str | None) -> Estimate:
+    return _estimate(mean.quality, mean.scored, kind)
+
+
+def _estimate(quality: float, scored: int, kind: str | None) -> Estimate:
+    calls = "1 scored call" if scored == 1 else f"{scored:,} scored calls"
+    return Estimate(min(max(quality, 0.0), 1.0), scored, f"{kind or 'all kinds'}, {calls}")

@@ -5,6 +5,7 @@ A sketch cannot be read as text, but it is no secret: whoever guesses a text can
 
 import re
 import struct
+from itertools import pairwise
 from zlib import crc32
 
 BUCKETS = 1 << 18
@@ -18,8 +19,8 @@ def features(text: str) -> list[int]:
         text = f"{text[: CHARACTERS // 2]} {text[-CHARACTERS // 2 :]}"
     words = _WORDS.findall(text.lower())
     hashes = [crc32(word.encode("utf-8", "surrogatepass")) for word in words]
-    # A pair's hash is made from its words' hashes, with a multiplier that keeps their order.
-    pairs = [(first * 0x9E3779B1 + second) >> 7 for first, second in zip(hashes, hashes[1:], strict=False)]
+    # A pair's hash is made from its words' hashes; the odd multiplier (Fibonacci hashing) keeps their order.
+    pairs = [(first * 0x9E3779B1 + second) >> 7 for first, second in pairwise(hashes)]
     return [*dict.fromkeys(number % BUCKETS for number in (*hashes, *pairs))]
 
 
