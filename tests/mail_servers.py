@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from chittycan.integrations.email.imap import Account, Connection, Limits
+from token_server import TokenServer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 TLS = CHECKOUT / "tests" / "data" / "tls"
@@ -51,8 +52,13 @@ class Dovecot:
         self._config = base / "dovecot.conf"
         for name in ("server.pem", "server.key"):
             shutil.copy(TLS / name, base / name)
+        self.tokens = TokenServer()
+        (base / "oauth2.conf").write_text(
+            f"introspection_url = {self.tokens.url}/?token=\nintrospection_mode = get\nusername_attribute = user\n"
+            "active_attribute = active\nactive_value = true\n"
+        )
         self._config.write_text(_configuration(base, self.port, self.tls_port, self._owner, unpacked=bool(libraries)))
-        self._give(base / "run", base / "server.pem", base / "server.key", self._config)
+        self._give(base / "run", base / "oauth2.conf", base / "server.pem", base / "server.key", self._config)
 
     @property
     def authority(self) -> Path:
@@ -68,6 +74,10 @@ class Dovecot:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait()
             self._process = None
+
+    def close(self) -> None:
+        self.stop()
+        self.tokens.close()
 
     def maildir(self, user: str, folder: str = "INBOX") -> Path:
         place = self.base / "mail" / user / "Maildir"
@@ -145,7 +155,7 @@ ssl = yes
 ssl_cert = <{base}/server.pem
 ssl_key = <{base}/server.key
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login xoauth2 oauthbearer
 default_internal_user = {user}
 default_internal_group = {group}
 default_login_user = {user}
@@ -157,6 +167,11 @@ mail_location = maildir:{base}/mail/%u/Maildir
 mail_max_userip_connections = 200
 mail_fsync = never
 {"import_environment = TZ LD_LIBRARY_PATH" if unpacked else ""}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {base}/oauth2.conf
+}}
 passdb {{
   driver = static
   args = password={PASSWORD}
@@ -228,7 +243,7 @@ def dovecot_server() -> Iterator[Dovecot]:
         server = Dovecot(base, program, tool.libraries() if unpacked else "")
         server.start()
         yield server
-        server.stop()
+        server.close()
 
 
 FETCH = re.compile(r"UID FETCH (\d+)(:\*)? \((.*)\)$")
@@ -335,7 +350,7 @@ async def connected(
     plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port}
     connection = Connection(Account(name="office", **(plain | settings)), limits or Limits())
     try:
-        await connection.open(lambda: secret, tls)
+        await connection.open(secret, tls)
         yield connection
     finally:
         await connection.close()

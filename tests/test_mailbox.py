@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from chittycan.config import settings_from
 from chittycan.errors import ConfigError, NotFound, Unavailable, UsageError
+from chittycan.mail_login import credential
 from chittycan.mailbox import (
     accounts,
     in_sent,
@@ -16,9 +17,9 @@ from chittycan.mailbox import (
     named_account,
     open_mailbox,
     read_mail,
-    secret_of,
     terms,
 )
+from chittycan.testing.clock import FakeClock
 from mail_servers import PASSWORD, Dovecot
 
 Json = dict[str, Any]
@@ -103,6 +104,15 @@ def server(**more: Any) -> Json:
     return {"type": "imap", "host": "mail.meyer.example", "user": "anna", "password": "env:MAIL", **more}
 
 
+OAUTH = {"tokenUrl": "https://oauth2.example/token", "clientId": "client", "refreshToken": "env:REFRESH"}
+
+
+def tokens(**more: Any) -> Json:
+    account = server(oauth=OAUTH | more)
+    del account["password"]
+    return account
+
+
 def on_servers(folder: Path, **integrations: Json) -> Any:
     return settings_from({"integrations": integrations}, {}, folder)
 
@@ -123,7 +133,13 @@ def test_an_account_on_a_server_is_read_with_sound_defaults(office: Path) -> Non
         (server(security="ssl"), r"office\.security"),
         (server(port=70_000), r"office\.port"),
         (server(poll=0), r"office\.poll"),
-        ({"type": "imap", "host": "mail.meyer.example", "user": "anna"}, "office"),
+        ({"type": "imap", "host": "mail.meyer.example", "user": "anna"}, r"office\.password.*no way in"),
+        (server(oauth=OAUTH), r"office\.password.*one of them counts"),
+        (tokens(refreshToken="opensesame"), r"office\.oauth\.refreshToken"),
+        (tokens(clientSecret="opensesame"), r"office\.oauth\.clientSecret"),
+        (tokens(tokenUrl="http://oauth2.example/token"), r"office\.oauth\.tokenUrl.*in clear"),
+        (tokens(tokenUrl="oauth2.example"), r"office\.oauth\.tokenUrl"),
+        (server(allow=["delete"]), r"office\.allow"),
     ],
 )
 def test_what_is_wrong_with_an_account_is_said_without_its_password(office: Path, written: Json, place: str) -> None:
@@ -132,15 +148,15 @@ def test_what_is_wrong_with_an_account_is_said_without_its_password(office: Path
     assert "opensesame" not in f"{caught.value} {caught.value.fix}"
 
 
-def test_a_password_is_looked_up_anew_for_each_login(office: Path) -> None:
+async def test_a_password_is_looked_up_anew_for_each_login(office: Path) -> None:
     token = office / "token"
     settings = on_servers(office, office=server(password="file:token"))
-    look_up = secret_of(settings, "office", {})
+    password = credential(settings, "office", {}, FakeClock())
     with pytest.raises(ConfigError, match=r"integrations\.office\.password"):
-        look_up()
+        await password.secret()
     for value in ("one", "two"):
         token.write_text(value)
-        assert look_up() == value
+        assert await password.secret() == value
 
 
 def test_which_account_a_source_means(office: Path) -> None:
@@ -183,3 +199,17 @@ async def test_copies_go_to_the_account_that_sent(office: Path, dovecot_server: 
     assert await in_sent(settings, env, "former", "<sent@b>") is None
     with pytest.raises(NotFound, match="former"):
         await keep_copy(settings, env, "former", raw)
+
+
+async def test_an_account_with_tokens_is_read(office: Path, dovecot_server: Dovecot) -> None:
+    dovecot_server.tokens.users["grant"] = "tokens"
+    dovecot_server.deliver("tokens", "1", b"Subject: by token\r\n\r\n")
+    account = tokens(tokenUrl=f"{dovecot_server.tokens.url}/token", clientSecret="env:REFRESH") | {
+        "host": "127.0.0.1", "port": dovecot_server.port, "security": "none", "user": "tokens"
+    }  # fmt: skip
+    settings = on_servers(office, office=account)
+    assert accounts(settings)["office"].auth == "xoauth2"
+    found = await read_mail(settings, {"REFRESH": "grant"}, "imap:office", "INBOX;1;1")
+    assert found.error is not None  # there is such a folder, with another UIDVALIDITY
+    with pytest.raises(ConfigError, match=r"oauth\.refreshToken"):
+        await read_mail(settings, {}, "imap:office", "INBOX;1;1")

@@ -6,7 +6,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from email.utils import getaddresses
 from pathlib import Path
@@ -14,19 +14,23 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from chittycan import mail_login
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.agents.reception import Privileged
 from chittycan.agents.templates import STANDARD
 from chittycan.agents.verdict import Mode
-from chittycan.config import CONFIG_FILE, Finding, Missing, Settings, is_reference, resolve_secret
+from chittycan.clock import SystemClock
+from chittycan.config import CONFIG_FILE, Finding, Settings
 from chittycan.config.parsing import Reader, join
 from chittycan.config.senders import SENDER_KEYS, SenderSettings
-from chittycan.errors import ChittyError, ConfigError, NotFound, UsageError
+from chittycan.errors import ChittyError, NotFound, UsageError
+from chittycan.integrations.email.credentials import log_in
 from chittycan.integrations.email.imap import Account, Connection
 from chittycan.integrations.email.imap_again import fetch_again
 from chittycan.integrations.email.imap_sent import find_sent, keep_sent
 from chittycan.integrations.email.sources import RawMail, Source, open_source, read_again
+from chittycan.mail_login import LoginSettings, OAuthSettings
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
 
@@ -35,14 +39,18 @@ IMAP = "imap"  # and mail on a server
 
 
 class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
-    """An integration of the type `imap`. `password` is a reference: the password, or with `xoauth2` the token."""
+    """An integration of the type `imap`. `password` is a reference: the password, or with `xoauth2` the token.
+
+    `oauth` instead of it gets tokens by itself.
+    """
 
     type: Literal["imap"]
     host: str
     port: Annotated[int, Meta(gt=0, lt=65536)] | None = None
     security: Literal["tls", "starttls", "none"] = "tls"
     user: str
-    password: str
+    password: str | None = None
+    oauth: OAuthSettings | None = None
     auth: Literal["password", "xoauth2"] = "password"
     folders: tuple[str, ...] = ("INBOX",)
     watch: bool = False
@@ -115,11 +123,7 @@ def accounts(settings: Settings, *, watched: bool = False) -> dict[str, Account]
         if isinstance(written, Mapping) and written.get("type") == IMAP:
             place = join("integrations", name)
             read = reader.read(dict(written), ImapSettings, place)
-            if not is_reference(read.password):
-                fix = f'"password": "env:NAME" or "file:PATH" (a path in {settings.folder}, or a whole one)'
-                raise ConfigError(
-                    "a password does not belong into this file", file=CONFIG_FILE, key=join(place, "password"), fix=fix
-                )
+            mail_login.check(settings, name, LoginSettings(password=read.password, oauth=read.oauth))
             if read.watch or not watched:
                 found[name] = _account(settings, name, read)
     return found
@@ -127,28 +131,12 @@ def accounts(settings: Settings, *, watched: bool = False) -> dict[str, Account]
 
 def _account(settings: Settings, name: str, read: ImapSettings) -> Account:
     ca_file = None if read.ca_file is None else str(settings.folder / Path(read.ca_file).expanduser())
+    auth = read.auth if read.oauth is None else "xoauth2"
     return Account(
-        name=name, host=read.host, port=read.port, security=read.security, user=read.user, auth=read.auth,
+        name=name, host=read.host, port=read.port, security=read.security, user=read.user, auth=auth,
         folders=tuple(dict.fromkeys(read.folders)) or ("INBOX",), poll=read.poll, alarm=read.alarm * 60,
         private=read.private, insecure=read.insecure, ca_file=ca_file, allow=tuple(sorted(set(read.allow))),
     )  # fmt: skip
-
-
-def secret_of(settings: Settings, name: str, env: Mapping[str, str]) -> Callable[[], str]:
-    """Looks the password or token of an account up, anew each time: tokens last an hour, and others renew them.
-
-    What it gives raises ConfigError where there is none.
-    """
-    reference = str(settings.integrations[name]["password"])
-
-    def look_up() -> str:
-        found = resolve_secret(reference, env, settings.folder)
-        if isinstance(found, Missing):
-            key = join(join("integrations", name), "password")
-            raise ConfigError(str(found), file=CONFIG_FILE, key=key, fix="Set what it refers to, or correct it.")
-        return found.value
-
-    return look_up
 
 
 @asynccontextmanager
@@ -160,9 +148,8 @@ async def session(settings: Settings, env: Mapping[str, str], account: str) -> A
     known = accounts(settings)
     if account not in known:
         raise NotFound(f"no mail account {account!r}", param="account", fix="`can router inbox sources` lists them.")
-    connection = Connection(known[account])
+    connection = await log_in(known[account], mail_login.credential(settings, account, env, SystemClock()))
     try:
-        await connection.open(secret_of(settings, account, env))
         yield connection
     finally:
         await connection.close()

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from chittycan import mailbox
+from chittycan import mail_login, mailbox
 from chittycan.agents.agent import Ask
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.pipeline import Terms
@@ -62,8 +62,8 @@ class Mailroom:
             return replace(own, rules=self._rules.book, private=private)
 
         desk = Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock)
-        secret = mailbox.secret_of(settings, name, self._env)
-        return Watcher(account, secret, desk, on_outcome=on_outcome, on_problem=on_problem)
+        credential = mail_login.credential(settings, name, self._env, self._clock)
+        return Watcher(account, credential, desk, on_outcome=on_outcome, on_problem=on_problem)
 
     async def run(self) -> None:
         """Keeps the watchers in step with the configuration."""
@@ -84,7 +84,8 @@ class Mailroom:
         for name in [name for name in self._at_work if name not in wanted]:
             self._at_work.pop(name)[1].cancel()
         for name, account in wanted.items():
-            shape = msgspec.json.encode((account, self._settings().integrations[name]["password"]))
+            written = self._settings().integrations[name]
+            shape = msgspec.json.encode((account, written.get("password"), written.get("oauth")))
             known = self._at_work.get(name)
             if known is not None and known[0] == shape and not known[1].done():
                 continue

@@ -10,6 +10,7 @@ from chittycan.agents.look import Desk
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.watch import Watcher
 from chittycan.errors import Unavailable
+from chittycan.integrations.email.credentials import Password
 from chittycan.integrations.email.imap import AWAY, Account, Limits
 from chittycan.store import inbox, mail_actions, mailboxes
 from chittycan.store.database import Database
@@ -43,7 +44,7 @@ class Office:
             folders=folders,
         )  # fmt: skip
         desk = Desk(ask=self.ask, database=self.database, terms=terms, clock=self.clock)
-        return Watcher(account, lambda: PASSWORD, desk, limits=Limits(connect=10, command=10))
+        return Watcher(account, Password(lambda: PASSWORD), desk, limits=Limits(connect=10, command=10))
 
     async def look(self, *allow: str, **settings: Any) -> None:
         await self.watcher(*allow, **settings).look()

@@ -12,6 +12,7 @@ from chittycan.agents.pipeline import Terms
 from chittycan.agents.report import Outcome
 from chittycan.agents.watch import Watcher
 from chittycan.errors import ChittyError, ConfigError, Unavailable
+from chittycan.integrations.email.credentials import Password
 from chittycan.integrations.email.imap import REFUSED, Account, Limits
 from chittycan.routing.rules.book import Book, Rule
 from chittycan.store import inbox
@@ -51,7 +52,7 @@ def watch(ask: ScriptedAsk, sqlite: Database, outcomes: list[Outcome], quick: Sk
         plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port, "poll": 30.0}
         account = Account(name="office", **(plain | settings))
         desk = Desk(ask=ask, database=sqlite, terms=current, clock=quick)
-        return Watcher(account, lambda: PASSWORD, desk, limits=limits or Limits(), on_outcome=outcomes.append)
+        return Watcher(account, Password(lambda: PASSWORD), desk, limits=limits or Limits(), on_outcome=outcomes.append)
 
     return make
 
@@ -382,7 +383,7 @@ async def test_a_mistake_in_the_configuration_is_said_like_a_failure(
         raise ConfigError("the environment variable MAIL is not set", file="config.json")
 
     watcher = watch(liar.port)
-    watcher._secret = no_secret
+    watcher._credential = Password(no_secret)
     async with running(watcher):
         row = await until_row(sqlite, lambda row: row.problem is not None)
     assert "MAIL" in str(row.problem)

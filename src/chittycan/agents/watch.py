@@ -19,6 +19,7 @@ from chittycan.agents.look import Desk, Look, OnOutcome
 from chittycan.agents.mail_acts import MailActs
 from chittycan.agents.report import Outcome, Report
 from chittycan.errors import ChittyError, Unavailable
+from chittycan.integrations.email.credentials import REVOKED, Credential, log_in
 from chittycan.integrations.email.imap import LIMITS, NO_FOLDER, REFUSED, Account, Connection, Limits
 from chittycan.store import mailboxes as rows
 from chittycan.store.workers import Worker
@@ -41,7 +42,7 @@ class Watcher:
     def __init__(
         self,
         account: Account,
-        secret: Callable[[], str],
+        credential: Credential,
         desk: Desk,
         *,
         tls: ssl.SSLContext | None = None,
@@ -49,7 +50,7 @@ class Watcher:
         on_outcome: OnOutcome | None = None,
         on_problem: OnProblem | None = None,
     ) -> None:
-        self.account, self._secret, self._desk = account, secret, desk
+        self.account, self._credential, self._desk = account, credential, desk
         self._tls, self._limits = tls, limits
         self._on_outcome, self._on_problem = on_outcome or _nothing, on_problem or _log
         self._me = this_process(default_id(), "mail")
@@ -108,9 +109,8 @@ class Watcher:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Connection]:
-        connection = Connection(self.account, self._limits)
+        connection = await log_in(self.account, self._credential, self._limits, self._tls)
         try:
-            await connection.open(self._secret, self._tls)
             yield connection
         finally:
             await connection.close()
@@ -168,7 +168,7 @@ class Watcher:
         spread = random.uniform(0.5, 1.0)  # noqa: S311 (spreads what many would do at once)
         if error.code == rows.LOST:
             return TAKEN_PAUSE * spread
-        if error.code == REFUSED:
+        if error.code in (REFUSED, REVOKED):
             return REFUSED_PAUSE * spread
         return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures - 1, 20)) * spread
 

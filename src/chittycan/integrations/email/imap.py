@@ -116,12 +116,12 @@ class Connection:
     def can_idle(self) -> bool:
         return "IDLE" in self.capabilities
 
-    async def open(self, secret: Callable[[], str], tls: ssl.SSLContext | None = None) -> None:
-        """Connects and logs in. Raises Unavailable (AWAY, REFUSED), and what `secret` raises."""
+    async def open(self, secret: str, tls: ssl.SSLContext | None = None) -> None:
+        """Connects and logs in with a password or a token. Raises Unavailable (AWAY, REFUSED), and is closed then."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 await self._connect(tls)
-                await self._log_in(secret())
+                await self._log_in(secret)
         except TimeoutError:
             await self.close()
             raise self._away("did not answer in time") from None
@@ -301,7 +301,11 @@ class Connection:
 
     async def _log_in(self, secret: str) -> None:
         account = self.account
-        if account.auth == "xoauth2":
+        mechanisms = {each for each in self.capabilities if each in ("AUTH=XOAUTH2", "AUTH=OAUTHBEARER")}
+        if account.auth == "xoauth2" and mechanisms == {"AUTH=OAUTHBEARER"}:
+            said = f"n,a={_saslname(account.user)},\1host={account.host}\1auth=Bearer {secret}\1\1"
+            answer = await self._authenticate(b"OAUTHBEARER", said, b"AQ==\r\n")
+        elif account.auth == "xoauth2":
             answer = await self._authenticate(b"XOAUTH2", f"user={account.user}\1auth=Bearer {secret}\1\1")
         elif "AUTH=PLAIN" in self.capabilities:
             answer = await self._authenticate(b"PLAIN", f"\0{account.user}\0{secret}")
@@ -323,15 +327,15 @@ class Connection:
         if not self.capabilities:
             await self._ask_capabilities()
 
-    async def _authenticate(self, mechanism: bytes, said: str) -> Status:
+    async def _authenticate(self, mechanism: bytes, said: str, after: bytes = b"\r\n") -> Status:
         tag = await self._send(b"AUTHENTICATE " + mechanism)
         lines = [base64.b64encode(said.encode()) + b"\r\n"]
         while True:
             answer = await self._until(lambda response: isinstance(response, Continue) or _answers(response, tag))
             if isinstance(answer, Status):
                 return answer
-            # After our words it may explain, in an error of its own, and wait for an empty line.
-            await self._write(lines.pop() if lines else b"\r\n")
+            # After our words it may explain, in an error of its own, and wait for a line that says nothing.
+            await self._write(lines.pop() if lines else after)
 
     async def _ask_capabilities(self) -> None:
         await self.command(b"CAPABILITY", self._learn)
@@ -448,6 +452,11 @@ def folder_argument(name: str) -> bytes:
         return wire.folder_name(name)
     except ValueError:
         raise Unavailable(f"no folder can be called {name!r}", code=NO_FOLDER) from None
+
+
+def _saslname(name: str) -> str:
+    """RFC 5801, 4."""
+    return name.replace("=", "=3D").replace(",", "=2C")
 
 
 def _answers(response: Response, tag: str) -> bool:
