@@ -27,7 +27,8 @@ CORE = (
     | STATE
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
-BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside", "mailbox", "mailroom"}
+BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside"}
+BELOW_APP |= {"mail_login", "mailbox", "mailroom"}
 BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook", "policy"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -77,8 +78,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations"},
-    "mailbox": WORDS | {"config", "integrations", "agents"},
-    "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "rulebook", "store"},
+    "mail_login": WORDS | {"config", "integrations"},
+    "mailbox": WORDS | {"config", "integrations", "agents", "mail_login"},
+    "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},
     # the settings in the words of the parts
     "configured": WORDS | {"config", "context", "gateway", "store"},
     # durable work, wired
