@@ -12,7 +12,7 @@ from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
 from chittycan.routing.cost.choice import Option, bar, ranked
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.decide import Decision, Facts, decide, objection
-from chittycan.routing.quality.estimate import Estimate, Quality
+from chittycan.routing.quality.estimate import Estimate, Learnt, Mean, Quality
 
 PROVIDERS = {
     "lab": Provider(name="lab", dialect="openai", endpoint="http://lab.test/v1", default_model="large"),
@@ -44,11 +44,8 @@ def _cost(model: Model, provider: Provider, given: int, written: int) -> int | N
     return None if price is None else price * (given + written)
 
 
-class Learnt(Quality):
-    """Something was learnt; what of it fits a request is in its facts."""
-
-
-LEARNT = Policy(quality=Learnt(), strong="large", cost=_cost)
+TAUGHT = Quality(Learnt(models={"large": Mean(0.9, 300)}))  # what of it fits a request is in its facts
+LEARNT = Policy(quality=TAUGHT, strong="large", cost=_cost)
 TIERED = Policy(tiered=OWNERS_TIERS, cost=_cost)
 PRICED = Policy(cost=_cost)
 
@@ -99,7 +96,7 @@ def test_the_cheapest_that_is_good_enough(
 
 
 def test_without_a_strong_model_an_unlikely_prompt_goes_to_the_default_chain() -> None:
-    decision = decide(_facts("auto"), CATALOGUE, Policy(quality=Learnt(), cost=_cost, tiered=OWNERS_TIERS))
+    decision = decide(_facts("auto"), CATALOGUE, Policy(quality=TAUGHT, cost=_cost, tiered=OWNERS_TIERS))
     assert (_chain(decision), decision.route) == (["large", "tiny"], "auto")
 
 

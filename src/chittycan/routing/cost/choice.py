@@ -131,6 +131,10 @@ def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple
     strong = [each.name for each in options if each.name == policy.strong]
     if facts.model == BEST and strong:
         return [(strong[0], "the strong model")], _route(facts, "strong")
+    if facts.max_cost_nano is not None and not any(option.default for option in options):
+        affordable = sorted(options, key=lambda each: (each.spare, -each.price))
+        why = "affordable, as nobody of the default chain is"
+        return [(each.name, why) for each in affordable], _route(facts, "affordable")
     return [], facts.model
 
 
