@@ -118,6 +118,20 @@ def check(name: str, text: str, language: str) -> None:
         raise InvalidRequest(f"a template has 1 to {MAX_TEXT:,} characters", param="text")
 
 
+def doubts(text: str) -> list[str]:
+    """What may not have been meant in a template's text."""
+    found = [
+        f"{{{{{name}}}}} is nothing that drafts know: {', '.join(KNOWN)}"
+        for name in variables_of(text)
+        if name not in KNOWN
+    ]
+    if re.search(r"\{\{|\}\}", _VARIABLE.sub("", text)):
+        found.append("braces that are no variable stay as they are; a variable is written {{name}}")
+    if "body" not in variables_of(text):
+        found.append("without {{body}} it is for acknowledgements: what an agent writes has no place in it")
+    return found
+
+
 def variables_of(text: str) -> list[str]:
     """The names of a text's variables, in the order in which they stand there."""
     return list(dict.fromkeys(_VARIABLE.findall(text)))

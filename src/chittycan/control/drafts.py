@@ -1,6 +1,6 @@
-"""Drafts: replies that wait for a person."""
+"""Drafts: replies that wait for a person, and what became of those that were sent. For the owner alone."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -9,26 +9,73 @@ from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from chittycan.agents.sending import Shown
     from chittycan.app import Network
     from chittycan.auth.keys import Key
     from chittycan.store.drafts import Draft
 
+SEND_SECONDS = 240.0  # a server may take three minutes for a mail
+OWNER = "owner"
+
 
 class DraftRow(Struct, kw_only=True):
-    """One draft. `model` is null where a template's fixed text was used; `warnings` is what to look at twice."""
+    """One draft. `model` is null where a template's fixed text was used; `warnings` is what to look at twice.
+
+    `account`: in whose name it goes out. `edited`: a person changed it. `automatic`: an acknowledgement, which no
+    person approves. `by` and `decided` (Unix seconds): who approved or rejected it; `reason`: why it was rejected.
+    """
 
     id: str
     mail: str
     state: str
     to: list[str]
+    cc: list[str]
     subject: str
     body: str
     template: str
     model: str | None
     warnings: list[str]
     in_reply_to: str | None
+    account: str | None
+    edited: bool
+    automatic: bool
+    by: str | None
+    decided: float | None
+    reason: str | None
     created: float
     changed: float
+
+
+class DraftDetail(DraftRow, kw_only=True):
+    """A draft as the mail that would go out, and what is known of its sending.
+
+    `hash`: SHA-256 of exactly that mail; give it to `approve`, and nothing else than what you saw is approved.
+    `sender`: the From. `problem` and `fix`: why it cannot be approved as it stands. `answer`: what the server said;
+    `error`: what went wrong. `copy`: kept (we put one among the sent mails), there (the server did), none (there is
+    no such place), null (not yet). `sent`: when the server took it, Unix seconds.
+    """
+
+    hash: str
+    sender: str
+    references: list[str]
+    problem: str | None
+    fix: str | None
+    message_id: str | None
+    sent: float | None
+    answer: str | None
+    error: str | None
+    copy: str | None
+
+
+class AcknowledgedRow(Struct, kw_only=True):
+    """A mail on your list: the acknowledgement's `draft` and `state`, or the `problem` with it."""
+
+    mail: str
+    to: str
+    rule: str
+    draft: str | None
+    state: str | None
+    problem: str | None
 
 
 @operation("GET", "/drafts", owner=True)
@@ -40,22 +87,124 @@ async def listed(
 
     if state is not None and state not in drafts.TRANSITIONS:
         raise InvalidRequest(f"no state {state!r}", param="state", fix=f"Use one of: {', '.join(drafts.TRANSITIONS)}.")
-    return [_row(draft) for draft in await network.database.read(drafts.listing, state=state, limit=max(0, limit))]
+    found = await network.database.read(drafts.listing, state=state, limit=max(0, limit))
+    return [DraftRow(**_row(draft)) for draft in found]
+
+
+@operation("POST", "/drafts/acknowledge", owner=True, seconds=SEND_SECONDS)
+async def acknowledge(network: "Network", caller: "Key | None", *, dry_run: bool = False) -> list[AcknowledgedRow]:
+    """Acknowledges new mail of those in `inbox.acknowledge`; with `dry_run` only says to whom one would go."""
+    found = await network.outgoing.acknowledge(dry_run=dry_run)
+    return [
+        AcknowledgedRow(
+            mail=each.mail, to=each.to, rule=each.rule, draft=each.draft, state=each.state, problem=each.problem
+        )
+        for each in found
+    ]
 
 
 @operation("GET", "/drafts/{draft}", owner=True)
-async def shown(network: "Network", caller: "Key | None", *, draft: str) -> DraftRow:
+async def shown(network: "Network", caller: "Key | None", *, draft: str) -> DraftDetail:
     """One draft, by its own id or that of the mail it answers; the beginning is enough."""
-    from chittycan.store import drafts
-
-    return _row(await network.database.read(drafts.get, draft))
+    return _detail(await network.outgoing.sending.show(draft))
 
 
-def _row(draft: "Draft") -> DraftRow:
-    people = msgspec.json.decode(draft.recipients)
-    return DraftRow(
-        id=draft.id, mail=draft.mail_id, state=draft.state, subject=draft.subject, body=draft.body,
-        to=[f"{each['name']} <{each['address']}>" if each["name"] else each["address"] for each in people],
-        template=draft.template, model=draft.by_model, warnings=msgspec.json.decode(draft.warnings),
-        in_reply_to=draft.in_reply_to, created=draft.created, changed=draft.changed,
+@operation("PATCH", "/drafts/{draft}", owner=True)
+async def edit(
+    network: "Network",
+    caller: "Key | None",
+    *,
+    draft: str,
+    body: str | None = None,
+    subject: str | None = None,
+    to: list[str] | None = None,
+    cc: list[str] | None = None,
+    everyone: bool = False,
+    quote: bool = False,
+    hash: str | None = None,
+) -> DraftDetail:
+    """Changes what is given; an approval is void then.
+
+    `everyone`: whoever got the mail gets a copy. `quote`: the mail stands below. `hash`: of the draft as you saw it.
+    """
+    from chittycan.agents.sending import Change
+
+    change = Change(
+        body=body, subject=subject, to=None if to is None else tuple(to), cc=None if cc is None else tuple(cc),
+        everyone=everyone, quote=quote,
+    )  # fmt: skip
+    return _detail(await network.outgoing.sending.edit(draft, change, seen=hash))
+
+
+@operation("POST", "/drafts/{draft}/approve", owner=True, seconds=SEND_SECONDS)
+async def approve(
+    network: "Network", caller: "Key | None", *, draft: str, hash: str | None = None, send: bool = False
+) -> DraftDetail:
+    """Says that exactly this may go out; with `send` it does. `hash`: of the draft as you saw it."""
+    sending = network.outgoing.sending
+    approved = await sending.approve(draft, by=_who(caller), seen=hash)
+    if send:
+        await sending.send(approved.id)
+    return _detail(await sending.show(approved.id))
+
+
+@operation("POST", "/drafts/{draft}/reject", owner=True)
+async def reject(network: "Network", caller: "Key | None", *, draft: str, reason: str | None = None) -> DraftDetail:
+    """Says that it will not go out."""
+    sending = network.outgoing.sending
+    rejected = await sending.reject(draft, by=_who(caller), reason=reason)
+    return _detail(await sending.show(rejected.id))
+
+
+@operation("POST", "/drafts/{draft}/send", owner=True, seconds=SEND_SECONDS)
+async def send(network: "Network", caller: "Key | None", *, draft: str) -> DraftDetail:
+    """Sends what was approved, once. Of what was sent already, or may have been, it says what is known."""
+    sending = network.outgoing.sending
+    return _detail(await sending.show((await sending.send(draft)).id))
+
+
+@operation("POST", "/drafts/{draft}/resolve", owner=True, seconds=SEND_SECONDS)
+async def resolve(
+    network: "Network", caller: "Key | None", *, draft: str, outcome: Literal["sent", "not-sent"] | None = None
+) -> DraftDetail:
+    """Finds out whether a draft went out of which that is unknown: from the folder of sent mail, or from your word.
+
+    What you say was `not-sent` may be sent again.
+    """
+    sending = network.outgoing.sending
+    if outcome is None:
+        found = await sending.look((await sending.show(draft)).draft.id)
+    else:
+        found = await sending.resolve(draft, "sent" if outcome == "sent" else "failed", by=_who(caller))
+    return _detail(await sending.show(found.id))
+
+
+def _who(caller: "Key | None") -> str:
+    return OWNER if caller is None else caller.name
+
+
+def _row(draft: "Draft") -> dict[str, Any]:
+    return {
+        "id": draft.id, "mail": draft.mail_id, "state": draft.state, "subject": draft.subject, "body": draft.body,
+        "to": _people(draft.recipients), "cc": _people(draft.cc), "template": draft.template, "model": draft.by_model,
+        "warnings": msgspec.json.decode(draft.warnings), "in_reply_to": draft.in_reply_to, "account": draft.account,
+        "edited": draft.edited, "automatic": draft.automatic, "by": draft.decided_by, "decided": draft.decided_at,
+        "reason": draft.reason, "created": draft.created, "changed": draft.changed,
+    }  # fmt: skip
+
+
+def _people(written: str) -> list[str]:
+    people = msgspec.json.decode(written)
+    return [f"{each['name']} <{each['address']}>" if each["name"] else each["address"] for each in people]
+
+
+def _detail(found: "Shown") -> DraftDetail:
+    draft, letter, problem = found.draft, found.letter, found.problem
+    known = {} if draft.detail is None else msgspec.json.decode(draft.detail)
+    exact = {"subject": letter.subject, "body": letter.text, "warnings": found.cautions}
+    return DraftDetail(
+        **{**_row(draft), **exact}, hash=found.fingerprint, sender=letter.sender, references=list(letter.references),
+        problem=problem.message if problem else None, fix=problem.fix if problem else None, message_id=draft.message_id,
+        sent=draft.dispatched if draft.state == "sent" else None, answer=known.get("answer"),
+        error=None if draft.state == "sent" else known.get("error"), copy=draft.copy,
     )  # fmt: skip
