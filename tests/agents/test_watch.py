@@ -12,8 +12,10 @@ from chittycan.agents.pipeline import Terms
 from chittycan.agents.report import Outcome
 from chittycan.agents.watch import Watcher
 from chittycan.errors import ChittyError, ConfigError, Unavailable
-from chittycan.integrations.email.credentials import Password
+from chittycan.integrations.email.credentials import Grant, OAuth, Password
 from chittycan.integrations.email.imap import REFUSED, Account, Limits
+from chittycan.integrations.outbound import Outbound
+from chittycan.integrations.targets import AllowList
 from chittycan.routing.rules.book import Book, Rule
 from chittycan.store import inbox
 from chittycan.store import mailboxes as rows
@@ -429,3 +431,28 @@ async def test_a_dry_run_stores_nothing_and_a_limit_holds(liar: Liar, watch: Wat
     assert await sqlite.read(rows.accounts) == []
     assert len((await watcher.look(limit=2)).outcomes) == 2
     assert len((await watcher.look()).outcomes) == 3
+
+
+async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
+    watch: Watch, sqlite: Database, dovecot_server: Dovecot, quick: SkippingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chittycan.agents.watch.REFUSED_PAUSE", 1.0)
+    tokens, told = dovecot_server.tokens, list[str]()
+    grants = ["revoked"]
+
+    def grant() -> Grant:
+        return Grant(token_url=tokens.url, client_id="client", refresh_token=grants[-1])
+
+    watcher = watch(dovecot_server.port, user="revoked", auth="xoauth2")
+    watcher._credential = OAuth("office", grant, Outbound(AllowList([tokens.url])), quick)
+    watcher._on_problem = lambda _account, error: told.append(error.message)
+    before = len(tokens.asked)
+    async with running(watcher):
+        row = await until_row(sqlite, lambda row: row.problem is not None)
+        await until(lambda: watcher._failures >= 3)
+        assert len(tokens.asked) == before + 1
+        tokens.users["anew"] = "revoked"
+        grants.append("anew")
+        await until_row(sqlite, lambda row: row.succeeded is not None and row.problem is None)
+    assert "invalid_grant" in str(row.problem)
+    assert told == [row.problem]
