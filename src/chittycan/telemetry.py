@@ -55,6 +55,7 @@ class Series(Struct):
     output: int = 0
     cost_nano: int = 0
     fallbacks: int = 0
+    hedged: int = 0
     cached: int = 0
 
 
@@ -64,6 +65,7 @@ class Telemetry:
     def __init__(self) -> None:
         self.series: dict[tuple[str, str, int], Series] = {}
         self.gauges: dict[str, Callable[[], float]] = {}
+        self.first_tokens: Callable[[], Mapping[tuple[str, str], float]] = dict  # seconds, by provider and its own name
         self.work: Mapping[str, float] = {}  # open tasks by status
         self.mail: Mapping[str, tuple[float, bool]] = {}  # by source: seconds without a look that went well; too long?
         self._log = logging.getLogger(LOGGER)
@@ -81,6 +83,7 @@ class Telemetry:
         series.buckets[bisect_left(BUCKETS, seconds)] += 1
         if trace is not None:
             series.fallbacks += trace.fallbacks
+            series.hedged += trace.hedged
             series.cached += trace.cached
             series.cost_nano += trace.cost_nano or 0
             if trace.usage is not None:
@@ -146,6 +149,7 @@ class _Collector:
         tokens = CounterMetricFamily("chitty_tokens", "Tokens, by direction.", labels=["model", "direction"])
         cost = CounterMetricFamily("chitty_cost_usd", "Known cost in US dollars.", labels=["model"])
         fallbacks = CounterMetricFamily("chitty_fallbacks", "Models passed over.", labels=["model"])
+        hedged = CounterMetricFamily("chitty_hedged", "Models asked beside the quicker one.", labels=["model"])
         cached = CounterMetricFamily("chitty_cache_hits", "Answers from the cache.", labels=["model"])
         sums: dict[str, Series] = {}
         for (surface, model, status), series in list(self._telemetry.series.items()):
@@ -157,15 +161,22 @@ class _Collector:
                 buckets.append((bound, running))
             seconds.add_metric(values, buckets, series.seconds)
             total = sums.setdefault(model, Series())
-            for name in ("input", "output", "cost_nano", "fallbacks", "cached"):
+            for name in ("input", "output", "cost_nano", "fallbacks", "hedged", "cached"):
                 setattr(total, name, getattr(total, name) + getattr(series, name))
         for model, total in sums.items():
             tokens.add_metric([model, "input"], total.input)
             tokens.add_metric([model, "output"], total.output)
             cost.add_metric([model], total.cost_nano / 1e9)
             fallbacks.add_metric([model], total.fallbacks)
+            hedged.add_metric([model], total.hedged)
             cached.add_metric([model], total.cached)
-        yield from (requests, seconds, tokens, cost, fallbacks, cached)
+        yield from (requests, seconds, tokens, cost, fallbacks, hedged, cached)
+        first = GaugeMetricFamily(
+            "chitty_first_token_seconds", "To the first token, on average now.", labels=["provider", "model"]
+        )
+        for (provider, upstream), average in self._telemetry.first_tokens().items():
+            first.add_metric([provider, upstream], average)
+        yield first
         work = GaugeMetricFamily("chitty_tasks", "Tasks that have not ended.", labels=["status"])
         for state, tasks in self._telemetry.work.items():
             work.add_metric([state], tasks)

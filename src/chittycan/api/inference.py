@@ -213,6 +213,8 @@ def trace_lines(trace: Trace) -> Lines:
     overhead = max(0.0, trace.ms - trace.upstream_ms)
     varying = b"x-chitty-request-id: %b\r\nx-chitty-overhead-ms: %.2f\r\n" % (trace.request_id.encode(), overhead)
     steady = _steady(trace.model, trace.attempts, trace.fallbacks, trace.cached, trace.route, trace.label)
+    if trace.hedged:
+        varying += b"x-chitty-hedged: %d\r\n" % trace.hedged
     return Lines((steady, varying))
 
 

@@ -126,11 +126,11 @@ def _show(found: "Explanation", everything: bool) -> None:
     shown = [each for each in found.considered if everything or not each.left_out]
     rows = []
     for each in shown:
-        place = f"{found.chain.index(each.model) + 1}." if each.kept else "–"
+        place = f"{each.position}." if each.position else "–"
         why = f"{each.why}; resting after failures" if each.resting else each.why
         cost = None if each.cost_usd is None else dollars(round(each.cost_usd * 1e9))
         quality = None if each.quality is None else f"{each.quality:.2f}"
-        rows.append((place, each.model, each.provider or "", cost, quality, why))
+        rows.append((place, each.model, each.place or each.provider or "", cost, quality, why))
     table(("", "model", "provider", "cost", "quality", "why"), rows)
     hidden = len(found.considered) - len(shown)
     if hidden:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Considered(Struct, kw_only=True):
     """One model: in the chain or not, and why. `resting`: it would be passed over now. `left_out`: nothing led to it.
 
+    A model that runs in several places has a line for each; `place` (`provider/upstream`) says which. `position` in the
+    chain begins at 1. Of equals it is that of this moment.
     `cost_usd` is what such a call is expected to cost, `quality` (0 to 1) what its answer is expected to be worth; null
     where nobody knows.
     """
@@ -25,6 +27,8 @@ class Considered(Struct, kw_only=True):
     why: str
     resting: bool = False
     left_out: bool = False
+    position: int | None = None
+    place: str | None = None
     cost_usd: float | None = None
     quality: float | None = None
 
@@ -89,8 +93,14 @@ async def explain(
     return Explanation(
         asked=chat.model, route=decision.route, label=decision.label, kind=decision.kind,
         chain=list(dict.fromkeys(candidate.model.name for candidate in decision.chain)),
-        considered=[_row(network, decision, reason) for reason in decision.reasons],
+        considered=_rows(network, decision),
     )  # fmt: skip
+
+
+def _rows(network: "Network", decision: "Decision") -> list[Considered]:
+    """In the order of the decision's reasons; where the moment orders the chain, those of the chain first."""
+    rows = [_row(network, decision, reason) for reason in decision.reasons]
+    return sorted(rows, key=lambda row: row.position or len(rows) + 1) if decision.equals else rows
 
 
 def _row(network: "Network", decision: "Decision", reason: "Reason") -> Considered:
@@ -107,5 +117,6 @@ def _row(network: "Network", decision: "Decision", reason: "Reason") -> Consider
     resting = found is not None and network.gateway.health.rests_for(found.model, found.provider) != 0
     return Considered(
         model=reason.model, provider=found.provider.name if found else None, kept=reason.kept, why=reason.why,
-        resting=resting, left_out=reason.left_out, cost_usd=usd(reason.cost_nano), quality=reason.quality,
+        position=None if found is None else decision.chain.index(found) + 1, place=reason.place, resting=resting,
+        left_out=reason.left_out, cost_usd=usd(reason.cost_nano), quality=reason.quality,
     )  # fmt: skip

@@ -31,6 +31,21 @@ class LimitRow(Struct, kw_only=True):
     tpm: int | None = None
 
 
+class DeploymentRow(Struct, kw_only=True):
+    """One of several places that run a model. `open`: calls under way there, from this server."""
+
+    provider: str
+    upstream: str
+    status: Literal["ready", "resting", "unavailable"] = "ready"
+    why: str | None = None
+    first_token_ms: float | None = None
+    open: int = 0
+    weight: float = 1.0
+    private: bool = False
+    regions: list[str] = []
+    limits: list[LimitRow] = []
+
+
 class ModelRow(Struct, kw_only=True):
     """One model. `status`: ready, resting (after failures; `why` says which) or unavailable (`why` says what it needs).
 
@@ -45,12 +60,15 @@ class ModelRow(Struct, kw_only=True):
     why: str | None = None
     default: bool = False
     latency_ms: float | None = None
+    first_token_ms: float | None = None
     window: int | None = None
     private: bool = False
     regions: list[str] = []
     tier: str | None = None
     dominated: str | None = None
     limits: list[LimitRow] = []
+    balance: str | None = None
+    deployments: list[DeploymentRow] = []
 
 
 class ChainLink(Struct, kw_only=True):
@@ -193,7 +211,9 @@ def _add(name: str) -> str:
 
 def _limits(model: "Model", provider: "Provider", held: Mapping[str, int] | None) -> list[LimitRow]:
     """For the owner; others (`held` None) see no limits."""
-    found = [each for each in (model.limits, provider.limits) if each is not None and held is not None]
+    found = [
+        each for each in (model.own_limits, model.limits, provider.limits) if each is not None and held is not None
+    ]
     return [
         LimitRow(
             scope=each.scope, concurrency=each.concurrency, held=(held or {}).get(each.scope, 0), rpm=each.rpm,
@@ -205,17 +225,48 @@ def _limits(model: "Model", provider: "Provider", held: Mapping[str, int] | None
 
 def _row(network: "Network", model: "Model", latency: float | None, held: Mapping[str, int] | None = None) -> ModelRow:
     catalogue = network.gateway.catalogue
-    provider = catalogue.providers[model.provider]
-    rests = network.gateway.health.rests_for(model, provider)
+    provider, deployed = catalogue.providers[model.provider], catalogue.deployments.get(model.name)
+    status, why = _standing(network, model)
     default = catalogue.default_of(provider.name)
     return ModelRow(
-        name=model.name, provider=model.provider, upstream=model.upstream,
-        status="ready" if rests == 0 else "resting",
-        why=None if rests == 0 else "its key was refused" if rests is None else f"for {rests:.0f} s after failures",
-        default=default is not None and default.name == model.name, latency_ms=latency, window=model.context_window,
-        private=model.private, regions=list(model.regions), tier=model.tier,
-        limits=_limits(model, provider, held),
+        name=model.name, provider=model.provider, upstream=model.upstream, status=status, why=why,
+        default=default is not None and default.name == model.name, latency_ms=latency,
+        first_token_ms=_first_token(network, model), window=model.context_window, private=model.private,
+        regions=list(model.regions), tier=model.tier, limits=_limits(model, provider, held),
+        balance=deployed.balance if deployed else None,
+        deployments=_deployments(network, model.name, held) if deployed else [],
     )  # fmt: skip
+
+
+def _deployments(network: "Network", name: str, held: Mapping[str, int] | None) -> list[DeploymentRow]:
+    catalogue, latency = network.gateway.catalogue, network.gateway.latency
+    rows = []
+    for model in catalogue.deployments[name].models:
+        status, why = _standing(network, model)
+        rows.append(
+            DeploymentRow(
+                provider=model.provider, upstream=model.upstream, status=status, why=why, weight=model.weight,
+                first_token_ms=_first_token(network, model), open=latency.open(model.place), private=model.private,
+                regions=list(model.regions), limits=_limits(model, catalogue.providers[model.provider], held),
+            )
+        )  # fmt: skip
+    rows += [
+        DeploymentRow(provider=provider, upstream="", status="unavailable", why=why)
+        for provider, why in catalogue.deployments[name].missing
+    ]
+    return rows
+
+
+def _standing(network: "Network", model: "Model") -> tuple[Literal["ready", "resting"], str | None]:
+    rests = network.gateway.health.rests_for(model, network.gateway.catalogue.providers[model.provider])
+    if rests == 0:
+        return "ready", None
+    return "resting", "its key was refused" if rests is None else f"for {rests:.0f} s after failures"
+
+
+def _first_token(network: "Network", model: "Model") -> float | None:
+    seconds = network.gateway.latency.first_token(model.place)
+    return None if seconds is None else round(seconds * 1e3, 1)
 
 
 async def _latencies(network: "Network") -> dict[str | None, float | None]:

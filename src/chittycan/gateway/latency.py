@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from chittycan.clock import Clock
-from chittycan.routing.decide import Candidate
+from chittycan.routing.decide import Candidate, Decision
 from chittycan.routing.equals import Equals
 
 Place = tuple[str, str]  # a provider, and its own name for the model
@@ -146,6 +147,28 @@ class Latency:
                     group.insert(0, group.pop(1 + int(self._chance() * (len(group) - 1))))
             found[each.start : each.end] = group
         return tuple(found)
+
+    def explained(self, decision: Decision, *, stream: bool) -> Decision:
+        """The decision with its equals as they stand now, and why they stand so."""
+        if not decision.equals:
+            return decision
+        chain = self.ordered(decision.chain, decision.equals, stream=stream, explore=False)
+        said: dict[str, str] = {}
+        for each in decision.equals:
+            for rank, candidate in enumerate(chain[each.start : each.end], 1):
+                words = f"; {rank}. of {each.end - each.start} equals: {self._said(candidate, stream)}"
+                said[candidate.model.name] = said["/".join(candidate.model.place)] = words
+        reasons = [
+            replace(each, why=each.why + said.get(each.place or each.model, "")) if each.kept else each
+            for each in decision.reasons
+        ]
+        return replace(decision, chain=chain, reasons=tuple(reasons))
+
+    def _said(self, candidate: Candidate, stream: bool) -> str:
+        first, token = self.first_token(candidate.model.place), self.per_token(candidate.model.place)
+        known = [f"first token in {first * 1e3:.0f} ms"] if first is not None and (stream or token is None) else []
+        known += [f"{token * 1e3:.1f} ms per token"] if token is not None and not known else []
+        return f"{known[0] if known else 'not measured yet'}, {self.open(candidate.model.place)} open"
 
     def _quickest(self, group: Sequence[Candidate], stream: bool, load: Load) -> list[Candidate]:
         """The quickest first; who is nearly as quick, or not known yet, goes by its load."""

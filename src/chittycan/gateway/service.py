@@ -132,7 +132,8 @@ class Gateway:
         """The decision without the call, with a line for every model; the call's session counts as it would."""
         call = await self._prepared(call)
         found = self._held(call)
-        return _labelled(self._decisions.explained(call), call, found)
+        decision = self.latency.explained(self._decisions.explained(call), stream=call.stream)
+        return _labelled(decision, call, found)
 
     # for clients
 

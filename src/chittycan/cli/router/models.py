@@ -1,10 +1,13 @@
 """`can router models`: which there are, whether they answer, and who stands in for whom."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chittycan.cli.output import Json, console, done, plain, print_json, progress, seconds, table
+
+if TYPE_CHECKING:
+    from chittycan.control.models import DeploymentRow
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Models: list, test, fallback-chain."
@@ -29,7 +32,7 @@ def list_(
     if json:
         print_json(rows)
         return
-    lines = []
+    lines: list[tuple[str | None, ...]] = []
     for row in rows:
         notes = (
             ["default"] * row.default
@@ -39,8 +42,23 @@ def list_(
         )
         status = row.status if row.why is None else f"{row.status}: {row.why}"
         window = None if row.window is None else f"{row.window:,}"
-        lines.append((row.name, row.provider, status, seconds(row.latency_ms), window, ", ".join(notes)))
-    table(("model", "provider", "status", "median", "window", ""), lines, empty="no model can be called; can doctor")
+        provider = f"{len(row.deployments)} places" if row.deployments else row.provider
+        times = (seconds(row.first_token_ms), seconds(row.latency_ms))
+        lines.append((row.name, provider, status, *times, window, ", ".join(notes)))
+        lines += map(_deployment, row.deployments)
+    table(
+        ("model", "provider", "status", "first token", "median", "window", ""),
+        lines,
+        empty="no model can be called; can doctor",
+    )
+
+
+def _deployment(row: "DeploymentRow") -> tuple[str | None, ...]:
+    notes = ["private"] * row.private + row.regions + ([f"weight {row.weight:g}"] if row.weight != 1 else [])
+    notes += [f"{row.open} open"] if row.open else []
+    place = f"{row.provider}/{row.upstream}".removesuffix("/")
+    status = row.status if row.why is None else f"{row.status}: {row.why}"
+    return "", f"  {place}", status, seconds(row.first_token_ms), None, None, ", ".join(notes)
 
 
 @app.command("test")
