@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from bare_http import Got
 from chittycan.config.settings import RoutingSettings
-from chittycan.routing.quality.estimate import Learnt, Mean, Quality
+from chittycan.routing.quality.estimate import Quality
+from chittycan.routing.quality.learnt import Learnt, Mean
 from chittycan.testing.upstream import ScriptedUpstream
 from serving import SURFACES, Serve, Served, proxy
 

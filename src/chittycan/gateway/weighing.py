@@ -24,7 +24,7 @@ from chittycan.routing.quality.estimate import NO_QUALITY, Estimate
 USUAL_OUTPUT = {CODE: 800, WRITING: 700, MATHS: 500, EXTRACTION: 200, SUMMARY: 250, LONG: 800}
 OTHER_OUTPUT = 400
 
-TERSE = 40  # characters: such a message ("yes, go on") is read with the one before it
+TERSE = 20  # characters: such a message ("yes, go on") is read with the one before it
 LOOKED_AT = 16_000  # characters of a message
 
 

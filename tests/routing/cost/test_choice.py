@@ -12,7 +12,8 @@ from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
 from chittycan.routing.cost.choice import Option, bar, ranked
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.decide import Decision, Facts, decide, objection
-from chittycan.routing.quality.estimate import Estimate, Learnt, Mean, Quality
+from chittycan.routing.quality.estimate import Estimate, Quality
+from chittycan.routing.quality.learnt import Learnt, Mean
 
 PROVIDERS = {
     "lab": Provider(name="lab", dialect="openai", endpoint="http://lab.test/v1", default_model="large"),

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from chittycan.catalogue import Catalogue, Model, Provider
 from chittycan.routing.cost.dominated import dominated
 from chittycan.routing.cost.policy import Policy
-from chittycan.routing.quality.estimate import Learnt, Mean, Quality
+from chittycan.routing.quality.estimate import Quality
+from chittycan.routing.quality.learnt import Learnt, Mean
 
 LAB = Provider(name="lab", dialect="openai", endpoint="http://lab.test/v1")
 PRICES = {"dear": 10, "middle": 5, "cheap": 1}

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from chittycan.catalogue import Catalogue
 from chittycan.routing.cost.policy import Policy
-from chittycan.routing.quality.estimate import Learnt
+from chittycan.routing.quality.learnt import Learnt
 
 ENOUGH_SCORED = 50  # calls of each of the two, over the kinds of work that both were scored on
 USUAL_INPUT, USUAL_OUTPUT = 1_000, 400  # tokens of the call that prices are compared with
