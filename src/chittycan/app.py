@@ -135,7 +135,7 @@ class Network:
         self.policy = RoutingPolicy(self.gateway, self.database, self.clock, self.prices, self.settings)
         self._use_privacy(self.settings)
         self.durable = Durable(self.database, self.clock)
-        self.durable.tasks.ruling = lambda facts: self.rules.book.apply(facts).values
+        self.durable.tasks.ruling = self.durable.streams.ruling = self.rules.apply
         self._outside: Outside | None = None  # the ways out, where this process does work
         clerk = BatchClerk(
             partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock

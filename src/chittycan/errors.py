@@ -127,6 +127,15 @@ class Forbidden(AccessError):
     code = "forbidden"
 
 
+def region_conflict(rule: str, bound: str, asked: str) -> Forbidden:
+    """The owner's rule and somebody's wish hold at once, and nothing is in two regions."""
+    return Forbidden(
+        f"The rule {rule} binds this to the region {bound}, and {asked} was asked for.",
+        code="region_conflict",
+        fix=f"Ask for {bound}, or for no region.",
+    )
+
+
 class NoPrivateModel(AccessError):
     code = "privacy_no_model"
 

@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 from chittycan.clock import Clock
 from chittycan.errors import ChittyError, InvalidRequest, NotFound
 from chittycan.routing.rules import actions, condition
-from chittycan.routing.rules.book import NO_RULES, Book, Rule
+from chittycan.routing.rules.book import NO_RULES, Applied, Book, Rule
+from chittycan.routing.rules.condition import Facts
 from chittycan.store import rules as rows
 from chittycan.store.database import Database
 from chittycan.store.revisions import current
@@ -31,6 +32,10 @@ class RuleBook:
         self._revision = -1
         self.book = NO_RULES
         self.readable = True  # False: rules were written that this version cannot read, and `book` is without them
+
+    def apply(self, facts: Facts) -> Applied:
+        """What the rules say of something now."""
+        return self.book.apply(facts)
 
     async def every(self) -> list[Rule]:
         """In the order in which they are looked at."""

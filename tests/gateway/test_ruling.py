@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from chittycan.errors import Forbidden
+from chittycan.gateway.call import Options
 from chittycan.gateway.ruling import concerns, rule
 from chittycan.routing.rules.book import Book, Rule
 from gateway_parts import call
@@ -27,8 +29,6 @@ def book(condition: str, action: str) -> Book:
 def test_a_model_is_chosen_where_the_caller_left_it_open(
     condition: str, options: dict[str, Any], model: str, chosen: str
 ) -> None:
-    from chittycan.gateway.call import Options
-
     asked = call(model=model, options=Options(**options))
     rule(asked, book(condition, "model:llama"))
     assert asked.model == chosen
@@ -48,3 +48,14 @@ def test_rules_about_mail_alone_do_not_concern_calls() -> None:
     assert not concerns(book("subject:x", "private"))
     assert not concerns(Book(()))
     assert concerns(book("subject:x OR kind:y", "private"))
+
+
+def test_a_region_holds_whatever_was_named_and_nobody_asks_for_another() -> None:
+    bind = book("kind:code", "region:eu-west, private")
+    asked = call(model="gpt-4", options=Options(kind="code"))
+    rule(asked, bind)
+    rule(asked, bind)
+    assert (asked.options.region, asked.options.private) == ("eu-west", True)
+    with pytest.raises(Forbidden, match="The rule house rule binds this to the region eu-west") as refused:
+        rule(call(model="gpt-4", options=Options(kind="code", region="us-east")), bind)
+    assert refused.value.code == "region_conflict"

@@ -4,14 +4,24 @@ from typing import Any
 
 import pytest
 
+from chittycan.errors import Forbidden
 from chittycan.routing.rules.book import Book, Rule
-from chittycan.workstreams.ruling import LEVELS, Ruling, facts_of, ruled
+from chittycan.workstreams.recipe_file import parse
+from chittycan.workstreams.ruling import LEVELS, Ruling, facts_of, ruled, ruled_stream
 from chittycan.workstreams.task import Task
+from chittycan.workstreams.workstream import Workstream
+
+RECIPE = """
+name: release
+steps:
+  - id: one
+    task: Write the notes.
+"""
 
 
 def ruling(condition: str, action: str) -> Ruling:
     book = Book([Rule(id="r1", name="r1", condition=condition, action=action)])
-    return lambda facts: book.apply(facts).values
+    return book.apply
 
 
 def task(**more: Any) -> Task:
@@ -43,3 +53,21 @@ def test_nobody_passes_for_something_else_by_its_facts() -> None:
     assert facts_of(task(kind="code"), {"kind": "email.triage", "source": "mail", "private": "x"}) == facts_of(
         task(kind="code"), {}
     )
+
+
+def test_a_rule_binds_to_a_region_and_nobody_asks_for_another_one() -> None:
+    bind = ruling("branch:main", "region:eu-west, label:release")
+    found = ruled(task(), {"branch": "main"}, bind)
+    assert found.options == {"region": "eu-west", "labels": ["release"]}
+    assert ruled(task(options={"region": "eu-west"}), {"branch": "main"}, bind).region == "eu-west"
+    with pytest.raises(Forbidden, match="region eu-west, and us-east was asked for") as refused:
+        ruled(task(options={"region": "us-east"}), {"branch": "main"}, bind)
+    assert refused.value.code == "region_conflict"
+
+
+def test_of_a_workstream_rules_can_ask_what_its_inputs_say() -> None:
+    stream = Workstream(id="w", name="release", recipe=parse(RECIPE), inputs={"branch": "main", "count": 3})
+    found = ruled_stream(stream, ruling("branch:main", "priority:high, region:eu-west, private"))
+    assert (found.priority, found.options.region, found.options.private) == (LEVELS["high"], "eu-west", True)
+    assert ruled_stream(stream, ruling("branch:dev", "private")) == stream
+    assert ruled_stream(stream, ruling("kind:release", "private")).options.private

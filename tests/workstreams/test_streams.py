@@ -68,7 +68,7 @@ class Office:
             database, self.engine, self.recorder, advancer, clock, lambda base: Given(database, base, clock)
         )
         performers = {"task": self._ask, "approval": self._approval, "wait": self._wait}
-        self.runner = Runner(database, self.recorder, clock, "one", performers)
+        self.runner = Runner(database, self.recorder, clock, "one", performers, ("eu",))
         self.asked: list[Task] = []
         self.says: dict[str, Say] = {}  # by the step's path
 

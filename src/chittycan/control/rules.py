@@ -1,15 +1,17 @@
 """The owner's rules: made, shown, changed, and tried against what has come in, without doing anything."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 from msgspec import Struct
 
 from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.pipeline import restore
 from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
-from chittycan.routing.rules.book import Applied, Book, Rule
-from chittycan.store import inbox
+from chittycan.routing.rules.book import Applied, Book, Rule, idle
+from chittycan.store import inbox, ledger
 
 if TYPE_CHECKING:
     from chittycan.app import Network
@@ -20,7 +22,7 @@ MOST = 1_000
 
 
 class Hit(Struct, kw_only=True):
-    """One mail that a rule, or all of them, would do something to. `values` is what would be done."""
+    """One mail, task or request that a rule, or all of them, would do something to. `values` is what would be done."""
 
     id: str
     subject: str
@@ -30,16 +32,22 @@ class Hit(Struct, kw_only=True):
 
 
 class Tried(Struct, kw_only=True):
-    """`against`: how many mails were looked at. Nothing was done to any of them."""
+    """`against`: how many were looked at. Nothing was done to any of them."""
 
     against: int
     hits: list[Hit]
 
 
+class RuleRow(Rule, frozen=True, kw_only=True):
+    """`idle`: actions that never do anything, because what the condition asks about is nothing they are for."""
+
+    idle: list[str]
+
+
 @operation("GET", "/rules", owner=True)
-async def listed(network: "Network", caller: "Key | None") -> list[Rule]:
+async def listed(network: "Network", caller: "Key | None") -> list[RuleRow]:
     """Every rule, in the order in which they are looked at."""
-    return await network.rules.every()
+    return [_row(each) for each in await network.rules.every()]
 
 
 @operation("POST", "/rules", owner=True, status=201)
@@ -52,10 +60,10 @@ async def create(
     name: str = "",
     priority: int = 0,
     enabled: bool = True,
-) -> Rule:
+) -> RuleRow:
     """Make a rule, such as `priority:low` → `model:llama-scout`. The grammar is in docs/rules.md."""
     made = Rule(id="", name=name, condition=condition, action=action, priority=priority, enabled=enabled)
-    return await network.rules.create(made)
+    return _row(await network.rules.create(made))
 
 
 @operation("PATCH", "/rules/{rule}", owner=True)
@@ -68,10 +76,11 @@ async def change(
     action: str | None = None,
     priority: int | None = None,
     enabled: bool | None = None,
-) -> Rule:
+) -> RuleRow:
     """Change what is given of a rule; `rule` is its id or name."""
     given = {"condition": condition, "action": action, "priority": priority, "enabled": enabled}
-    return await network.rules.change(rule, **{name: value for name, value in given.items() if value is not None})
+    changed = {name: value for name, value in given.items() if value is not None}
+    return _row(await network.rules.change(rule, **changed))
 
 
 @operation("DELETE", "/rules/{rule}", owner=True)
@@ -88,28 +97,56 @@ async def tried(
     rule: str | None = None,
     condition: str | None = None,
     facts: dict[str, Any] | None = None,
+    of: Literal["mails", "tasks", "requests"] = "mails",
     last: int = LAST,
 ) -> Tried:
-    """What a rule, a condition, or all rules would do: to the `last` mails, or to the `facts` that are given.
+    """What a rule, a condition, or all rules would do: to the `last` mails, tasks or requests, or to these `facts`.
 
-    Nothing is done to anything.
+    Nothing is done to anything. What came along with a task when it was submitted (branch, repo…) is not kept.
     """
     book = await _book(network, rule, condition)
     if facts is not None:
-        applied = book.apply(facts)
-        hits = [_hit("facts", "", "", applied)] if applied.rules else []
-        return Tried(against=1, hits=hits)
+        seen = [("facts", "", "", facts)]
+    else:
+        seen = await _SEEN[of](network, min(max(last, 1), MOST))
+    found = [(id, subject, sender, book.apply(each)) for id, subject, sender, each in seen]
+    hits = [_hit(id, subject, sender, applied) for id, subject, sender, applied in found if applied.rules]
+    return Tried(against=len(seen), hits=hits)
+
+
+Seen = tuple[str, str, str, dict[str, Any]]  # its id, what it is about, whose it is, its facts
+
+
+async def _mails(network: "Network", last: int) -> list[Seen]:
     now = network.clock.now()
-    mails = await network.database.read(inbox.latest, min(max(last, 1), MOST))
-    found = [(each, book.apply(_facts(each, now))) for each in mails]
-    return Tried(
-        against=len(mails),
-        hits=[_hit(each.id, each.subject, each.sender, applied) for each, applied in found if applied.rules],
-    )
+    return [
+        (each.id, each.subject, each.sender,
+         facts_of(restore(each), now=now, category=each.category, level=each.level, account=each.account))
+        for each in await network.database.read(inbox.latest, last)
+    ]  # fmt: skip
 
 
-def _facts(stored: inbox.StoredMail, now: float) -> dict[str, Any]:
-    return facts_of(restore(stored), now=now, category=stored.category, level=stored.level)
+async def _tasks(network: "Network", last: int) -> list[Seen]:
+    from chittycan.workstreams import ruling
+
+    tasks, _ = await network.tasks.list(limit=last)
+    return [(each.id, each.title or each.type, each.key_id or "", ruling.facts_of(each, {})) for each in tasks]
+
+
+async def _requests(network: "Network", last: int) -> list[Seen]:
+    rows = await network.database.read(ledger.recent, last, None, None, None)
+    names = {each.id: each.name for each in await network.keys.list()}
+    return [
+        (each.request_id, each.kind or "", names.get(each.key_id, ""),
+         {"source": "request", "kind": each.kind, "model": each.asked or each.model, "session": each.session,
+          "key": names.get(each.key_id), "private": each.label == "private", "tokens": each.input})
+        for each in rows if each.position == 0
+    ]  # fmt: skip
+
+
+_SEEN: dict[str, Callable[["Network", int], Awaitable[list[Seen]]]] = {
+    "mails": _mails, "tasks": _tasks, "requests": _requests,
+}  # fmt: skip
 
 
 async def _book(network: "Network", rule: str | None, condition: str | None) -> Book:
@@ -122,3 +159,7 @@ async def _book(network: "Network", rule: str | None, condition: str | None) -> 
 
 def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
     return Hit(id=id, subject=subject, sender=sender, values=applied.values, rules=applied.rules)
+
+
+def _row(rule: Rule) -> RuleRow:
+    return RuleRow(**msgspec.structs.asdict(rule), idle=idle(rule))

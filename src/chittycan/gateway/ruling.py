@@ -1,11 +1,12 @@
 """The owner's rules over calls: what a rule says of a request holds before anyone is asked.
 
-`private` holds for any call; `model` only where the caller left the choice (`auto` and its
+`private` and `region` hold for any call; `model` only where the caller left the choice (`auto` and its
 kin), never against a given name.
 """
 
 from msgspec.structs import replace
 
+from chittycan.errors import region_conflict
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import input_tokens
 from chittycan.routing.decide import CHOOSING
@@ -30,6 +31,10 @@ def rule(call: Call, book: Book) -> None:
     })  # fmt: skip
     said = applied.values
     if said.get("private") and not options.private:
-        call.options = replace(options, private=True)
+        call.options = replace(call.options, private=True)
+    if "region" in said and options.region != said["region"]:
+        if options.region is not None:
+            raise region_conflict(applied.why["region"], said["region"], options.region)
+        call.options = replace(call.options, region=said["region"])
     if "model" in said and call.model in CHOOSING and not options.models:
         call.model, call.ruled, call.keep_answering = str(said["model"]), applied.why["model"], True

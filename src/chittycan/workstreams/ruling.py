@@ -4,13 +4,24 @@ Whoever wires the parts hands in a `Ruling`: facts in, what is to be done out (`
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from chittycan.errors import region_conflict
 from chittycan.workstreams.task import Task
+from chittycan.workstreams.workstream import Workstream
 
-Ruling = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+class Said(Protocol):
+    """What follows from the rules: verb → value, and the rule of each."""
+
+    values: dict[str, Any]
+    why: dict[str, str]
+
+
+Ruling = Callable[[Mapping[str, Any]], Said]
 
 LEVELS = {"low": -10, "normal": 0, "high": 10, "critical": 50}  # as priorities of tasks
 
@@ -25,16 +36,49 @@ def facts_of(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def ruled(task: Task, given: Mapping[str, str], ruling: Ruling) -> Task:
-    """The task as the rules want it: its priority where none was given, its model where that was left open, private."""
+    """The task as the rules want it: priority and model where they were left open, private, its region and labels.
+
+    Raises Forbidden where it asks for another region than the one that a rule binds it to.
+    """
     said = ruling(facts_of(task, given))
-    if "priority" in said and task.priority == 0:
-        task = replace(task, priority=LEVELS[said["priority"]])
-    if "model" in said and task.model in (None, "auto"):
-        task = replace(task, model=said["model"])
-    if said.get("private"):
-        task = replace(task, options={**task.options, "private": True})
-    return task
+    values = said.values
+    if "priority" in values and task.priority == 0:
+        task = replace(task, priority=LEVELS[values["priority"]])
+    if "model" in values and task.model in (None, "auto"):
+        task = replace(task, model=values["model"])
+    more = {"private": True} if values.get("private") else {}
+    more |= {"labels": values["label"]} if "label" in values else {}
+    return replace(task, options={**task.options, **more, **_region(task.region, said)})
 
 
-def no_rules(_facts: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {}
+def ruled_stream(stream: Workstream, ruling: Ruling) -> Workstream:
+    """The same for a workstream, of which rules can ask what its inputs say (repo, branch, event, author…)."""
+    given = {name: each for name, each in stream.inputs.items() if isinstance(each, str)}
+    asked = Task(
+        id="", session=stream.session, key_id=stream.key_id, priority=stream.priority, kind=stream.name,
+        options={"private": stream.options.private, "region": stream.options.region},
+    )  # fmt: skip
+    said = ruling(facts_of(asked, given))
+    if "priority" in said.values and stream.priority == 0:
+        stream = replace(stream, priority=LEVELS[said.values["priority"]])
+    private = stream.options.private or bool(said.values.get("private"))
+    region = _region(stream.options.region, said).get("region", stream.options.region)
+    return replace(stream, options=replace(stream.options, private=private, region=region))
+
+
+def _region(asked: str | None, said: Said) -> dict[str, str]:
+    bound = said.values.get("region")
+    if bound is None:
+        return {}
+    if asked not in (None, bound):
+        raise region_conflict(said.why["region"], bound, str(asked))
+    return {"region": bound}
+
+
+def no_rules(_facts: Mapping[str, Any]) -> Said:
+    return _Nothing()
+
+
+class _Nothing(Struct):
+    values: dict[str, Any] = {}
+    why: dict[str, str] = {}

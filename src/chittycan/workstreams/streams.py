@@ -36,6 +36,7 @@ from chittycan.workstreams.recipe import Recipe
 from chittycan.workstreams.recipe_file import load
 from chittycan.workstreams.record import Recorder, run_id
 from chittycan.workstreams.rows import NUL, from_row, step_state, storable
+from chittycan.workstreams.ruling import Ruling, no_rules, ruled_stream
 from chittycan.workstreams.submission import MOST_PRIORITY, checked_webhook
 from chittycan.workstreams.values import as_text, render
 from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row, to_stream_row
@@ -79,6 +80,7 @@ class Streams:
     ) -> None:  # fmt: skip
         self._database, self._engine, self._recorder = database, engine, recorder
         self._advancer, self._clock, self.sources = advancer, clock, sources
+        self.ruling: Ruling = no_rules
 
     # beginning
 
@@ -107,13 +109,13 @@ class Streams:
         return await self._run(store)
 
     def made(self, recipe: Recipe, inputs: dict[str, Any], setting: Setting) -> Workstream:
-        """The workstream of a recipe with resolved inputs, to be begun. Raises InvalidRequest."""
+        """The workstream of a recipe with resolved inputs, to be begun. Raises InvalidRequest, Forbidden."""
         new_id, now = new_stream_id(), self._clock.now()
         priority = setting.get("priority", 0)
         if not -MOST_PRIORITY <= priority <= MOST_PRIORITY:
             raise InvalidRequest(f"a priority is from {-MOST_PRIORITY} to {MOST_PRIORITY}", param="priority")
         webhook = setting.get("webhook")
-        return Workstream(
+        stream = Workstream(
             id=new_id, name=recipe.name, recipe=recipe, inputs=inputs,
             session=_session(setting.get("session") or recipe.session, inputs) or new_id,
             key_id=setting.get("key_id"), priority=priority, schedule=setting.get("schedule"),
@@ -121,6 +123,7 @@ class Streams:
             webhook=checked_webhook(webhook),
             created=now, updated=now,
         )  # fmt: skip
+        return ruled_stream(stream, self.ruling)
 
     def begin(self, connection: Connection, stream: Workstream, key: str | None, digest: str) -> Workstream:
         """Stores it and starts its first steps; or gives back what `key` stands for. Raises InvalidRequest."""

@@ -1,11 +1,14 @@
 """`can router rules`: what the owner wants done with mails, tasks and requests of which something is true."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, done, plain, print_json, table
+from chittycan.cli.output import Json, console, done, plain, print_json, table, warn
 from chittycan.errors import UsageError
+
+if TYPE_CHECKING:
+    from chittycan.control.rules import RuleRow
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True,
@@ -30,13 +33,13 @@ def create(
     """Make a rule. It holds from the next mail, task or request on."""
     from chittycan.cli.session import Session, run
     from chittycan.control import rules
-    from chittycan.routing.rules.book import Rule
+    from chittycan.control.rules import RuleRow
 
     if condition is None or action is None:
         example = 'can router rules create --condition "priority:low" --action "model:llama-scout"'
         raise UsageError("a rule needs --condition and --action", fix=example)
 
-    async def work(network: Session) -> Rule:
+    async def work(network: Session) -> RuleRow:
         return await network.call(
             rules.create, condition=condition, action=action, name=name, priority=priority, enabled=not off
         )
@@ -46,6 +49,7 @@ def create(
         print_json(made)
         return
     done(f"rule {plain(made.name)}: {plain(made.condition)} → {plain(made.action)}")
+    _warn(made)
     console.print(f"  what it would have done: can router rules test {plain(made.name)} --against last:50")
 
 
@@ -54,9 +58,9 @@ def list_(json: Json = False) -> None:
     """Every rule, in the order in which they are looked at."""
     from chittycan.cli.session import Session, run
     from chittycan.control import rules
-    from chittycan.routing.rules.book import Rule
+    from chittycan.control.rules import RuleRow
 
-    async def work(network: Session) -> list[Rule]:
+    async def work(network: Session) -> list[RuleRow]:
         return await network.call(rules.listed)
 
     found = run(work)
@@ -65,7 +69,8 @@ def list_(json: Json = False) -> None:
         return
     table(
         ("", "rule", "condition", "action", "priority"),
-        [("✓" if each.enabled else "off", each.name, each.condition, each.action, each.priority or None)
+        [("off" if not each.enabled else "!" if each.idle else "✓", each.name, each.condition, each.action,
+          each.priority or None)
          for each in found],
         empty='no rules; can router rules create --condition "priority:low" --action "model:llama-scout"',
     )  # fmt: skip
@@ -83,9 +88,9 @@ def change(
     """Change a rule, or turn it on or off."""
     from chittycan.cli.session import Session, run
     from chittycan.control import rules
-    from chittycan.routing.rules.book import Rule
+    from chittycan.control.rules import RuleRow
 
-    async def work(network: Session) -> Rule:
+    async def work(network: Session) -> RuleRow:
         return await network.call(
             rules.change, rule=rule, condition=condition, action=action, priority=priority, enabled=enabled
         )
@@ -96,13 +101,14 @@ def change(
         return
     state = "" if changed.enabled else " (off)"
     done(f"rule {plain(changed.name)}: {plain(changed.condition)} → {plain(changed.action)}{state}")
+    _warn(changed)
 
 
 @app.command("test")
 def try_out(
     rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="Its id or name; all rules by default.")] = None,
     condition: Condition = None,
-    against: Annotated[str, typer.Option(help="last:N mails.")] = "last:50",
+    against: Annotated[str, typer.Option(help="last:N mails, tasks:N or requests:N.")] = "last:50",
     fact: Annotated[
         list[str] | None, typer.Option("--fact", metavar="FIELD=VALUE", help="Instead of mails; repeat it.")
     ] = None,
@@ -113,21 +119,21 @@ def try_out(
     from chittycan.control import rules
     from chittycan.control.rules import Tried
 
-    last = _last(against)
+    of, last = _against(against)
     facts = None if not fact else dict(_fact(each) for each in fact)
 
     async def work(network: Session) -> Tried:
-        return await network.call(rules.tried, rule=rule, condition=condition, facts=facts, last=last)
+        return await network.call(rules.tried, rule=rule, condition=condition, facts=facts, of=of, last=last)
 
     found = run(work)
     if json:
         print_json(found)
         return
     table(
-        ("mail", "from", "subject", "what would be done"),
+        (of.removesuffix("s"), "from", "about", "what would be done"),
         [(each.id, each.sender, each.subject, "; ".join(f"{verb}: {value}" for verb, value in each.values.items()))
          for each in found.hits],
-        empty="it holds for none of them", cut=("from", "subject"),
+        empty="it holds for none of them", cut=("from", "about"),
     )  # fmt: skip
     console.print(f"[dim]{len(found.hits)} of {found.against}; nothing was done[/]")
 
@@ -149,11 +155,17 @@ def delete(rule: Named, json: Json = False) -> None:
     done(f"rule {plain(gone.name)} is deleted")
 
 
-def _last(against: str) -> int:
-    word, _, number = against.partition(":")
-    if word != "last" or not number.isdecimal():
-        raise UsageError(f"--against {against} is not understood", fix="--against last:50")
-    return int(number)
+def _against(written: str) -> tuple[str, int]:
+    word, _, number = written.partition(":")
+    of = "mails" if word == "last" else word
+    if of not in ("mails", "tasks", "requests") or not number.isdecimal():
+        raise UsageError(f"--against {written} is not understood", fix="--against last:50, tasks:50 or requests:50")
+    return of, int(number)
+
+
+def _warn(rule: "RuleRow") -> None:
+    if rule.idle:
+        warn(f"{', '.join(rule.idle)} never does anything here: what the condition asks about has no such thing")
 
 
 def _fact(text: str) -> tuple[str, object]:

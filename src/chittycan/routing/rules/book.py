@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import Struct, field
 
 from chittycan.routing.rules import actions, condition
-from chittycan.routing.rules.actions import SEVERAL, Action
+from chittycan.routing.rules.actions import FOR, SEVERAL, Action
 from chittycan.routing.rules.condition import Condition, Facts
+from chittycan.routing.rules.fields import OF
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -77,3 +78,11 @@ class Book:
 
 
 NO_RULES = Book(())
+
+
+def idle(rule: Rule) -> list[str]:
+    """The verbs of a rule that can never do anything: what it asks about is nothing that they mean something for."""
+    things = {"mail", "task", "request"}
+    for each in condition.fields_of(condition.parse(rule.condition)):
+        things &= set(OF.get(each, things))
+    return [each.verb for each in actions.parse(rule.action) if not things & set(FOR.get(each.verb, things))]

@@ -28,6 +28,15 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "has": ("attachment", "image", "link", "invite", "pdf", "document"), "source": ("mail", "task", "request", "event"),
 }  # fmt: skip
 HEADER = "header."
+# Fields that only some things have.
+_OF_MAIL = ("from", "to", "cc", "subject", "body", "list-id", "account", "category", "has", "dkim", "spf", "dmarc",
+            "sender-known", "size", "age", "confidence")  # fmt: skip
+OF: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(_OF_MAIL, ("mail",)),
+    **dict.fromkeys(("repo", "branch", "event", "action", "label", "author"), ("task",)),
+    "priority": ("mail", "task"), "tokens": ("request",),
+    **dict.fromkeys(("kind", "model", "session", "key", "region", "private"), ("task", "request")),
+}  # fmt: skip
 
 # What each kind can be asked: `:` contains or is, `=` is, `~` matches a regular expression, `<` and `>` compare.
 OPERATORS: Mapping[Kind, str] = {
