@@ -83,10 +83,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},
     # the settings in the words of the parts
     "configured": WORDS | {"config", "context", "gateway", "store"},
+    # watches what is spent, and has it told
+    "budgets": BELOW_APP | {"durable"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors
-    "app": BELOW_APP | {"durable", "configured"},
+    "app": BELOW_APP | {"durable", "configured", "budgets"},
     "control": BELOW_APP | {"durable", "app"},
     "api": FRONT,
     "console": FRONT,

@@ -23,6 +23,7 @@ from chittycan import chat, configured
 from chittycan.agents.batch import BatchClerk
 from chittycan.auth.admin import proof, read_or_create
 from chittycan.auth.keys import Keys
+from chittycan.budgets import BudgetWatch
 from chittycan.catalogue import Catalogue
 from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
@@ -147,6 +148,10 @@ class Network:
         self.durable.retention = configured.retention(self.settings)
         self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
+        self.budgets = BudgetWatch(
+            self.database, self.clock, keys=lambda: self.keys.known, shares=lambda: self.settings.budgets.alarm,
+            admission=self.admission, meters=self.meters, durable=self.durable, telemetry=self.telemetry,
+        )  # fmt: skip
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
@@ -179,6 +184,7 @@ class Network:
             self.rules.run,
             self.policy.run,
             self.context.run,
+            self.budgets.run,
             self._watch,
         ):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))

@@ -68,6 +68,7 @@ class Telemetry:
         self.first_tokens: Callable[[], Mapping[tuple[str, str], float]] = dict  # seconds, by provider and its own name
         self.work: Mapping[str, float] = {}  # open tasks by status
         self.mail: Mapping[str, tuple[float, bool]] = {}  # by source: seconds without a look that went well; too long?
+        self.budgets: Mapping[tuple[str, str], float] = {}  # by whose and the period: the share that is spent
         self._log = logging.getLogger(LOGGER)
         self._verbose = self._log.isEnabledFor(logging.INFO)
 
@@ -187,5 +188,9 @@ class _Collector:
             silent.add_metric([source], seconds_silent)
             stale.add_metric([source], float(too_long))
         yield from (silent, stale)
+        spent = GaugeMetricFamily("chitty_budget_spent", "Share of a budget.", labels=["budget", "period"])
+        for (budget, period), share in self._telemetry.budgets.items():
+            spent.add_metric([budget, period], share)
+        yield spent
         for name, read in self._telemetry.gauges.items():
             yield GaugeMetricFamily(name, name.replace("_", " "), value=read())

@@ -148,3 +148,15 @@ def test_the_report_says_nothing_of_what_is_well() -> None:
     found = [Check("A", "ok", "secret detail"), Check("B", "warn", "odd"), Check("C", "fail", "broken")]
     assert report(found) == "1 checks passed. Warnings: B: odd. Failures: C: broken."
     assert counted(found) == {"passed": 1, "warnings": 1, "failed": 1}
+
+
+def test_a_budget_beyond_its_first_alarm_is_a_warning(can: Any, home: Any, upstream: Any) -> None:
+    price = {"input": 1000, "output": 2000}
+    home.proxies(upstream.proxies(), {"models": {"dear": {"proxy": "openai", "upstream": "ok", "price": price}}})
+    home.write(home.read() | {"budgets": {"month": 10, "alarm": [0.009]}})
+    can("doctor")
+    assert "the most that is spent is 0% of $10 of this month, all keys together" in can("doctor").out
+    assert can("ask", "hello", "--model", "dear").code == 0
+    said = can("doctor").out
+    assert "! Budget: 1% of $10 of this month is spent: all keys together" in said
+    assert "can keys list" in said

@@ -152,6 +152,11 @@ class Keys:
         await self.refresh()
         return self._keys
 
+    @property
+    def known(self) -> tuple[Key, ...]:
+        """Every key ever made, as of the last look."""
+        return self._keys
+
     async def refresh(self) -> None:
         """Load the keys anew if any process changed them."""
         if await self._database.read(current, rows.REVISION) == self._revision:

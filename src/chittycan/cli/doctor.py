@@ -77,6 +77,7 @@ async def examine(env: Mapping[str, str], deep: bool) -> "tuple[list[Check], tup
     found += [*checks.providers(catalogue, settings), *checks.local_servers(servers)]
     found += checks.embedded(settings, missing)
     found += await checks.choices(catalogue, settings, env)
+    found += await checks.budgets(settings, env, time.time())
     found += await checks.mail(settings, env, time.time())
     about_server, own = await _server(settings, env)
     found += [*about_server, checks.disk(env)]

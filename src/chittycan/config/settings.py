@@ -179,10 +179,14 @@ class RoutingSettings(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Budgets(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Caps over all keys, USD per UTC day and calendar month; None: no cap."""
+    """Caps over all keys, USD per UTC day and calendar month; None: no cap.
+
+    `alarm`: shares of any budget, these and those of keys, at which its owner is told.
+    """
 
     day: Dollars | None = None
     month: Dollars | None = None
+    alarm: tuple[Annotated[float, Meta(gt=0, le=1)], ...] = (0.8, 1.0)
 
     @property
     def day_nano(self) -> int | None:
@@ -230,6 +234,7 @@ WebhookEvent = Literal[
     "workstream.*", "workstream.completed", "workstream.failed", "workstream.cancelled",
     "batch.*", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled",
     "response.*", "response.completed", "response.failed", "response.incomplete", "response.cancelled",
+    "budget.*", "budget.alarm",
 ]  # fmt: skip
 
 
@@ -237,7 +242,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """Who is told of what happens here. `secret` holds references or literals; None is `outbound.webhook_secret`."""
 
     url: str
-    events: tuple[WebhookEvent, ...] = ("task.*", "workstream.*", "batch.*", "response.*")
+    events: tuple[WebhookEvent, ...] = ("task.*", "workstream.*", "batch.*", "response.*", "budget.*")
     secret: Names | None = None
 
     def wants(self, event: str) -> bool:

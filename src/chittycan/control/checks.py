@@ -305,6 +305,47 @@ async def choices(catalogue: Catalogue, settings: Settings, env: Mapping[str, st
     return checks + [Check("Routing", "warn", f"{name} is {why}", fix) for name, why in worse.items()]
 
 
+async def budgets(settings: Settings, env: Mapping[str, str], now: float) -> list[Check]:
+    """How much of every budget is spent; those beyond the first alarm by themselves."""
+    from chittycan.auth.keys import Keys
+    from chittycan.clock import SystemClock
+    from chittycan.gateway.admission import total_caps
+    from chittycan.store.alarms import spending
+    from chittycan.store.database import Database
+    from chittycan.store.migrations import current, head
+    from chittycan.usage.alarms import standings
+
+    file = sqlite_file(env)
+    if file is not None and not file.exists():
+        return []
+    try:
+        store = Database(database_url(env))
+        try:
+            if await store.read(current) != head():
+                return []
+            keys = [key for key in await Keys(store, SystemClock()).list() if key.usable(now)]
+            spent = await store.read(spending, now)
+        finally:
+            store.close()
+    except ChittyError:
+        return []  # the check of the database says why
+    written = settings.budgets
+    caps = [*total_caps(written.day_nano, written.month_nano), *(cap for key in keys for cap in key.budget_caps)]
+    found = standings(caps, spent, {}, now)
+    alarm = min(written.alarm, default=1.0)
+    checks = [
+        Check("Budget", "warn", f"{each.share:.0%} of ${each.cap.limit / 1e9:g} of this {each.cap.period} is spent: "
+              f"{each.cap.label}", "Raise it, or wait: can keys list shows who spends. At its end calls are refused.")
+        for each in found
+        if each.share >= alarm
+    ]  # fmt: skip
+    if found and not checks:
+        most = max(found, key=lambda each: each.share)
+        spends = f"{most.share:.0%} of ${most.cap.limit / 1e9:g} of this {most.cap.period}, {most.cap.label}"
+        checks.append(Check("Budget", "ok", f"the most that is spent is {spends}"))
+    return checks
+
+
 def counted(checks: Iterable[Check]) -> dict[str, int]:
     """The summary: passed, warnings, failed."""
     found = [check.status for check in checks]

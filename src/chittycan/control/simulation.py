@@ -96,7 +96,8 @@ async def simulate(
     )  # fmt: skip
     known = set(ours.warnings)
     return SimulationReport(
-        since=begin, requests=found.requests, now=_side(found.now), then=_side(found.then), left={str(why): count for why, count in found.left.items()},
+        since=begin, requests=found.requests, now=_side(found.now), then=_side(found.then),
+        left={str(why): count for why, count in found.left.items()},
         changes=[
             ChangedChoice(before=each.before, after=each.after, count=each.count, why=each.why,
                           cost_usd=usd(None if each.cost_nano is None else round(each.cost_nano)))

@@ -97,6 +97,7 @@ class Meters:
         self._accounts: dict[str, _Account] = {}
         self._ended: list[_Lease] = []
         self._swept = float("-inf")
+        self.refused: dict[str, int] = {}  # cap → start of the window in which it last refused a call
 
     def reserve(self, caps: Sequence[Cap], nano: int, tokens: int) -> Reservation | None:
         """Reserve one request, its worst-case cost and its tokens under every cap, from memory.
@@ -116,7 +117,7 @@ class Meters:
                 return None
             if lease.left < amount:
                 if account.refuses(amount, now):
-                    raise _refusal(cap, account, amount, now)
+                    raise self._refusal(cap, account, amount, now)
                 return None
             parts.append((lease, cap.measure, amount))
         for lease, _, amount in parts:
@@ -229,7 +230,7 @@ class Meters:
                 if now >= account.lease.meter.ends:
                     self._roll(account, account.lease.meter, now)
                 if account.refuses(amount, now):
-                    raise _refusal(cap, account, amount, now)
+                    raise self._refusal(cap, account, amount, now)
         finally:
             account.wanted -= amount
 
@@ -266,6 +267,10 @@ class Meters:
             account.refused_until = float("-inf")
         else:
             account.room, account.refused_until = grant.room, now + REFUSAL_SECONDS
+
+    def _refusal(self, cap: Cap, account: _Account, amount: int, now: float) -> LimitError:
+        self.refused[cap.id] = account.lease.meter.start
+        return _refusal(cap, account, amount, now)
 
     def _account(self, cap: Cap) -> _Account:
         now = self._clock.now()
