@@ -24,10 +24,11 @@ def claim(connection: Connection, window: Window, per_mille: int, now: float) ->
     """Whether nobody has given this alarm yet; from now on somebody has."""
     scope, period, start = window
     values = {"scope": scope, "period": period, "start": start, "per_mille": per_mille, "at": now}
-    done = connection.execute(insert(connection, budget_alarms).values(values).on_conflict_do_nothing())
-    if done.rowcount:
+    statement = insert(connection, budget_alarms).values(values).on_conflict_do_nothing()
+    new = connection.execute(statement.returning(budget_alarms.c.at)).first() is not None
+    if new:
         connection.execute(delete(budget_alarms).where(budget_alarms.c.at < now - FORGET_AFTER))
-    return bool(done.rowcount)
+    return new
 
 
 def spending(connection: Connection, now: float) -> dict[Window, int]:
