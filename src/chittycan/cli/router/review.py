@@ -1,12 +1,11 @@
 """`can router review`: what waits for a person's word, one mail after the other, one key each; and `corrections`."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from chittycan.cli.keyboard import END, ReadKey, keyboard
 from chittycan.cli.output import Json, console, date, done, print_json, table, warn
 from chittycan.cli.router import review_drafts
 from chittycan.errors import UsageError
@@ -26,9 +25,8 @@ corrections = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="What was learnt from you: list, forget."
 )
 
-ReadKey = Callable[[], Awaitable[str]]
 ENTER = ("\r", "\n", "y")
-QUIT = ("q", "\x03", "\x04", "\x1b")
+QUIT = ("q", "\x03", END)
 
 
 @app.callback()
@@ -47,7 +45,8 @@ def review(
     async def work(network: Session) -> "ReviewQueue":
         found = await network.call(queue, account=account, limit=limit)
         if walks and found.mails:
-            await Walk(network, found, _key, account=account).go()
+            async with keyboard() as read:
+                await Walk(network, found, read, account=account).go()
         return found
 
     found = run(work)
@@ -145,15 +144,6 @@ def _level(word: str) -> "Level":
     from chittycan.control.inbox import level_of
 
     return level_of(word)
-
-
-async def _key() -> str:
-    import click
-
-    try:
-        return await asyncio.to_thread(click.getchar)
-    except (KeyboardInterrupt, EOFError):
-        return "q"
 
 
 @corrections.command("list")
