@@ -42,7 +42,7 @@ def submit(
     max_cost: Annotated[float | None, typer.Option("--max-cost", help="At most so many dollars.")] = None,
     store: Annotated[str | None, typer.Option(help="Key of the session's document that gets the result.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Private models only.")] = False,
-    region: Annotated[str | None, typer.Option(help="Only models in this region.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only models and workers in this region.")] = None,
     webhook: Annotated[str | None, typer.Option(help="An address that is told of the end.")] = None,
     fact: Annotated[
         list[str] | None, typer.Option("--fact", metavar="NAME=VALUE", help="For rules: branch=main; repeatable.")

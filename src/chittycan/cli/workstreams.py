@@ -40,7 +40,7 @@ def run(
     ] = None,
     session: Annotated[str | None, typer.Option("--session", "-s", help="Instead of the recipe's own.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Only models marked private may see any of it.")] = False,
-    region: Annotated[str | None, typer.Option(help="Only models in this region.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only models and workers in this region.")] = None,
     priority: Annotated[int, typer.Option(help="Higher goes first.", min=-100, max=100)] = 0,
     webhook: Annotated[str | None, typer.Option(help="An address that is told of the end.")] = None,
     key: Annotated[str | None, typer.Option("--idempotency-key", help="The same again begins nothing new.")] = None,

@@ -62,6 +62,8 @@ class TaskRow(Struct, kw_only=True, omit_defaults=True):
     worker: str | None = None
     workstream: str | None = None
     path: str | None = None
+    region: str | None = None
+    labels: list[str] = []
     error: dict[str, Any] | None = None
 
 
@@ -308,7 +310,8 @@ def _fields(task: "Task", scene: Scene) -> dict[str, Any]:
         "created": task.created, "started": task.started, "ended": task.ended, "at": task.at,
         "deadline": task.deadline, "priority": task.priority, "attempts": task.tries, "asked_model": task.model,
         "model": task.served_by, "cost_usd": usd(task.cost_nano), "worker": task.worker,
-        "workstream": task.workstream, "path": task.path, "error": task.error,
+        "workstream": task.workstream, "path": task.path, "error": task.error, "region": task.region,
+        "labels": task.options.get("labels", []),
     }  # fmt: skip
 
 
