@@ -47,6 +47,8 @@ async def invoke(
     if name not in AGENTS:
         raise NotFound(f"no agent {name!r}", param="agent", fix=f"Use one of: {', '.join(AGENTS)}.")
     stored = await database.read(inbox.get, email)
+    if stored.privacy == "metadata":
+        raise InvalidRequest("this mail is privileged: only its headers were read, and no model sees it", param="email")
     mail = restore(stored)
     recorded = {entry.agent: entry.output for entry in await database.read(inbox.runs_of, stored.id)}
     done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in earlier.items()}}

@@ -95,7 +95,7 @@ def invoke(
     from chittycan.config import load
     from chittycan.mailbox import terms
 
-    how = terms(load(), template=template, model=model, region=region, private=private)
+    how = terms(load(), template=template, model=model, region=region, local=private)
 
     async def work(network: Session) -> "AgentResult[Any]":
         async with network.database() as database:

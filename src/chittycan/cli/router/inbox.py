@@ -54,7 +54,7 @@ def process(
     account = named_account(settings, source)
     mailbox = open_mailbox(settings, source) if account is None else account
     how = terms(
-        settings, template=template, model=model, region=region, private=private, parallel=parallel, limit=limit,
+        settings, template=template, model=model, region=region, local=private, parallel=parallel, limit=limit,
         dry_run=dry_run,
     )  # fmt: skip
     report: Report = process_account(mailbox, settings, how) if isinstance(mailbox, str) else process_mail(mailbox, how)
@@ -81,7 +81,7 @@ def watch(
     from chittycan.mailbox import terms
 
     settings = load()
-    watch_accounts(settings, source or [], terms(settings, model=model, private=private), as_json=json)
+    watch_accounts(settings, source or [], terms(settings, model=model, local=private), as_json=json)
 
 
 @app.command("sources")
