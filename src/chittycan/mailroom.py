@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from chittycan import mail_login, mailbox
 from chittycan.agents.agent import Ask
+from chittycan.agents.duty import OnProblem
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.pipeline import Terms
-from chittycan.agents.watch import OnProblem, Watcher
+from chittycan.agents.watch import Watcher
 from chittycan.clock import Clock
 from chittycan.config import Settings
 from chittycan.errors import ChittyError, ConfigError

@@ -375,7 +375,7 @@ async def test_a_wrong_password_is_tried_once_and_then_left(liar: Liar, watch: W
     with pytest.raises(Unavailable) as caught:
         await watcher.look()
     assert caught.value.code == REFUSED
-    assert watcher._pause(caught.value) > 400
+    assert watcher.duty.pause(caught.value) > 400
 
 
 async def test_a_mistake_in_the_configuration_is_said_like_a_failure(
@@ -436,7 +436,7 @@ async def test_a_dry_run_stores_nothing_and_a_limit_holds(liar: Liar, watch: Wat
 async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
     watch: Watch, sqlite: Database, dovecot_server: Dovecot, quick: SkippingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chittycan.agents.watch.REFUSED_PAUSE", 1.0)
+    monkeypatch.setattr("chittycan.agents.duty.REFUSED_PAUSE", 1.0)
     tokens, told = dovecot_server.tokens, list[str]()
     grants = ["revoked"]
 
@@ -445,11 +445,11 @@ async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
 
     watcher = watch(dovecot_server.port, user="revoked", auth="xoauth2")
     watcher._credential = OAuth("office", grant, Outbound(AllowList([tokens.url])), quick)
-    watcher._on_problem = lambda _account, error: told.append(error.message)
+    watcher.duty.on_problem = lambda _account, error: told.append(error.message)
     before = len(tokens.asked)
     async with running(watcher):
         row = await until_row(sqlite, lambda row: row.problem is not None)
-        await until(lambda: watcher._failures >= 3)
+        await until(lambda: watcher.duty.failures >= 3)
         assert len(tokens.asked) == before + 1
         tokens.users["anew"] = "revoked"
         grants.append("anew")
