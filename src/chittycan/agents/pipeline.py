@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from chittycan.agents import conversation, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
+from chittycan.agents.budget import Budget, within
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, taught, verified
@@ -55,6 +56,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     privileged: Privileged = "local"
     local: bool = False
     mode: Mode = "onboarding"
+    budget: Budget = Budget()  # of the account
     session: str | None = None
     parallel: int = 4
     limit: int | None = None
@@ -183,7 +185,7 @@ class _Inbox:
                 await self._store(raw, mail, privacy)
             return outcome
         self._in_hand.add(mail.dedupe_key)
-        work = _Work(mail, features_of(mail), await self._memory.refresh(), outcome)
+        work = _Work(mail, features_of(mail), await self._memory.refresh(), outcome, self._ask)
         started = time.perf_counter()
         settled = self._settled(work)
         outcome.prefilter_ms = (time.perf_counter() - started) * 1000
@@ -254,7 +256,9 @@ class _Inbox:
         done = {run.agent: run for run in await self._database.read(inbox.runs_of, outcome.id)}
         ours = msgspec.structs.replace(self._terms, private=self._terms.private or stored.privacy is not None)
         terms = ours.ruled(ours.rules.apply(facts_of(mail, now=self._clock.now(), account=ours.account)))
-        said = await self._step(TRIAGE, Triage, mail, outcome, done, terms)
+        now = self._clock.now()
+        work.ask = await within(terms.budget, stored.account, self._ask, self._database, now)
+        said = await self._step(TRIAGE, Triage, mail, work, done, terms)
         triage = work.taught(said)
         prioritized = Prioritized(mail, triage, terms.facts)
         reason = verified(mail, terms.facts)
@@ -262,7 +266,7 @@ class _Inbox:
             ranked = critical(mail, reason)
             await self._record(outcome, by_rules(PRIORITY, ranked))
         else:
-            ranked = await self._step(PRIORITY, Priority, prioritized, outcome, done, terms)
+            ranked = await self._step(PRIORITY, Priority, prioritized, work, done, terms)
         priority = taught(prioritized, ranked, work.lessons.of("level", work.features))
         applied = self._applied(work, triage, priority)
         terms, priority = terms.ruled(applied), _raised(priority, applied)
@@ -270,7 +274,7 @@ class _Inbox:
             earlier = await self._database.read(conversation.told, stored)
             own = await templates.stored(self._database)
             answerable = Answerable(mail, triage, priority, terms.template, terms.signed, own, earlier=earlier)
-            await self._step(RESPONSE, Reply, answerable, outcome, done, terms)
+            await self._step(RESPONSE, Reply, answerable, work, done, terms)
             outcome.draft_id = draft_id(outcome.id)
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
         why = (
@@ -285,14 +289,14 @@ class _Inbox:
         agent: Agent[In, Said, Out],
         made: type[Out],
         value: In,
-        outcome: Outcome,
+        work: "_Work",
         done: dict[str, inbox.Run],
         terms: Terms,
     ) -> Out:
         if agent.name in done:
             return msgspec.json.decode(done[agent.name].output, type=made)
-        result = await run(agent, value, self._ask, model=terms.model, options=terms.options)
-        await self._record(outcome, result)
+        result = await run(agent, value, work.ask, model=terms.model, options=terms.options)
+        await self._record(work.outcome, result)
         return result.value
 
     async def _record(self, outcome: Outcome, result: AgentResult[Any]) -> None:
@@ -322,13 +326,14 @@ class _Inbox:
         await self._database.run(verdict.finish, outcome.id, found, self._clock.now())
 
 
-class _Work(Struct, frozen=True):
-    """One mail in hand, and what is known of such mails."""
+class _Work(Struct):
+    """One mail in hand, what is known of such mails, and whom to ask about it."""
 
     mail: Mail
     features: Features
     lessons: Lessons
     outcome: Outcome
+    ask: Ask
 
     def taught(self, triage: Triage) -> Triage:
         return taught_category(triage, self.lessons.of("category", self.features))

@@ -369,6 +369,13 @@ def record(connection: Connection, run: Run) -> None:
     connection.execute(agent_runs.insert().values(asdict(run)))
 
 
+def spent(connection: Connection, account: str, since: float) -> int:
+    """Nano-dollars that reading the mail of one account has cost since then, as far as prices are known."""
+    joined = agent_runs.join(mails, mails.c.id == agent_runs.c.mail_id)
+    query = select(func.coalesce(func.sum(agent_runs.c.cost_nano), 0)).select_from(joined)
+    return int(connection.execute(query.where(mails.c.account == account, agent_runs.c.at >= since)).scalar_one())
+
+
 def runs_of(connection: Connection, mail_id: str) -> list[Run]:
     """The runs on one mail, oldest first."""
     return _runs(
