@@ -40,6 +40,7 @@ from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.recall import Recall
 from chittycan.gateway.record import Recorder
 from chittycan.gateway.service import Gateway, new_request_id
+from chittycan.gateway.sketches import Sketches
 from chittycan.gateway.slots import Turns
 from chittycan.policy import RoutingPolicy
 from chittycan.providers.discovery import Endpoint, discover
@@ -125,6 +126,8 @@ class Network:
         turns = Turns(self.slots, self.meters, self.clock)
         self.admission = Admission(self.meters, self.prices, configured.totals(self.settings), turns)
         self.recorder = Recorder(self.ledger, self.prices, self.clock)
+        self.sketches = Sketches(self.database, self.clock, lambda: self.settings.routing.learn)
+        self.recorder.sketches = self.sketches
         self.cache = ResponseCache(self.database, self.clock, **configured.caching(self.settings))
         self.context = Sessions(self.database, self.clock, configured.limits(self.settings))
         self.recall = Recall(self.context, self.clock, configured.recalling(self.settings))
@@ -185,6 +188,7 @@ class Network:
             self.policy.run,
             self.context.run,
             self.budgets.run,
+            self.sketches.run,
             self._watch,
         ):
             self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))

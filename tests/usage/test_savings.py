@@ -80,7 +80,7 @@ def test_what_failed_attempts_cost_is_in_the_cost() -> None:
 
 
 def test_what_an_overtaken_model_wrote_would_not_have_been_written_elsewhere() -> None:
-    late = flow("big", outcome="absorbed", failure="cancelled", output=100, cost_nano=13_000_000)
+    late = flow("big", outcome="hedged", output=100, cost_nano=13_000_000)
     found = saved(flow("small"), late, baseline="big")
     assert found.baseline is not None
     assert (found.cost_nano, found.baseline.cost_nano) == (16_000_000, 40_000_000)

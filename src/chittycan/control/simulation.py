@@ -79,6 +79,7 @@ async def simulate(
     import asyncio
 
     from chittycan.auth.limits import parse_duration
+    from chittycan.policy import policy_of
     from chittycan.store import traffic
     from chittycan.usage.simulate import simulate as replayed
 
@@ -90,9 +91,10 @@ async def simulate(
     latencies = await network.database.read(traffic.latencies, begin, now + 1)
     allowed = {key.id: key.models for key in await network.keys.list()}
     ours, policy = network.gateway.catalogue, network.gateway.policy
+    other = policy_of(settings, network.policy.quality, network.prices)
     found = await asyncio.to_thread(
         replayed, flows, latencies, (ours, chooser(ours, policy, allowed)),
-        (catalogue, chooser(catalogue, _policy(policy, settings), allowed)), network.prices,
+        (catalogue, chooser(catalogue, other, allowed)), network.prices,
     )  # fmt: skip
     known = set(ours.warnings)
     return SimulationReport(
@@ -121,13 +123,6 @@ def _other(network: "Network", models: dict[str, Any]) -> "tuple[Settings, Catal
     except ConfigError as error:
         raise InvalidRequest(error.message, param="models", fix=error.fix) from None
     return settings, build(settings, network.env, network.found, embedded_missing())
-
-
-def _policy(policy: "Policy", settings: "Settings") -> "Policy":
-    """What is known of cost and quality stays; what the file says of the choice is the file's."""
-    routing = settings.routing
-    tiered = frozenset(name for name, model in settings.models.items() if model.tier is not None)
-    return replace(policy, target=routing.target, strong=routing.strong, tiered=tiered)
 
 
 def chooser(catalogue: "Catalogue", policy: "Policy", allowed: "dict[str, frozenset[str] | None]") -> "Choose":

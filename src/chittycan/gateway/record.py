@@ -12,6 +12,7 @@ from chittycan.errors import ChittyError
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail, Tried
 from chittycan.gateway.facts import input_tokens
+from chittycan.gateway.sketches import Sketches
 from chittycan.routing.decide import AUTO, Candidate, Decision
 from chittycan.usage.ledger import Attempt, Ledger, Outcome
 from chittycan.usage.prices import Prices
@@ -24,6 +25,7 @@ class Recorder:
 
     def __init__(self, ledger: Ledger, prices: Prices, clock: Clock) -> None:
         self._ledger, self.prices, self._clock = ledger, prices, clock
+        self.sketches: Sketches | None = None  # of what `auto` was asked, where they are to be kept
 
     def cost(self, candidate: Candidate, usage: Usage | None) -> int | None:
         """Nano-dollars, None where the usage or the price is unknown."""
@@ -41,6 +43,8 @@ class Recorder:
         self._ledger.note(_counted(row, usage))
         if trail.lost:
             self._hedged(call, trail, decision, row.position + 1, usage)
+        if self.sketches is not None:
+            self.sketches.note(call, decision)
         return _with_parts(row.cost_nano, trail)
 
     def failed(self, call: Call, trail: Trail, decision: Decision, error: ChittyError) -> None:
@@ -106,7 +110,7 @@ class Recorder:
             upstream=candidate.model.upstream if candidate is not None else "",
             outcome=outcome,
             key_id=call.key.id if call.key is not None else None,
-            kind=options.kind,
+            kind=options.kind or (decision.kind if decision is not None else None),
             task=options.task,
             session=options.session,
             decision=decision.route if decision is not None else "cache",

@@ -17,7 +17,6 @@ from chittycan.usage.prices import Prices
 
 ENOUGH = 10  # scores from which a model's mean says something
 Why = Literal["score", "use"]
-OVERTAKEN = "cancelled"  # the failure of an attempt whose answer nobody needed: another model was quicker
 PAID = ("ok", "cancelled")  # a client that left in the middle pays for what was written
 
 
@@ -144,7 +143,7 @@ def _at(name: str, catalogue: Catalogue, prices: Prices) -> Price:
                 usage = Usage(flow.input, flow.output, flow.cached, flow.cache_write, 0, flow.reasoning)
                 cost = prices.cost_nano(model, provider, usage, flow.count)
             else:
-                used = flow.output if flow.failure != OVERTAKEN else 0
+                used = flow.output if flow.outcome != "hedged" else 0  # which nobody needed
                 cost = prices.cost_nano(model, provider, Usage(0, used)) if used else 0
             if cost is None:
                 return None
