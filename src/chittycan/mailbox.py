@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from chittycan import mail_login
+from chittycan.agents.budget import Budget
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.agents.reception import Privileged
@@ -38,6 +40,18 @@ KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integrat
 IMAP = "imap"  # and mail on a server
 
 
+class BudgetSettings(Struct, frozen=True, kw_only=True):
+    """What reading an account's mail may cost, in dollars; beyond it rules sort the mail."""
+
+    day: Annotated[float, Meta(ge=0)] | None = None
+    month: Annotated[float, Meta(ge=0)] | None = None
+
+    @property
+    def budget(self) -> Budget:
+        day, month = (None if each is None else round(each * 1e9) for each in (self.day, self.month))
+        return Budget(day_nano=day, month_nano=month)
+
+
 class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     """An integration of the type `imap`. `password` is a reference: the password, or with `xoauth2` the token.
 
@@ -58,6 +72,7 @@ class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
     private: bool = False
     allow: tuple[Literal["label", "read", "move", "archive"], ...] = ()
+    budget: BudgetSettings | None = None
     insecure: bool = False
     ca_file: str | None = None
 
@@ -273,6 +288,28 @@ def terms(settings: Settings, *, template: str | None = None, **given: Any) -> T
         template=template or own.template or STANDARD, signature=own.signature, signatures=signatures, facts=facts,
         own_domains=_lower(own.own_domains), own_addresses=own_addresses(settings), **given,
     )  # fmt: skip
+
+
+def of_account(settings: Settings, name: str, terms: Terms) -> Terms:
+    """`terms` for the mail of one integration: its name, its budget, and whether all of it is privileged.
+
+    Raises ConfigError.
+    """
+    written = settings.integrations.get(name)
+    if not isinstance(written, Mapping):
+        return replace(terms, account=name)
+    reader, place = Reader(str(settings.folder / CONFIG_FILE)), join("integrations", name)
+    budget = reader.read(written.get("budget", {}), BudgetSettings, join(place, "budget")).budget
+    private = reader.read(written.get("private", False), bool, join(place, "private"))
+    return replace(terms, account=name, budget=budget, private=terms.private or private)
+
+
+def on_disk(settings: Settings, mailbox: Source, terms: Terms) -> Terms:
+    """The same for a mailbox on this machine; one that no integration names goes by its place."""
+    for name, path in mailboxes(settings).items():
+        if (settings.folder / Path(path).expanduser()).absolute() == mailbox.path.absolute():
+            return of_account(settings, name, terms)
+    return terms
 
 
 def _lower(words: tuple[str, ...]) -> frozenset[str]:

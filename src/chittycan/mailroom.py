@@ -60,7 +60,7 @@ class Mailroom:
             own = base or mailbox.terms(self._settings())
             # What cannot be read may be a rule that keeps mail private.
             private = own.private or not self._rules.readable
-            return replace(own, rules=self._rules.book, private=private)
+            return mailbox.of_account(self._settings(), name, replace(own, rules=self._rules.book, private=private))
 
         desk = Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock)
         credential = mail_login.credential(settings, name, self._env, self._clock)

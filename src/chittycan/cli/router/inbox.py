@@ -46,7 +46,7 @@ def process(
     """
     from chittycan.cli.router.processing import failed, process_account, process_mail, show, summary
     from chittycan.config import load
-    from chittycan.mailbox import inbox_settings, named_account, open_mailbox, terms
+    from chittycan.mailbox import inbox_settings, named_account, on_disk, open_mailbox, terms
 
     settings = load()
     for finding in inbox_settings(settings)[1]:
@@ -57,7 +57,11 @@ def process(
         settings, template=template, model=model, region=region, local=private, parallel=parallel, limit=limit,
         dry_run=dry_run,
     )  # fmt: skip
-    report: Report = process_account(mailbox, settings, how) if isinstance(mailbox, str) else process_mail(mailbox, how)
+    report: Report
+    if isinstance(mailbox, str):
+        report = process_account(mailbox, settings, how)
+    else:
+        report = process_mail(mailbox, on_disk(settings, mailbox, how))
     if json:
         print_json(summary(report))
     else:
