@@ -79,7 +79,7 @@ def test_a_long_message_is_read_at_its_ends() -> None:
 def test_kind_difficulty_and_quality_are_told_from_the_words() -> None:
     facts = told(said(SUM))
     assert (facts.kind, facts.difficulty) == ("maths", "medium")
-    assert facts.inferred is not None
+    assert (facts.inferred, facts.signals) == (True, "")
     name, estimate = facts.estimates[0]
     assert (name, estimate.quality, estimate.scored) == ("small", 0.91, 70)
 
@@ -88,7 +88,7 @@ def test_a_kind_that_was_given_is_kept() -> None:
     asked = said(SUM)
     asked.options = Options(kind="email.triage")
     facts = told(asked)
-    assert (facts.kind, facts.inferred) == ("email.triage", None)
+    assert (facts.kind, facts.inferred) == ("email.triage", False)
 
 
 def test_images_are_a_kind() -> None:

@@ -49,7 +49,7 @@ class Decisions:
 
     def explained(self, call: Call) -> Decision:
         """As `of`, with a line for every model of the catalogue where the choice was ours."""
-        facts = weighed(call, facts_of(call), self._weighing)
+        facts = weighed(call, facts_of(call), self._weighing, spoken=True)
         return every_line(facts, self._decided(facts), self.catalogue, self.policy)
 
     def _decided(self, facts: Facts) -> Decision:

@@ -51,10 +51,10 @@ def weighing(catalogue: Catalogue, policy: Policy) -> Weighing:
     return Weighing(policy, reads, names)
 
 
-def weighed(call: Call, facts: Facts, known: Weighing) -> Facts:
-    """The facts, with what the choice is made from."""
+def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) -> Facts:
+    """The facts, with what the choice is made from. `spoken`: also what the kind was told from, which few share."""
     tokens = input_tokens(call)
-    kind, inferred, difficulty = facts.kind, None, None
+    kind, signals, difficulty = facts.kind, "", None
     estimates: tuple[tuple[str, Estimate], ...] = ()
     if facts.model in CHOOSING and not facts.embeddings:
         text = words_of(call)
@@ -62,7 +62,7 @@ def weighed(call: Call, facts: Facts, known: Weighing) -> Facts:
             text, images=facts.vision, tokens=tokens, schema=facts.schema, tools=facts.tools, kind=facts.kind
         )
         if facts.kind is None and work.kind is not None:
-            kind, inferred = work.kind, work.why
+            kind, signals = work.kind, work.why
         difficulty = work.difficulty
         if known.names:
             found = known.policy.quality.estimates(text, kind, known.names)
@@ -70,8 +70,9 @@ def weighed(call: Call, facts: Facts, known: Weighing) -> Facts:
     usual = tokens if kind == TRANSLATION else USUAL_OUTPUT.get(kind or "", OTHER_OUTPUT)
     limit = max_tokens(call)
     return replace(
-        facts, kind=kind, inferred=inferred, difficulty=difficulty, estimates=estimates, size=_step(tokens),
-        written=_step(usual if limit is None else min(usual, limit)), max_cost_nano=call.options.max_cost_nano,
+        facts, kind=kind, inferred=kind != facts.kind, signals=signals if spoken else "", difficulty=difficulty,
+        estimates=estimates, size=_step(tokens), written=_step(usual if limit is None else min(usual, limit)),
+        max_cost_nano=call.options.max_cost_nano,
     )  # fmt: skip
 
 

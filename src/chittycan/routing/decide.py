@@ -51,7 +51,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     same_dialect: str | None = None  # the field that only the caller's own dialect can express ("n", "logprobs")
     embeddings: bool = False
     # What a choice by cost and quality is made from; left out where nothing depends on it.
-    inferred: str | None = None  # why `kind`, which the caller did not give, was told from the request
+    inferred: bool = False  # `kind` was not given: it was told from the request
+    signals: str = ""  # what `kind` was told from, where somebody wants to know
     difficulty: Difficulty | None = None
     estimates: tuple[tuple[str, Estimate], ...] = ()  # by model
     size: int = 0  # input tokens, in steps
@@ -215,7 +216,8 @@ def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Nam
     kind = facts.kind if leaves_choice else facts.model
     choice = assigned_to(facts, catalogue)
     if choice is not None:
-        told = f", told from the request ({facts.inferred})" if facts.inferred and leaves_choice else ""
+        told = ", told from the request" if facts.inferred and leaves_choice else ""
+        told += f" ({facts.signals})" if told and facts.signals else ""
         why = f"assigned to {kind or DEFAULT_CHAIN}{told}"
         return [*_with_fallbacks(choice, why, catalogue), *_default_chain(catalogue)], f"assignment:{kind}"
     if not leaves_choice:

@@ -98,23 +98,13 @@ _CODE_SIGNS = (
     "```", "def ", "#include", "();", "() {", "){", "=> ", "import ", "SELECT ", "console.", "</", "self.", "->",
     "#!/", "&&", "public ", "const ", "return ", ".py", ".js", ".ts", "};",
 )  # fmt: skip
-_FORMULA_SIGNS = (
-    "\\frac",
-    "\\sqrt",
-    "\\int",
-    "\\sum",
-    "\\cdot",
-    "\\[",
-    "\\(",
-    "^{",
-    "_{",
-    "^2",
-    "\\begin{",
-    "√",
-    "π",
-    "∫",
-)
+# By a character that all of them hold, which is looked for first.
+_FORMULA_SIGNS = {
+    "\\": ("\\frac", "\\sqrt", "\\int", "\\sum", "\\cdot", "\\[", "\\(", "\\begin{"), "^": ("^{", "^2"),
+    "_": ("_{",), "√": ("√",), "π": ("π",), "∫": ("∫",),
+}  # fmt: skip
 _SUM = re.compile(r"\d ?[+*×÷^=] ?\d|\d [-/x] \d|\b[a-z] ?[=^] ?[\d(]")
+_SUM_SIGNS = ("+", "*", "×", "÷", "^", "=", " - ", " / ", " x ")  # no sum is without one of them
 _SPACED = str.maketrans(dict.fromkeys("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", " "))
 
 # Words of work that takes thought, whatever it is about.
@@ -128,6 +118,11 @@ _SHARES: Mapping[str, tuple[tuple[str, int], ...]] = {
     for word in {word for words in _TABLE.values() for word in words}
 }
 _WORDS = frozenset(_SHARES)
+_PHRASES_OF: Mapping[str, tuple[str, ...]] = {
+    first: tuple(phrase for phrase in _PHRASES if phrase.translate(_SPACED).split()[0] == first)
+    for first in {phrase.translate(_SPACED).split()[0] for phrase in _PHRASES}
+}
+_FIRST_WORDS = frozenset(_PHRASES_OF)
 
 
 def work_of(
@@ -172,15 +167,16 @@ def _kind(text: str, said: str, words: set[str], images: bool, tokens: int, sche
 def _signals(text: str, said: str, words: set[str]) -> list[tuple[str, int, str]]:
     """(kind, points, what gives them)"""
     found = [(kind, share, word) for word in sorted(words & _WORDS) for kind, share in _SHARES[word]]
-    found += [(kind, share, phrase) for phrase, (kind, share) in _PHRASES.items() if phrase in said]
+    for first in sorted(words & _FIRST_WORDS):
+        found += [(*_PHRASES[phrase], phrase) for phrase in _PHRASES_OF[first] if phrase in said]
     looked_at = text if len(text) <= LOOKED_AT else text[: LOOKED_AT // 2] + text[-LOOKED_AT // 2 :]
     code = sum(sign in looked_at for sign in _CODE_SIGNS) + ("```" in looked_at)
     if code:
         found.append((CODE, min(2 * code, 6), "what looks like code"))
     numbers = sum(map(str.isdigit, words))
-    if any(sign in looked_at for sign in _FORMULA_SIGNS):
+    if any(mark in looked_at and any(map(looked_at.__contains__, _FORMULA_SIGNS[mark])) for mark in _FORMULA_SIGNS):
         found.append((MATHS, 3, "a formula"))
-    elif numbers and _SUM.search(said):
+    elif numbers and any(sign in said for sign in _SUM_SIGNS) and _SUM.search(said):
         found.append((MATHS, 3, "a sum"))
     if numbers > 1:
         found.append((MATHS, 2 if numbers > 2 else 1, f"{numbers} numbers"))

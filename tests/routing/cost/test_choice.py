@@ -153,7 +153,7 @@ def test_a_model_that_is_there_for_the_worst_case_is_not_chosen_for_costing_noth
 
 def test_an_assignment_wins_over_auto_but_not_over_its_kin() -> None:
     catalogue = Catalogue(providers=PROVIDERS, models=MODELS, assignments={"maths": "rare"})
-    told = decide(_facts("auto", ALL, inferred="a sum"), catalogue, LEARNT)
+    told = decide(_facts("auto", ALL, inferred=True, signals="a sum"), catalogue, LEARNT)
     assert (_chain(told)[0], told.route) == ("rare", "assignment:maths")
     assert _why(told)["rare"] == "assigned to maths, told from the request (a sum)"
     assert _chain(decide(_facts("auto:cheap", ALL), catalogue, LEARNT))[0] == "small"
