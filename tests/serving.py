@@ -206,6 +206,7 @@ async def serve(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Serve]:
             *,
             clock: Clock | None = None,
             ensembles: Json | None = None,
+            routing: Json | None = None,
             **sections: Any,
         ) -> Served:
             nonlocal count
@@ -214,6 +215,7 @@ async def serve(tmp_path: Path, migrated_file: Path) -> AsyncIterator[Serve]:
             folder = home / "config"
             written = {"models": models or {}, "fallbacks": fallbacks or {}, "assignments": assignments or {}}
             written |= {"ensembles": ensembles} if ensembles else {}
+            written |= {"routing": routing} if routing else {}
             write_config(folder, config(proxies, **sections), written)
             file = home / "chitty.db"
             shutil.copy(migrated_file, file)

@@ -24,7 +24,7 @@ LEAST_WEIGHT = 0.05  # what one answer among many counts for
 FORGET_SECONDS = 600.0  # an average as old as this says nothing any more
 FAILED_SECONDS = 14.0  # what a failure counts for: as long as a first token is waited for
 FEW_TOKENS = 16  # shorter answers tell little about tokens: most of their time is the first one's
-USUAL_TOKENS = 100  # of an answer that never came
+USUAL_TOKENS = 100  # of an answer
 NEAR, NEAR_SECONDS = 1.2, 0.005  # within these of the quickest, the load decides
 EXPLORE = 0.05  # of the calls begin with another than the best, which may have recovered
 KEPT = 100  # answers that a percentile is taken from
@@ -182,8 +182,9 @@ class Latency:
     def _times(self, group: Sequence[Candidate], stream: bool) -> list[float | None]:
         """Seconds that can be compared: of what is asked for, and where nobody has shown that, of the other kind."""
         firsts = [self.first_token(each.model.place) for each in group]
-        tokens = [self.per_token(each.model.place) for each in group]
-        wanted, other = (firsts, tokens) if stream else (tokens, firsts)
+        tokens = (self.per_token(each.model.place) for each in group)
+        wholes = [None if time is None else time * USUAL_TOKENS for time in tokens]
+        wanted, other = (firsts, wholes) if stream else (wholes, firsts)
         return other if all(time is None for time in wanted) else wanted
 
     def _busy(self, candidate: Candidate) -> tuple[float, float]:
