@@ -93,12 +93,13 @@ _PHRASES: Mapping[str, tuple[str, int]] = {
     "key points": (SUMMARY, 2), "main points": (SUMMARY, 2), "cover letter": (WRITING, 2), "blog post": (WRITING, 1),
 }  # fmt: skip
 
-# What looks like code, or like a formula: looked for in more of the text than words are.
-_CODE_SIGNS = (
-    "```", "def ", "#include", "();", "() {", "){", "=> ", "import ", "SELECT ", "console.", "</", "self.", "->",
-    "#!/", "&&", "public ", "const ", "return ", ".py", ".js", ".ts", "};",
-)  # fmt: skip
-# By a character that all of them hold, which is looked for first.
+# What looks like code, or like a formula: looked for in more of the text than words are. By a text that all of them
+# hold, which is looked for first.
+_CODE_SIGNS = {
+    "`": ("```", "```"), ";": ("();", "};"), "{": ("() {", "){"), ">": ("=> ", "->"), "<": ("</",), "&": ("&&",),
+    "#": ("#include", "#!/"), ".": ("console.", "self.", ".py", ".js", ".ts"), "def ": ("def ",),
+    "import ": ("import ",), "SELECT ": ("SELECT ",), "return ": ("return ",), "const ": ("const ",),
+}  # fmt: skip
 _FORMULA_SIGNS = {
     "\\": ("\\frac", "\\sqrt", "\\int", "\\sum", "\\cdot", "\\[", "\\(", "\\begin{"), "^": ("^{", "^2"),
     "_": ("_{",), "√": ("√",), "π": ("π",), "∫": ("∫",),
@@ -170,17 +171,25 @@ def _signals(text: str, said: str, words: set[str]) -> list[tuple[str, int, str]
     for first in sorted(words & _FIRST_WORDS):
         found += [(*_PHRASES[phrase], phrase) for phrase in _PHRASES_OF[first] if phrase in said]
     looked_at = text if len(text) <= LOOKED_AT else text[: LOOKED_AT // 2] + text[-LOOKED_AT // 2 :]
-    code = sum(sign in looked_at for sign in _CODE_SIGNS) + ("```" in looked_at)
+    code = _count(_CODE_SIGNS, looked_at)
     if code:
         found.append((CODE, min(2 * code, 6), "what looks like code"))
     numbers = sum(map(str.isdigit, words))
-    if any(mark in looked_at and any(map(looked_at.__contains__, _FORMULA_SIGNS[mark])) for mark in _FORMULA_SIGNS):
+    if _count(_FORMULA_SIGNS, looked_at):
         found.append((MATHS, 3, "a formula"))
     elif numbers and any(sign in said for sign in _SUM_SIGNS) and _SUM.search(said):
         found.append((MATHS, 3, "a sum"))
     if numbers > 1:
         found.append((MATHS, 2 if numbers > 2 else 1, f"{numbers} numbers"))
     return found
+
+
+def _count(signs: Mapping[str, Iterable[str]], text: str) -> int:
+    count = 0
+    for mark in signs:
+        if mark in text:
+            count += sum(map(text.__contains__, signs[mark]))
+    return count
 
 
 def _difficulty(length: int, words: Iterable[str], kind: str | None, tools: bool) -> Difficulty:
