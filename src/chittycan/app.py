@@ -149,6 +149,7 @@ class Network:
         )
         self.durable.functions |= batches.functions
         self.durable.retention = configured.retention(self.settings)
+        self.durable.chores.append(batches.watch)
         self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.budgets = BudgetWatch(

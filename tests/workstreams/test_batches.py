@@ -10,6 +10,7 @@ import pytest
 from chittycan.clock import SystemClock
 from chittycan.durable import Durable
 from chittycan.errors import InvalidRequest, NotFound, Unavailable
+from chittycan.store import batches as rows
 from chittycan.store.database import Database
 from chittycan.workstreams import batches
 from chittycan.workstreams.batch import ENDED, Answered, Batch, Line, Reason, Unserved
@@ -55,10 +56,10 @@ class Office:
     def __init__(self, database: Database) -> None:
         self.clock, self.clerk = SystemClock(), Clerk()
         self.durable = Durable(database, self.clock)
-        work = BatchWork(
+        self.work = BatchWork(
             database, self.durable.engine, self.durable.files, self.clock, self.clerk, self.durable.recorder.tell
         )
-        self.durable.functions |= work.functions
+        self.durable.functions |= self.work.functions
         self.database = database
 
     async def submit(self, data: bytes, key_id: str | None = None) -> Batch:
@@ -115,6 +116,25 @@ async def test_an_outage_in_the_middle_is_waited_for(office: Office) -> None:
     batch = await office.ended(batch)
     assert (batch.status, batch.completed) == ("completed", 200)
     assert Counter(await office.read(batch.output_file)) == Counter(map(str, range(200)))
+
+
+async def test_a_piece_whose_run_was_lost_gets_another(office: Office) -> None:
+    office.clerk.does = lambda number: away(number) if number >= 30 else good(number)
+    batch = await office.submit(lines(60))
+    await office.until(batch, lambda batch: batch.completed == 30)
+    assert await office.work.mend() == 0
+
+    async def lose() -> bool:
+        found = await office.database.read(rows.running_pieces, 10)
+        names = [f"{batch.id}.{each['number']}.{each['run']}" for each in found]
+        await office.durable.engine.drop(names)
+        return bool(await office.work.mend())
+
+    async with asyncio.timeout(PATIENCE):
+        while not await lose():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    office.clerk.does = good
+    assert (await office.ended(batch)).completed == 60
 
 
 @pytest.mark.parametrize("reason", ["cancelled", "expired"])

@@ -106,6 +106,13 @@ def pieces(connection: Connection, batch: str) -> list[Row]:
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
+def running_pieces(connection: Connection, limit: int) -> list[Row]:
+    """Pieces that somebody is at, or is to be."""
+    query = select(batch_pieces).join(batches, batches.c.id == batch_pieces.c.batch)
+    query = query.where(batches.c.status == "in_progress", batch_pieces.c.status == "running").limit(limit)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
 def change_piece(connection: Connection, batch: str, number: int, values: Mapping[str, Any]) -> None:
     connection.execute(update(batch_pieces).where(*_same(batch, number)).values(**values))
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chittycan.clock import Clock
-from chittycan.errors import ChittyError, NotFound
+from chittycan.errors import ChittyError, NotFound, Unavailable
 from chittycan.store import batches as rows
 from chittycan.store.batches import Row
 from chittycan.store.database import Database
@@ -29,6 +29,8 @@ PIECES_AT_ONCE = 4  # of one batch, over all workers
 PRIORITY = -50  # tasks, which people wait for, go first
 PAUSE_SECONDS = 2.0  # before a piece goes on that no model could answer; doubled each time
 LONGEST_PAUSE = 60.0
+LOOK_SECONDS = 60.0  # between looks for pieces whose run was lost
+MOST_LOOKED_AT = 500
 OUTPUT_SECONDS = 30 * 86_400.0  # how long results are kept, where the client does not say
 
 Tell = Callable[[Connection, Event, dict[str, Any] | None], None]
@@ -164,6 +166,32 @@ class BatchWork:
             connection, PIECE, batch.id, number, run, idle, id=piece_name(batch.id, number, run), delay=delay,
             priority=PRIORITY, region=batch.region,
         )  # fmt: skip
+
+    async def watch(self) -> None:
+        """Looks for pieces whose run was lost, as long as the worker is at work."""
+        while True:
+            await self._clock.sleep(LOOK_SECONDS)
+            with suppress(Unavailable):
+                await self.mend()
+
+    async def mend(self) -> int:
+        """Gives a new run to pieces that should have one and have none; says how many. Raises Unavailable."""
+        found = await self._database.read(rows.running_pieces, MOST_LOOKED_AT)
+        named = {piece_name(each["batch"], each["number"], each["run"]): each for each in found}
+        kept = await self._engine.open(named)
+        lost = [each for name, each in named.items() if name not in kept]
+        return sum([await self._database.run(self._run_anew, each) for each in lost])
+
+    def _run_anew(self, connection: Connection, seen: Row) -> bool:
+        batch = _locked(connection, seen["batch"])
+        piece = rows.piece(connection, seen["batch"], seen["number"])
+        if batch is None or batch.status != "in_progress" or piece is None:
+            return False
+        if piece["status"] != "running" or piece["run"] != seen["run"]:
+            return False
+        rows.change_piece(connection, batch.id, piece["number"], {"run": piece["run"] + 1})
+        self._enqueue(connection, batch, piece["number"], piece["run"] + 1, 0, 0.0)
+        return True
 
     # the end
 
