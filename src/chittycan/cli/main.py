@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
     "feedback": ("feedback", "feedback", "Say how good an answer was; see what was said."),
+    "route": ("route", "app", "Teach `auto` what the models are worth."),
     "savings": ("savings", "savings", "What it cost, against what it would have cost."),
     "simulate": ("simulate", "simulate", "Replay the ledger under another models.json."),
     "keys": ("keys", "app", "Virtual keys: create, list, revoke."),

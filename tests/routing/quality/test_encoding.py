@@ -1,0 +1,57 @@
+"""What was learnt, as bytes and back."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chittycan.errors import ChittyError
+from chittycan.routing.quality.encoding import MARK
+from chittycan.routing.quality.estimate import Quality
+from chittycan.routing.quality.features import sketch
+from chittycan.routing.quality.prompts import Scored
+from chittycan.routing.quality.train import train
+
+VERBS, NOUNS = (
+    ("prove", "draw", "sum", "name", "test", "count", "print"),
+    ("length", "colour", "price", "weight", "root"),
+)
+THINGS = ("list", "tree", "number", "file", "mail", "day")
+TEXTS = [f"{verb} the {noun} of a {thing}" for verb in VERBS for noun in NOUNS for thing in THINGS]
+QUALITY = train([
+    Scored(model, "code", sketch(text), float((len(text) + place) % 3 == 0))
+    for text in TEXTS for place, model in enumerate(("a", "b"))
+])  # fmt: skip
+DATA = QUALITY.dump()
+
+
+def test_what_was_written_is_read_alike() -> None:
+    again = Quality.load(DATA)
+    for text in TEXTS[:20]:
+        for kind in (None, "code"):
+            first, second = (each.estimates(text, kind, ["a", "b"]) for each in (QUALITY, again))
+            assert first.keys() == second.keys() == {"a", "b"}
+            assert all(abs(first[name].quality - second[name].quality) < 1e-5 for name in first)
+    assert again.dump() == DATA
+
+
+@given(st.integers(0, len(DATA) - 1), st.integers(1, 255))
+def test_a_changed_byte_is_an_error_with_a_fix(place: int, change: int) -> None:
+    damaged = bytearray(DATA)
+    damaged[place] ^= change
+    with pytest.raises(ChittyError) as raised:
+        Quality.load(bytes(damaged))
+    assert "can route train" in (raised.value.fix or "")
+
+
+@given(st.integers(0, len(DATA) - 1))
+def test_a_file_cut_short_is_an_error(length: int) -> None:
+    with pytest.raises(ChittyError):
+        Quality.load(DATA[:length])
+
+
+@given(st.binary(max_size=200))
+def test_bytes_from_elsewhere_are_an_error(data: bytes) -> None:
+    with pytest.raises(ChittyError):
+        Quality.load(data)
+    with pytest.raises(ChittyError):
+        Quality.load(MARK + data)

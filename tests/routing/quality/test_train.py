@@ -1,0 +1,124 @@
+"""What training finds in scores whose truth is known, because it was made here."""
+
+import random
+import re
+
+import pytest
+
+from chittycan.routing.quality.estimate import NO_QUALITY, Quality
+from chittycan.routing.quality.features import sketch
+from chittycan.routing.quality.prompts import Scored
+from chittycan.routing.quality.train import train
+
+POETRY = re.findall(
+    r"\w+",
+    "rhyme verse sonnet stanza metre poem lyric ballad ode moon rose heart autumn river silence dawn",
+)
+PHYSICS = re.findall(
+    r"\w+",
+    "mass energy charge field momentum proton voltage current force wave particle orbit spin heat light",
+)
+PLAIN = re.findall(
+    r"\w+",
+    "please write about the a of in what is how with for and to tell me explain something",
+)
+
+
+def _prompt(dice: random.Random, topic: list[str]) -> str:
+    return " ".join(dice.choices(topic, k=8) + dice.choices(PLAIN, k=12))
+
+
+def _rows(count: int, *, kinds: bool = False, sparse: bool = False) -> list[Scored]:
+    """`poet` is good at poetry, `physicist` at physics, `average` the same at both."""
+    dice = random.Random(7)
+    rows = []
+    for number in range(count):
+        poetry = number % 2 == 0
+        drawn = sketch(_prompt(dice, POETRY if poetry else PHYSICS))
+        chances = {"poet": 0.9 if poetry else 0.3, "physicist": 0.3 if poetry else 0.9, "average": 0.6}
+        names = [dice.choice(list(chances))] if sparse else list(chances)
+        kind = ("poetry" if poetry else "physics") if kinds else None
+        rows += [Scored(name, kind, drawn, float(dice.random() < chances[name])) for name in names]
+    return rows
+
+
+POEM, TASK = _prompt(random.Random(1), POETRY), _prompt(random.Random(2), PHYSICS)
+MODELS = ["poet", "physicist", "average"]
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_who_is_good_at_what_is_learnt_from_words_alone(sparse: bool) -> None:
+    quality = train(_rows(2_400 if sparse else 800, sparse=sparse))
+    poem, task = (quality.estimates(text, None, MODELS) for text in (POEM, TASK))
+    assert max(poem, key=lambda name: poem[name].quality) == "poet"
+    assert max(task, key=lambda name: task[name].quality) == "physicist"
+    assert poem["poet"].quality - poem["physicist"].quality > 0.3
+
+
+def test_who_is_good_at_a_kind_of_work_is_learnt_without_words() -> None:
+    rows = [Scored(row.model, row.kind, None, row.score) for row in _rows(400, kinds=True)]
+    found = train(rows).estimates("anything at all", "poetry", MODELS)
+    assert found["poet"].quality == pytest.approx(0.9, abs=0.06)
+    assert found["physicist"].quality == pytest.approx(0.3, abs=0.06)
+    assert (found["poet"].scored, found["poet"].why) == (200, "poetry, 200 scored calls")
+
+
+def test_few_scores_are_held_against_what_is_known_of_others() -> None:
+    many = [Scored("old", "code", None, 0.6) for _ in range(500)]
+    found = train([*many, Scored("new", "code", None, 1.0)]).estimates("x", "code", ["old", "new"])
+    assert found["new"].quality < 0.7
+    assert found["new"].why == "code, 1 scored call"
+    assert found["old"].quality == pytest.approx(0.6, abs=0.01)
+
+
+def test_a_kind_that_is_hard_for_everybody_is_expected_to_be_hard_for_one_who_hardly_tried() -> None:
+    rows = [Scored("a", kind, None, score) for kind, score in (("easy", 0.9), ("hard", 0.2)) for _ in range(300)]
+    rows += [Scored("b", "easy", None, 0.9) for _ in range(300)] + [Scored("b", "hard", None, 0.2)]
+    found = train(rows).estimates("x", "hard", ["b"])
+    assert found["b"].quality < 0.6
+
+
+def test_a_model_that_nobody_scored_is_absent() -> None:
+    assert set(train(_rows(300)).estimates(POEM, None, ["poet", "unheard-of"])) == {"poet"}
+    assert NO_QUALITY.estimates(POEM, None, MODELS) == {}
+
+
+def test_a_prompt_unlike_anything_seen_gets_no_estimate() -> None:
+    quality = train(_rows(800))
+    assert quality.estimates(POEM, None, MODELS)
+    assert quality.estimates("Übersetze bitte folgenden Vertrag ins Niederländische", None, MODELS) == {}
+
+
+def test_a_kind_that_was_never_scored_gets_no_estimate_where_words_do_not_carry_over() -> None:
+    assert train(_rows(800, kinds=True)).estimates(POEM, "chess", MODELS) == {}
+
+
+def test_a_part_of_a_kind_counts_as_the_kind() -> None:
+    found = train(_rows(400, kinds=True)).estimates(POEM, "poetry.review", ["poet"])
+    assert found["poet"].why.startswith("poetry, ")
+
+
+def test_words_that_say_nothing_are_not_used() -> None:
+    dice = random.Random(3)
+    rows = [
+        Scored(name, None, drawn, float(dice.random() < 0.5))
+        for _ in range(500)
+        for drawn in [sketch(_prompt(dice, POETRY))]
+        for name in MODELS
+    ]
+    quality = train(rows)
+    assert quality.estimates(POEM, None, MODELS) == quality.estimates(TASK, None, MODELS) != {}
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    rows = _rows(300, kinds=True)
+    turned = [each for start in range(3) for each in rows[start::3]]
+    first, second = (train(each).estimates(POEM, "poetry", MODELS) for each in (rows, turned))
+    assert {name: round(each.quality, 6) for name, each in first.items()} == {
+        name: round(each.quality, 6) for name, each in second.items()
+    }
+
+
+def test_nothing_to_learn_from_is_no_mistake() -> None:
+    assert train([]).estimates(POEM, None, MODELS) == {}
+    assert Quality.load(train([]).dump()).estimates(POEM, None, MODELS) == {}
