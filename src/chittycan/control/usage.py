@@ -150,7 +150,7 @@ async def routing(network: "Network", caller: "Key | None", *, since: str = "7d"
     everything = await _summary(network, caller, since, "all")
     total = everything[0] if everything else None
     calls = sum(each.calls for each in groups)
-    saved = await _queries(network).saved(_since(network, since), _key_id(caller))
+    saved = await _queries(network).saved(since_moment(network, since), _key_id(caller))
     failed, cancelled = sum(each.errors for each in groups), sum(each.cancelled for each in groups)
     return RoutingUsage(
         total_routed=calls, answered=calls - failed - cancelled, failed=failed, cancelled=cancelled,
@@ -161,14 +161,15 @@ async def routing(network: "Network", caller: "Key | None", *, since: str = "7d"
 
 
 async def _summary(network: "Network", caller: "Key | None", since: str, by: "By") -> "list[Group]":
-    return await _queries(network).summary(_since(network, since), by, key_id=_key_id(caller))
+    return await _queries(network).summary(since_moment(network, since), by, key_id=_key_id(caller))
 
 
 def _key_id(caller: "Key | None") -> str | None:
     return None if owns(caller) or caller is None else caller.id
 
 
-def _since(network: "Network", text: str) -> float:
+def since_moment(network: "Network", text: str) -> float:
+    """When so long ago was, in Unix seconds. Raises InvalidRequest."""
     from chittycan.auth.limits import parse_duration
 
     return network.clock.now() - parse_duration(text)
