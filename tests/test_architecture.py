@@ -28,7 +28,7 @@ CORE = (
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside"}
-BELOW_APP |= {"mail_login", "mailbox", "mailroom"}
+BELOW_APP |= {"mail_login", "mailbox", "mailroom", "outgoing"}
 BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook", "policy"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -81,10 +81,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mail_login": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents", "mail_login"},
     "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},
-    # the settings in the words of the parts
-    "configured": WORDS | {"config", "context", "gateway", "store"},
+    "outgoing": WORDS | {"config", "agents", "integrations", "mailbox", "outside", "store", "workstreams"},
     # watches what is spent, and has it told
     "budgets": BELOW_APP | {"durable"},
+    # the settings in the words of the parts
+    "configured": WORDS | {"config", "context", "gateway", "store"},
     # durable work, wired
     "durable": BELOW_APP,
     # composition root, what an owner can do with it, then the front doors

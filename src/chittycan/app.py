@@ -13,9 +13,9 @@ import asyncio
 import importlib.util
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, own
 
 if TYPE_CHECKING:
     from chittycan.agents.performers.parts import Parts
+    from chittycan.outgoing import Outgoing
     from chittycan.outside import Outside
 
 RELOAD_SECONDS = 1.0
@@ -148,14 +149,15 @@ class Network:
             self.database, self.durable.engine, self.durable.files, self.clock, clerk, self.durable.recorder.tell
         )
         self.durable.functions |= batches.functions
-        self.durable.retention = configured.retention(self.settings)
         self.durable.chores.append(batches.watch)
+        self.durable.retention = configured.retention(self.settings)
         self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
         self.budgets = BudgetWatch(
             self.database, self.clock, keys=lambda: self.keys.known, shares=lambda: self.settings.budgets.alarm,
             admission=self.admission, meters=self.meters, durable=self.durable, telemetry=self.telemetry,
         )  # fmt: skip
+        self.telemetry.first_tokens = self.gateway.latency.averages
         self.telemetry.gauges |= {
             "chitty_ledger_pending": lambda: float(self.ledger.pending),
             "chitty_ledger_dropped": lambda: float(self.ledger.dropped),
@@ -192,7 +194,7 @@ class Network:
             self.sketches.run,
             self._watch,
         ):
-            self._tasks.append(asyncio.get_running_loop().create_task(_forever(work)))
+            self._tasks.append(asyncio.get_running_loop().create_task(work()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -207,6 +209,7 @@ class Network:
         await self.embedded.stop()
         await self.meters.close()
         await self.slots.close()
+        self.gateway.privacy.close()
         self.transport.close()
         self.database.close()
 
@@ -214,7 +217,6 @@ class Network:
         """Looks prices up before the first call needs them: what has a price is not on this machine."""
         catalogue = self.gateway.catalogue
         paid = [(model, catalogue.providers[model.provider]) for model in catalogue.models.values()]
-        self.gateway.privacy.close()
         paid = [(model, provider) for model, provider in paid if not (provider.local or provider.embedded)]
         if paid:
             await asyncio.to_thread(self.prices.prepare, paid)
@@ -259,6 +261,11 @@ class Network:
         self.policy.use(settings)
         self.durable.waiting.look_again()
 
+    def _use_privacy(self, settings: Settings) -> None:
+        written = settings.privacy
+        terms = Terms(written.terms)
+        self.gateway.privacy.use(settings.privacy_mode, terms, redact=written.redact, names=written.names)
+
     @property
     def found(self) -> Mapping[str, Endpoint]:
         """The model servers that answer on this machine."""
@@ -266,11 +273,6 @@ class Network:
 
     @property
     def config_error(self) -> ChittyError | None:
-    def _use_privacy(self, settings: Settings) -> None:
-        written = settings.privacy
-        terms = Terms(written.terms)
-        self.gateway.privacy.use(settings.privacy_mode, terms, redact=written.redact, names=written.names)
-
         """What is wrong with the files now, while the last good configuration is in use."""
         return self._reloader.error
 
@@ -342,13 +344,21 @@ class Network:
         except (TimeoutError, Unavailable):
             self.telemetry.work, self._workers, self.telemetry.mail = {}, 0, {}
 
+    @cached_property
+    def outgoing(self) -> "Outgoing":
+        """Drafts, approved and sent."""
+        from chittycan.outgoing import Outgoing
+
+        return Outgoing(lambda: self.settings, self.env, self.database, self.clock)
+
     async def watch_mail(self) -> None:
-        """Looks after the mail accounts with `watch`, as long as it runs."""
-        while not self.settings.integrations:
+        """Looks after the mail accounts with `watch`, and what goes out, as long as it runs."""
+        while not (self.settings.integrations or self.settings.smtp):
             await self.clock.sleep(RELOAD_SECONDS)
         from chittycan.mailroom import Mailroom
 
-        await Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock).run()
+        mailroom = Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock)
+        await asyncio.gather(mailroom.run(), self.outgoing.run())
 
     async def ensure_worker(self) -> bool:
         """Makes this process do durable work where nobody else does, now or later, until the network is closed.
@@ -472,7 +482,3 @@ def _ping(connection: Any) -> None:
     from sqlalchemy import text
 
     connection.execute(text("SELECT 1"))
-
-
-async def _forever(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    await work()
