@@ -15,6 +15,7 @@ import pytest
 
 from chittycan.cli.router.review import Walk
 
+SAMPLE = Path(__file__).resolve().parents[2] / "examples" / "inbox"
 QUEUE = ("router", "review", "--json")
 
 
@@ -139,3 +140,46 @@ def _until(terminal: int, words: bytes) -> bytes:
             shown += os.read(terminal, 65_536)
     assert words in shown
     return shown
+
+
+def test_analytics_count_mail_by_mailbox_and_category(can: Any, processed: Any, walk: Any) -> None:
+    walk("cn\r\rq")
+    found = can("router", "analytics", "inbox", "--json").json
+    total = found["total"]
+    assert (total["mails"], total["settled"], total["by_model"], total["drafts"]) == (13, 3, 10, 9)
+    assert (total["approved"], total["corrected"], total["corrections_rate"]) == (1, 1, 0.5)
+    assert total["cost_usd"] == pytest.approx(total["cost_per_mail_usd"] * 13)
+    assert total["cost_usd"] > 0
+    assert sum(each["mails"] for each in found["by_category"]) == 13
+    said = can("router", "analytics", "inbox")
+    assert said.lines[-1].startswith("all")
+    assert can("router", "analytics", "inbox", "--account", "nobody", "--json").json["total"]["mails"] == 0
+    assert can("router", "analytics", "inbox", "--since", "long").code == 2
+
+
+def test_a_draft_is_rejected_and_its_mail_waits_on(can: Any, processed: Any, walk: Any) -> None:
+    place, item = next((at, each) for at, each in enumerate(can(*QUEUE).json["mails"]) if each["draft"])
+    shown = walk("s" * place + "x" + "q")
+    assert "the draft is rejected" in shown
+    assert can("router", "drafts", "show", item["draft"]["id"], "--json").json["state"] == "rejected"
+    assert can(*QUEUE).json["mails"][place]["draft"] is None
+
+
+def test_a_draft_that_no_server_would_take_is_not_approved(can: Any, processed: Any, walk: Any) -> None:
+    place, item = next((at, each) for at, each in enumerate(can(*QUEUE).json["mails"]) if each["draft"])
+    walk("s" * place + "da" + "q")
+    assert can("router", "drafts", "show", item["draft"]["id"], "--json").json["state"] == "draft"
+
+
+def test_a_draft_is_approved_as_it_was_shown(can: Any, office: Any, upstream: Any, walk: Any) -> None:
+    smtp = {"host": "mail.meyer.example", "from": "office@meyer.example"}
+    written = office.read()
+    office.write({**written, "smtp": smtp}, None)
+    can("router", "inbox", "process", "--source", str(SAMPLE))
+    place, item = next((at, each) for at, each in enumerate(can(*QUEUE).json["mails"]) if each["draft"])
+    shown = walk("s" * place + "da" + "\r")
+    assert "the draft is approved" in shown
+    assert item["draft"]["body"].splitlines()[0] in shown
+    detail = can("router", "drafts", "show", item["draft"]["id"], "--json").json
+    assert (detail["state"], detail["by"]) == ("approved", "owner")
+    assert item["id"] not in [each["id"] for each in can(*QUEUE).json["mails"]]

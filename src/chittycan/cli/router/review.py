@@ -111,7 +111,7 @@ class Walk:
             if item.draft is not None:
                 review_view.draft(item.draft, None)
         elif item.draft is not None and key in review_drafts.KEYS:
-            item.draft = await review_drafts.KEYS[key](self._network, item.draft)
+            item.draft = await review_drafts.KEYS[key](self._network, item.draft, self._read)
         return None
 
     async def _choice(self, choices: dict[str, str], now: str) -> str:
