@@ -38,23 +38,53 @@ model_list:
     assert findings(found) == {("model_list[0]", "exact"), ("model_list[1]", "exact")}
 
 
-def test_further_deployments_stand_in_for_the_first_and_come_before_its_fallbacks() -> None:
+def test_several_deployments_of_a_name_are_one_model_in_several_places() -> None:
     found = imported("""
 model_list:
-  - {model_name: gpt, litellm_params: {model: azure/eu, api_base: "https://eu.openai.azure.com/", api_key: sk-x}}
-  - {model_name: gpt, litellm_params: {model: openai/gpt-4o}}
+  - model_name: gpt
+    litellm_params: {model: azure/eu, api_base: "https://eu.openai.azure.com/", api_key: sk-x, rpm: 60, weight: 2}
+    model_info: {supports_vision: true, max_input_tokens: 128000}
+  - {model_name: gpt, litellm_params: {model: openai/gpt-4o}, model_info: {supports_vision: false}}
   - {model_name: claude, litellm_params: {model: claude-sonnet-4-5}}
 litellm_settings:
   fallbacks: [{gpt: [claude, unheard]}]
 """)
     azure = "azure-eu-openai-azure-com"
     assert found.proxies[azure]["endpoint"] == "https://eu.openai.azure.com/openai/v1"
-    assert found.models["gpt"] == {"proxy": azure, "upstream": "eu"}
-    assert found.models["gpt-2"] == {"proxy": "openai", "upstream": "gpt-4o"}
+    assert found.models["gpt"] == {
+        "deployments": [
+            {"proxy": azure, "upstream": "eu", "limits": {"rpm": 60}, "weight": 2, "contextWindow": 128000},
+            {"proxy": "openai", "upstream": "gpt-4o"},
+        ],
+        "balance": "least-busy",
+        "vision": False,  # not everywhere
+    }
     assert found.models["claude"]["proxy"] == "anthropic"  # no prefix: known by its name
-    assert found.fallbacks == {"gpt": ["gpt-2", "claude"]}
-    assert ("model_list[1]", "approximate") in findings(found)
+    assert found.fallbacks == {"gpt": ["claude"]}
+    assert {("model_list[0]", "exact"), ("model_list[1]", "exact")} <= findings(found)
+    assert ("model_list[0].litellm_params.weight", "exact") in findings(found)
     assert ("litellm_settings.fallbacks[0].gpt", "unsupported") in findings(found)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "balance", "level"),
+    [
+        ("latency-based-routing", "latency", "exact"),
+        ("least-busy", "least-busy", "exact"),
+        ("simple-shuffle", "least-busy", "approximate"),
+        ("cost-based-routing", "written", "approximate"),
+        ("by-the-moon", "least-busy", "unsupported"),
+    ],
+)
+def test_how_deployments_are_balanced(strategy: str, balance: str, level: str) -> None:
+    found = imported(f"""
+model_list:
+  - {{model_name: gpt, litellm_params: {{model: groq/one}}}}
+  - {{model_name: gpt, litellm_params: {{model: openai/gpt-4o}}}}
+router_settings: {{routing_strategy: {strategy}}}
+""")
+    assert found.models["gpt"]["balance"] == balance
+    assert ("router_settings.routing_strategy", level) in findings(found)
 
 
 def test_prices_limits_and_abilities_are_converted() -> None:
@@ -71,7 +101,7 @@ model_list:
         "price": {"input": 2.5, "output": 10.0}, "contextWindow": 8000, "maxOutput": 1000,
         "vision": False, "tools": True,
     }  # fmt: skip
-    assert ("model_list[0].litellm_params.weight", "unsupported") in findings(found)
+    assert ("model_list[0].litellm_params.weight", "exact") in findings(found)
 
 
 def test_every_line_that_is_not_taken_over_is_named_with_its_line() -> None:

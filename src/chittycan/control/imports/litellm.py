@@ -36,6 +36,8 @@ INFO = {
     "supports_assistant_prefill": "prefill",
 }  # fmt: skip
 TIMEOUTS = {"timeout": "total", "stream_timeout": "firstToken"}
+BALANCE = "least-busy"  # what comes nearest to LiteLLM's own, which goes by chance and weight
+PLACE = ("proxy", "upstream", "weight", "price", "contextWindow", "maxOutput", "limits")  # a deployment's own
 READ_ELSEWHERE = {"model", "api_key", "api_base", "base_url", "extra_headers", "mode", "max_tokens", "id", "base_model"}
 
 
@@ -62,18 +64,17 @@ def convert(document: Mapping[str, Any], lines: Mapping[Where, int]) -> Imported
 
 
 class _Models:
-    """Deployments as they are read: several of one name are one model, or one with stand-ins."""
+    """Deployments as they are read: several of one name are one model that runs in several places."""
 
     def __init__(self, notes: Notes) -> None:
         self._notes = notes
         self._result = Imported()
-        self._of: dict[str, list[str]] = {}  # model_name → our names, in order
+        self._of: dict[str, list[dict[str, Any]]] = {}  # model_name → the model at each of its places, in order
         self._proxy_of: dict[tuple[Any, ...], str] = {}
 
     def imported(self) -> Imported:
-        for name, ours in self._of.items():
-            if len(ours) > 1:
-                self._result.fallbacks[name] = ours[1:]
+        for name, places in self._of.items():
+            self._result.models[name] = _deployed(places) if len(places) > 1 else _without(places[0], "weight")
         return self._result
 
     def deployment(self, entry: Any, at: Where) -> None:
@@ -165,6 +166,9 @@ class _Models:
                     model.setdefault("price", {})[PRICES[key]] = round(value * 1e6, 9)  # per million tokens
                 elif key in INFO:
                     model[INFO[key]] = value
+                elif key == "weight" and isinstance(value, int | float) and value > 0:
+                    model["weight"] = value
+                    self._notes.add("exact", place, "its share of the calls, among the deployments of the model")
                 elif key == "max_tokens" and section == "model_info":
                     model.setdefault("maxOutput", value)
                 elif key in TIMEOUTS:
@@ -180,19 +184,27 @@ class _Models:
         return model
 
     def _add(self, name: str, model: dict[str, Any], at: Where) -> None:
-        ours = self._of.setdefault(name, [])
-        same = next((each for each in ours if self._result.models[each] == model), None)
-        if same is not None:
+        places = self._of.setdefault(name, [])
+        if model in places:
             self._notes.add("exact", at, f"a further key of {name}: keys take turns")
             return
-        own = _free(self._result.models, name)
-        ours.append(own)
-        self._result.models[own] = model
-        if len(ours) > 1:
-            message = f"{name} was balanced over several; here the first serves and {own} stands in for it"
-            self._notes.add("approximate", at, message)
-        else:
-            self._notes.add("exact", at, f"model {own} of the proxy {model['proxy']}")
+        places.append(model)
+        where = f"{model['proxy']}/{model['upstream']}"
+        self._notes.add("exact", at, f"{name} at {where}" if len(places) > 1 else f"model {name}, at {where}")
+
+
+def _without(model: dict[str, Any], key: str) -> dict[str, Any]:
+    return {each: value for each, value in model.items() if each != key}
+
+
+def _deployed(places: list[dict[str, Any]]) -> dict[str, Any]:
+    """One model of several places. What not all of them can do, it cannot."""
+    common: dict[str, Any] = {}
+    for key in dict.fromkeys(key for place in places for key in place if key not in PLACE):
+        values = [place[key] for place in places if key in place]
+        common[key] = all(values) if all(isinstance(value, bool) for value in values) else values[0]
+    deployments = [{key: value for key, value in place.items() if key in PLACE} for place in places]
+    return common | {"deployments": deployments, "balance": BALANCE}
 
 
 def _serves(service: Vendor, model: str) -> bool:

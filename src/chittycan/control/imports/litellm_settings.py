@@ -21,7 +21,6 @@ SAID: dict[str, tuple[Level, str]] = {
     "drop_params": ("approximate", "what a dialect lacks is left out in translation, or refused where it matters"),
     "modify_params": ("approximate", "messages are translated so that the provider takes them"),
     "enable_pre_call_checks": ("exact", "windows and abilities are always checked before a call"),
-    "routing_strategy": ("approximate", "models are tried in their chain's order; keys of one provider take turns"),
     "cache": ("approximate", "name the models whose answers may be cached in config.json `cache.models`"),
     "cache_params": ("approximate", "the cache is in the database; config.json `cache` has `models` and `ttl`"),
     "redis_host": ("exact", f"{_AT_HOME}processes share the database"),
@@ -39,6 +38,15 @@ SAID: dict[str, tuple[Level, str]] = {
     "turn_off_message_logging": ("exact", "messages are never logged"),
     "stream_timeout": ("approximate", "set `timeouts.firstToken` of each proxy"),
 }  # fmt: skip
+# LiteLLM's strategy → our balance of a model's deployments, and how near that comes.
+STRATEGIES: dict[str, tuple[str, Level]] = {
+    "latency-based-routing": ("latency", "exact"),
+    "least-busy": ("least-busy", "exact"),
+    "simple-shuffle": ("least-busy", "approximate"),
+    "usage-based-routing": ("least-busy", "approximate"),
+    "usage-based-routing-v2": ("least-busy", "approximate"),
+    "cost-based-routing": ("written", "approximate"),
+}
 DAYS = {"1d": "day", "24h": "day", "30d": "month", "31d": "month", "1mo": "month"}
 
 
@@ -85,6 +93,18 @@ def _content(_value: Any, _all: Mapping[str, Any], _imported: Imported, notes: N
     notes.add("unsupported", at, "a refusal by a provider's content policy is not taken to another provider")
 
 
+def _strategy(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+    if str(value) not in STRATEGIES:
+        notes.add("unsupported", at, "there is no such way to choose among deployments here")
+        return
+    balance, level = STRATEGIES[str(value)]
+    for model in imported.models.values():
+        if "deployments" in model:
+            model["balance"] = balance
+    words = {"latency": "the quickest", "least-busy": "the one with the fewest calls open", "written": "the first"}
+    notes.add(level, at, f"`balance: {balance}`: of several deployments {words[balance]} is asked first")
+
+
 def _alias(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
     for alias, target in value.items() if isinstance(value, Mapping) else ():
         name = target.get("model") if isinstance(target, Mapping) else target
@@ -117,6 +137,7 @@ def _timeout(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Not
 
 _Writer = Callable[[Any, Mapping[str, Any], Imported, Notes, Where], None]
 _WRITERS: dict[str, _Writer] = {
+    "routing_strategy": _strategy,
     "fallbacks": _fallbacks,
     "context_window_fallbacks": _fallbacks,
     "content_policy_fallbacks": _content,
