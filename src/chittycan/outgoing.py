@@ -32,7 +32,7 @@ class Outgoing:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._office = Office(settings, env)
-        effects = Effects(database, owner=_owner(this_process("sender", "sender")), clock=clock, alive=_lives)
+        effects = Effects(database, owner=sender_name(this_process("sender", "sender")), clock=clock, alive=sender_lives)
         self.sending = Sending(database, effects, self._office, clock)
         self._acknowledging = Acknowledging(database, self.sending, clock)
 
@@ -131,11 +131,12 @@ class Office:
 # Who is at a mail: a process, by its machine's start, its number and its birth.
 
 
-def _owner(me: Worker) -> str:
+def sender_name(me: Worker) -> str:
+    """What belongs to this very process bears this name."""
     return msgspec.json.encode((me.boot, me.pid, me.birth, me.nonce)).decode()
 
 
-async def _lives(owner: str) -> bool | None:
+async def sender_lives(owner: str) -> bool | None:
     """Whether a process of this machine still runs; None of others."""
     me = this_process("sender", "sender")
     try:
