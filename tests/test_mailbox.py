@@ -65,7 +65,7 @@ def test_among_several_one_must_be_named(office: Path) -> None:
 
 
 def test_an_integration_without_a_path_is_a_mistake_in_the_file(office: Path) -> None:
-    with pytest.raises(ConfigError, match=r"integrations\.letters\.path"):
+    with pytest.raises(ConfigError, match=r'integrations\.letters: "path" is missing'):
         opened(office, {"integrations": {"letters": {"type": "maildir"}}}, "letters")
 
 

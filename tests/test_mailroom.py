@@ -101,3 +101,32 @@ async def test_silence_is_told_from_a_mere_failure(
     assert (found.state, found.silent) == (state, succeeded)
     silent = float("inf") if succeeded is None else succeeded
     assert await figures(configured, sqlite, now) == ({"office": (silent, state == "stale")} if watch else {})
+
+
+async def test_a_mailbox_on_this_machine_is_watched_too(sqlite: Database, ask: ScriptedAsk, tmp_path: Path) -> None:
+    written = {"type": "maildir", "path": "box", "watch": True, "alarm": 1}
+    configured = settings_from({"integrations": {"letters": written}}, {}, tmp_path)
+    clock = FakeClock()
+    (none,) = await standings(configured, sqlite, clock.now())
+    assert (none.state, none.type, none.watched) == ("never", "maildir", True)
+    room = Mailroom(lambda: configured, {}, ask, sqlite, QuickClock())
+    running = asyncio.create_task(room.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await sqlite.read(rows.accounts)) or found[0].failing is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert "no mailbox at" in str(found[0].problem)
+            (tmp_path / "box" / "cur").mkdir(parents=True)
+            (tmp_path / "box" / "new").mkdir()
+            (tmp_path / "box" / "new" / "1").write_bytes(MAIL)
+            while not any(each.state == "done" for each in await sqlite.read(inbox.latest, 1)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while (await sqlite.read(rows.accounts))[0].succeeded is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    succeeded = (await sqlite.read(rows.accounts))[0].succeeded or 0.0
+    assert await figures(configured, sqlite, succeeded) == {"letters": (0.0, False)}
+    (silent,) = await standings(configured, sqlite, succeeded + 61)
+    assert silent.state == "stale"

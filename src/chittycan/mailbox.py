@@ -22,6 +22,7 @@ from chittycan.agents.priority import Facts
 from chittycan.agents.reception import Privileged
 from chittycan.agents.templates import STANDARD
 from chittycan.agents.verdict import Mode
+from chittycan.agents.watch_local import Local
 from chittycan.clock import SystemClock
 from chittycan.config import CONFIG_FILE, Finding, Settings
 from chittycan.config.parsing import Reader, join
@@ -80,6 +81,17 @@ class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
         return f"ImapSettings({self.host!r}, security={self.security!r})"
 
 
+class LocalSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
+    """An integration that is mail on this machine. `mailbox` is whichever of the others is there."""
+
+    type: Literal["mailbox", "maildir", "mbox", "folder", "eml"]
+    path: str
+    watch: bool = False
+    poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
+    alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
+    private: bool = False
+
+
 class Acknowledge(Struct, frozen=True, kw_only=True, rename="camel"):
     """Whose mail is acknowledged without a person's word: an address, or a domain as `@example.com`.
 
@@ -122,12 +134,32 @@ def inbox_settings(settings: Settings) -> tuple[InboxSettings, list[Finding]]:
 
 def mailboxes(settings: Settings) -> dict[str, str]:
     """The integrations that are mail on this machine, and their paths. Raises ConfigError where one has no path."""
+    return {name: each.path for name, each in local(settings).items()}
+
+
+def local(settings: Settings, *, watched: bool = False) -> dict[str, Local]:
+    """The integrations that are mail on this machine, or those of them with `watch`, by name. Raises ConfigError."""
     reader = Reader(str(settings.folder / CONFIG_FILE))
     found = {}
     for name, written in settings.integrations.items():
         if isinstance(written, Mapping) and written.get("type") in KINDS:
-            found[name] = reader.read(written.get("path"), str, join(join("integrations", name), "path"))
+            read = reader.read(dict(written), LocalSettings, join("integrations", name))
+            if read.watch or not watched:
+                found[name] = Local(
+                    name=name, type=read.type, path=read.path, poll=read.poll, alarm=read.alarm * 60,
+                    private=read.private,
+                )  # fmt: skip
     return found
+
+
+def open_local(settings: Settings, name: str) -> Source:
+    """The mailbox of that name. Raises NotFound where none of its type is there, ConfigError."""
+    named = local(settings)[name]
+    source = open_source(settings.folder / Path(named.path).expanduser())
+    if named.type not in ("mailbox", source.kind):
+        problem = f"at {source.path} is no mailbox of the type {named.type}, but {source.kind}"
+        raise NotFound(problem, param="source", fix="Correct its path or its type.")
+    return source
 
 
 def accounts(settings: Settings, *, watched: bool = False) -> dict[str, Account]:

@@ -76,9 +76,9 @@ def test_the_doctor_says_what_keeps_an_account_from_being_read(can: Any, account
     assert "opensesame" not in said.out
 
 
-def test_only_accounts_can_be_watched(can: Any, account: str, home: Any) -> None:
+def test_only_sources_can_be_watched(can: Any, account: str, home: Any) -> None:
     said = can("router", "inbox", "watch", "--source", "male")
-    assert (said.code, "no mail account 'male'" in said.err) == (2, True)
+    assert (said.code, "no source of mail 'male'" in said.err) == (2, True)
     home.write({})
     said = can("router", "inbox", "watch")
     assert (said.code, "No mail account is set up" in said.err) == (2, True)
@@ -118,3 +118,19 @@ def test_what_the_account_allows_is_done_at_once(can: Any, account: str, home: A
     can("router", "inbox", "process", "--source", "mail")
     assert can("router", "inbox", "actions", "list", "--state", "done", "--json").json[0]["verb"] == "move"
     assert len(list(dovecot_server.maildir(account, ARCHIVE).glob("[nc]*/*.*"))) == 1
+
+
+def test_a_mailbox_on_this_machine_has_an_alarm_of_its_own(can: Any, home: Any) -> None:
+    home.write({"integrations": {"letters": {"type": "maildir", "path": "/nowhere", "watch": True},
+                                 "old": {"type": "mbox", "path": "/nowhere"}}})  # fmt: skip
+    can("keys", "list")  # makes the database
+    found = {each["name"]: each for each in can("router", "inbox", "sources", "--json").json}
+    assert (found["letters"]["state"], found["letters"]["type"], found["letters"]["watch"]) == (
+        "never",
+        "maildir",
+        True,
+    )
+    assert (found["old"]["state"], found["old"]["watch"]) == ("local", False)
+    said = can("doctor").out
+    assert "Mail letters: never looked at" in said
+    assert "Mail old" not in said

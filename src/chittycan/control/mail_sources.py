@@ -46,13 +46,14 @@ class MailSource(Struct, kw_only=True, rename="camel"):
 @operation("GET", "/inbox/sources", owner=True)
 async def sources(network: "Network", caller: "Key | None") -> list[MailSource]:
     """Every source of mail that is set up: when a look at it last went well, what is wrong, and how far it is."""
-    from chittycan.mailbox import mailboxes
+    from chittycan.mailbox import local as local_mailboxes
     from chittycan.mailroom import standings
 
     found = await standings(network.settings, network.database, network.clock.now())
     local = [
-        MailSource(name=name, type=str(network.settings.integrations[name]["type"]), watch=False, state="local")
-        for name in mailboxes(network.settings)
+        MailSource(name=name, type=each.type, watch=False, state="local")
+        for name, each in local_mailboxes(network.settings).items()
+        if name not in {standing.name for standing in found}
     ]
     return [_source(each) for each in found] + local
 
@@ -64,7 +65,7 @@ def _source(standing: "Standing") -> MailSource:
         for each in standing.folders
     ]
     about = MailSource(
-        name=standing.name, type="imap", watch=standing.watched, state=standing.state,
+        name=standing.name, type=standing.type, watch=standing.watched, state=standing.state,
         silent_seconds=standing.silent, behind=standing.behind, folders=folders,
     )  # fmt: skip
     if row is not None:

@@ -21,28 +21,30 @@ MARKS = {"fresh": "[green]✓[/]", "local": "[green]✓[/]", "never": "[dim]–[
 
 
 def watch_accounts(settings: "Settings", named: Sequence[str], terms: "Terms", *, as_json: bool) -> None:
-    """Process mail as it comes in, until stopped. Raises UsageError where there is no such account."""
+    """Process mail as it comes in, until stopped. Raises UsageError where there is no such source."""
     from chittycan.cli.session import run
     from chittycan.clock import SystemClock
-    from chittycan.mailbox import accounts
+    from chittycan.mailbox import accounts, local
     from chittycan.mailroom import Mailroom
 
-    known = accounts(settings)
+    servers, here = accounts(settings), local(settings)
+    known = [*servers, *here]
     for name in named:
         if name not in known:
-            raise UsageError(f"no mail account {name!r}", fix=f"Use one of: {', '.join(known) or NONE}.")
-    if not known:
+            raise UsageError(f"no source of mail {name!r}", fix=f"Use one of: {', '.join(known) or NONE}.")
+    wanted = list(named) or [*servers, *local(settings, watched=True)]
+    if not wanted:
         raise UsageError("No mail account is set up.", fix=NONE)
 
     async def work(network: "Session") -> None:
         async with network.database() as database:
             room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock())
             async with asyncio.TaskGroup() as group:
-                for name in named or known:
-                    watcher = room.watcher(name, terms, _line if as_json else _tell, _complain)
-                    group.create_task(watcher.run())
+                for name in wanted:
+                    begin = room.watcher if name in servers else room.local_watcher
+                    group.create_task(begin(name, terms, _line if as_json else _tell, _complain).run())
                 if not as_json:
-                    console.print(f"[dim]watching {plain(', '.join(named or known))}; Ctrl-C ends it[/]")
+                    console.print(f"[dim]watching {plain(', '.join(wanted))}; Ctrl-C ends it[/]")
 
     run(work)
 

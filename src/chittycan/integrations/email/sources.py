@@ -70,16 +70,20 @@ class Source(Struct, frozen=True):
 
     def __len__(self) -> int:
         """How many mails there are, for a progress bar."""
-        return sum(1 for _ in self._keys())
+        return sum(1 for _ in self.keys())
 
     def __iter__(self) -> Iterator[RawMail]:
         if self.kind == "mbox":
             yield from _read_mbox(self)
         else:
-            for key in self._keys():
+            for key in self.keys():
                 yield _read_file(self, key)
 
-    def _keys(self) -> Iterable[str]:
+    def read(self, key: str) -> RawMail:
+        """One mail, of any kind of mailbox but an mbox; with `error` where it is gone."""
+        return _read_file(self, key)
+
+    def keys(self) -> Iterable[str]:
         match self.kind:
             case "maildir":
                 return _maildir_keys(self.path)
