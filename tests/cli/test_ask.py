@@ -161,3 +161,32 @@ def test_usage_adds_up() -> None:
     assert brief(Answer(response=response, trace=trace)) == {
         "model": "m", "text": '{"risk": 1}', "json": {"risk": 1}, "cost_usd": 0.0031, "ms": 1234.6, "tokens": 15,
     }  # fmt: skip
+
+
+PRICED = {
+    "models": {
+        "dear": {"proxy": "openai", "upstream": "gpt-4o", "price": {"input": 100, "output": 100}, "tier": "complex"},
+        "cheap": {"proxy": "openai", "upstream": "gpt-4o", "price": {"input": 1, "output": 1}, "tier": "simple"},
+    },
+    "fallbacks": {"*": ["dear"]},
+}
+
+
+def test_explain_shows_what_each_model_is_expected_to_cost(can: Any, home: Any, upstream: Any) -> None:
+    home.proxies(upstream.proxies(), PRICED)
+    said = can("explain", "What is the capital of France?", "--json").json
+    costs = {row["model"]: row["cost_usd"] for row in said["considered"]}
+    assert 0 < costs["cheap"] < costs["dear"]
+    assert said["route"] == "auto:simple"
+    shown = can("explain", "What is the capital of France?")
+    assert "the cheapest of tier simple" in shown.out
+    assert "cost" in shown.out
+    assert "--all shows them" in shown.out
+    assert len(can("explain", "What is the capital of France?", "--all").lines) > len(shown.lines)
+
+
+def test_explain_heeds_a_limit_on_the_cost(can: Any, home: Any, upstream: Any) -> None:
+    home.proxies(upstream.proxies(), PRICED)
+    said = can("explain", "x", "--model", "dear", "--max-cost", "0.000001", "--named-only")
+    assert said.code == 1
+    assert "cheap enough" in said.err

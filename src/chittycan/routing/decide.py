@@ -163,7 +163,7 @@ def every_line(facts: Facts, decision: Decision, catalogue: Catalogue, policy: P
             provider = catalogue.providers[model.provider]
             cost, quality = expected.of(model, provider)
             against = objection(facts, model, provider, catalogue) or _too_dear(cost, facts)
-            why = "; ".join(filter(None, (against or left_out(facts, policy), worse.get(model.name))))
+            why = "; ".join(filter(None, (against or left_out(facts, model.name), worse.get(model.name))))
             lines.append(Reason(model.name, False, why, None, cost, quality, left_out=True))
     return replace(decision, reasons=tuple(lines))
 

@@ -137,6 +137,18 @@ def test_the_owners_tiers_where_nothing_was_learnt(model: str, difficulty: str, 
     assert (_chain(decision), decision.route) == (chain, route)
 
 
+def test_no_chain_goes_through_the_whole_catalogue() -> None:
+    many = {f"m{count}": _model(f"m{count}", tier=("simple", "medium")[count % 2]) for count in range(40)}
+    catalogue = Catalogue(providers=PROVIDERS, models=MODELS | many)
+    assert len(_chain(decide(_facts("auto:cheap"), catalogue, PRICED))) < 12
+    assert len(_chain(decide(_facts("auto", dict.fromkeys(many, 0.9)), catalogue, LEARNT))) < 12
+
+
+def test_the_best_that_nothing_is_known_of_is_the_strong_model() -> None:
+    decision = decide(_facts("auto:best"), CATALOGUE, Policy(strong="middle", cost=_cost))
+    assert (_chain(decision)[0], decision.route) == ("middle", "auto:best:maths:strong")
+
+
 def test_the_tiers_that_models_come_with_do_not_change_auto() -> None:
     assert _chain(decide(_facts("auto"), CATALOGUE, PRICED)) == ["large", "tiny"]
     assert _chain(decide(_facts("auto"), CATALOGUE, NO_POLICY)) == ["large", "tiny"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chittycan.routing.decide import Facts
 
 CHEAP_SHARE = 0.8  # of the strong model's quality is enough for `auto:cheap`
+MOST_SCORED, MOST_OF_A_TIER = 8, 3  # go into a chain: behind them comes the default chain
 
 Named = tuple[str, str]  # a model's name, and why it is considered
 
@@ -61,14 +62,12 @@ def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[l
     return _by_tier(facts, options, policy)
 
 
-def left_out(facts: "Facts", policy: Policy) -> str:
+def left_out(facts: "Facts", name: str) -> str:
     """Why a model is not asked that could do it."""
-    if facts.private:
-        return "not marked private"
-    if policy.quality is not NO_QUALITY and facts.estimates:
+    if facts.estimates and name not in {model for model, _ in facts.estimates}:
         return "nobody scored it, and it is not in the default chain"
-    if policy.tiered or facts.model != AUTO:
-        return "its tier is not asked for this, and it is not in the default chain"
+    if facts.estimates or facts.model != AUTO:
+        return "others go before it, and it is not in the default chain"
     return "not in the default chain"
 
 
@@ -92,12 +91,12 @@ def _best_first(options: Iterable[Option]) -> list[Option]:
 
 def _by_quality(facts: "Facts", scored: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     if facts.model == BEST:
-        best = _best_first(scored)
+        best = _best_first(scored)[:MOST_SCORED]
         return [(each.name, _backed(each, "the best" if each is best[0] else "next best")) for each in best], _route(
             facts, "best"
         )
     enough = bar(facts, scored, policy)
-    found = ranked(scored, enough)
+    found = ranked(scored, enough)[:MOST_SCORED]
     names = []
     for each in found:
         if each.quality < enough:
@@ -117,10 +116,13 @@ def _backed(option: Option, why: str) -> str:
 def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     """`auto` knows the tiers that the owner wrote; `auto:cheap` and `auto:best` also those that models come with."""
     tiers = _tiers(facts)
+    strong = [each.name for each in options if each.name == policy.strong]
+    if facts.model == BEST and strong:
+        return [(strong[0], "the strong model")], _route(facts, "strong")
     names: list[Named] = []
     for tier in tiers:
         several = [each for each in options if _in_tier(each, tier, facts, policy)]
-        for each in sorted(several, key=lambda option: option.price):
+        for each in sorted(several, key=lambda option: option.price)[:MOST_OF_A_TIER]:
             names.append((each.name, f"tier {tier}" if names else f"the cheapest of tier {tier}"))
     if names:
         first = next(option for option in options if option.name == names[0][0])
@@ -128,9 +130,6 @@ def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple
     if facts.model == CHEAP:
         cheap = sorted((each for each in options if each.default), key=lambda each: (each.spare, each.price))
         return [(each.name, "default chain, the cheapest first") for each in cheap], CHEAP
-    strong = [each.name for each in options if each.name == policy.strong]
-    if facts.model == BEST and strong:
-        return [(strong[0], "the strong model")], _route(facts, "strong")
     if facts.max_cost_nano is not None and not any(option.default for option in options):
         affordable = sorted(options, key=lambda each: (each.spare, -each.price))
         why = "affordable, as nobody of the default chain is"
