@@ -163,6 +163,8 @@ OBJECTS = {
     "webhook": "`webhooks[]`",
     "smtp": "`smtp`",
     "imap": "`integrations.NAME` with the type `imap`",
+    "oauth": "`integrations.NAME.oauth`",
+    "localMail": "`integrations.NAME` that is mail on this machine",
     "models": "`models.json`",
     "model": "`models.NAME`",
     "price": "`models.NAME.price`",
