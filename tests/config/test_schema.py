@@ -11,7 +11,7 @@ from msgspec import Struct
 from chittycan.config import SCHEMA_FILE
 from chittycan.config.parsing import _without_none
 from chittycan.config.settings import ConfigFile, ConnectRemote, ModelsFile, ProxySettings
-from chittycan.mailbox import ImapSettings
+from chittycan.mailbox import ImapSettings, LocalSettings
 
 SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text("utf-8"))
 JSON_TYPES = {bool: "boolean", str: "string", int: "integer", float: "number", tuple: "array"}
@@ -62,6 +62,7 @@ def isinstance_of_struct(kind: Any) -> bool:
         (ConnectRemote, "connectRemote"),
         (ProxySettings, "proxy"),
         (ImapSettings, "imap"),
+        (LocalSettings, "localMail"),
     ],
 )
 def test_schema_and_loader_agree(kind: type[Struct], name: str) -> None:
