@@ -105,7 +105,7 @@ def test_an_unknown_draft_is_an_error(can: Any, office: Any) -> None:
 
 
 def test_templates_are_listed_shown_and_rendered(can: Any, office: Any) -> None:
-    assert [row["name"] for row in can("router", "templates", "list", "--json").json] == ["standard"]
+    assert [row["name"] for row in can("router", "templates", "list", "--json").json] == ["received", "standard"]
     shown = can("router", "template", "show", "standard", "--json").json
     assert set(shown["variables"]) == {"name", "body", "signature"}
     assert "Dear {{name}}," in can("router", "template", "show", "standard").out

@@ -294,8 +294,12 @@ def read_text(file: str) -> str:
 
 def _edited(text: str) -> str | None:
     """The text as somebody left it in $EDITOR; None where they did not save."""
-    if not sys.stdin.isatty():
+    if not on_terminal():
         raise UsageError("there is no terminal to edit on", fix="--body FILE, or --body - for standard input")
     import click
 
     return click.edit(text, extension=".txt")
+
+
+def on_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
