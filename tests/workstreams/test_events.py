@@ -220,3 +220,13 @@ def every_type() -> Collection[str]:
     found += [events.batch_ended(batch, each, 0) for each in ("completed", "failed", "expired", "cancelled")]
     types = {each.type for each in found if each is not None}
     return types | {f"workstream.{each}" for each in events.ENDS.values()}
+
+
+async def test_of_private_work_only_the_end_is_told(office: Office) -> None:
+    office.outcome = Done(result={"text": "the secret"})
+    webhook = {"url": OWNER, "result": True}
+    await office.tasks.submit("x", private=True, title="About Bluebird", webhook=webhook)
+    await office.work()
+    told = [each.spec["event"] for each in await office.told()]
+    assert [each["data"]["result"] for each in told if "result" in each["data"]] == [{"withheld": "private"}]
+    assert not any(word in str(told) for word in ("Bluebird", "secret"))

@@ -50,6 +50,7 @@ async def invoke(
     if stored.privacy == "metadata":
         raise InvalidRequest("this mail is privileged: only its headers were read, and no model sees it", param="email")
     mail = restore(stored)
+    terms = replace(terms, private=terms.private or stored.privacy is not None)
     recorded = {entry.agent: entry.output for entry in await database.read(inbox.runs_of, stored.id)}
     done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in earlier.items()}}
     if name == DOCUMENT.name:

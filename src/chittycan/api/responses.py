@@ -112,6 +112,8 @@ class Background:
         call.fields = call.fields | {"input": [*before, *own]}
         del call.fields["previous_response_id"]
         call.body, call.parsed = msgspec.json.encode(call.fields), None
+        if task.private and not call.options.private:  # and so is all that follows from it
+            call.options = msgspec.structs.replace(call.options, private=True)
 
     # /v1/responses/{response_id}
 

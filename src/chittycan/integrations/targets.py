@@ -56,6 +56,12 @@ class Target(Struct, frozen=True):
         return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
+    def in_house(self) -> bool:
+        """Whether it is written as an address of this machine or of a private network; a name may lead anywhere."""
+        literal = _literal(self.host)
+        return self.host == "localhost" if literal is None else reach(literal) == "private"
+
+    @property
     def origin(self) -> tuple[str, str, int]:
         return self.scheme, self.host, self.port
 

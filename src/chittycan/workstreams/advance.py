@@ -17,7 +17,7 @@ from chittycan.workstreams.life import stream_before
 from chittycan.workstreams.plan import Finished, Start, plan
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.rows import encoded, from_row, step_state, storable
-from chittycan.workstreams.task import Task
+from chittycan.workstreams.task import PRIVATE, Task
 from chittycan.workstreams.workstream import Standing, Workstream, from_stream_row
 
 MOST_ROUNDS = 5  # of plans in one transaction: what is cancelled ends at once, and may end the workstream
@@ -54,14 +54,14 @@ class Advancer:
             stream.recipe, stream.inputs, document, {each.path or each.id: step_state(each) for each in tasks},
             spent_nano=spent, now=now, started_at=stream.options.since or stream.created,
         )  # fmt: skip
+        before, options = stream.options, stream.options
+        if label.privacy == PRIVATE or any(each.private for each in tasks):
+            options = replace(options, private=True)  # and stays so: later steps say what these found
         if step.finish is not None:
-            self._finish(connection, stream, step.finish, spent, now)
+            self._finish(connection, replace(stream, options=options), step.finish, spent, now)
             return False
         unwanted = [each for each in tasks if each.path in set(step.cancel)]
         cancelled = [self._recorder.cancel(connection, each, "another step failed", alone=True) for each in unwanted]
-        before, options = stream.options, stream.options
-        if label.privacy == "private" or any((each.result or {}).get("label") == "private" for each in tasks):
-            options = replace(options, private=True)  # and stays so: later steps say what these found
         if stream.status == "running":
             stream = replace(stream, options=options)
             for each in step.start:
@@ -74,7 +74,7 @@ class Advancer:
 
     def _finish(self, connection: Connection, stream: Workstream, end: Finished, spent: int, now: float) -> None:
         values = {"status": end.status, "outputs": encoded(end.outputs), "error": storable(end.reason),
-                  "spent_nano": spent, "updated": now, "ended": now}  # fmt: skip
+                  "options": encoded(stream.options), "spent_nano": spent, "updated": now, "ended": now}  # fmt: skip
         if rows.move(connection, stream.id, stream_before(end.status), values):
             ended = replace(
                 stream, status=end.status, outputs=end.outputs, error=end.reason, spent_nano=spent, updated=now

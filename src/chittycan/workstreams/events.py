@@ -1,7 +1,8 @@
 """What is told to the world when something ends or asks a person, and the tasks that tell it. Pure.
 
 OpenAI's own events (`batch.*`, `response.*`) name the thing and its clients fetch it; ours also say how it went. Never
-what was asked or answered, unless whoever submitted it wants that: `"webhook": {"url": …, "result": true}`.
+what was asked or answered, unless whoever submitted it wants that: `"webhook": {"url": …, "result": true}`. Of what is
+private nothing is told but that it has ended: who may see it fetches it.
 Source: https://platform.openai.com/docs/api-reference/webhook-events.
 """
 
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from chittycan.workstreams.batch import Batch
-from chittycan.workstreams.task import Task, run_name
+from chittycan.workstreams.task import PRIVATE, Task, run_name
 from chittycan.workstreams.workstream import Workstream
 
 # Whom the owner wants told of an event of this type: URLs.
@@ -47,7 +48,10 @@ def task_ended(task: Task) -> Event | None:
         return None
     if task.type == "response":
         return _event(task, f"response.{_response_end(task)}", {"id": task.id})
-    result = {name: value for name, value in (task.result or {}).items() if name in RESULT}
+    if task.private:
+        result: dict[str, Any] = {"withheld": PRIVATE}
+    else:
+        result = {name: value for name, value in (task.result or {}).items() if name in RESULT}
     family = "task" if task.workstream is None else "step"
     return _event(task, f"{family}.{ENDS[task.status]}", _about(task), {"result": result or None})
 
@@ -59,12 +63,14 @@ def task_asks(task: Task) -> Event:
 
 def workstream_ended(stream: Workstream) -> Event:
     """`stream` as it is at its end; it may end again after it was resumed."""
-    error = None if stream.error is None else {"message": stream.error}
+    private = stream.options.private
+    error = None if stream.error is None else {"message": PRIVATE if private else stream.error}
+    outputs = {"withheld": PRIVATE} if private else stream.outputs
     data = {"id": stream.id, "name": stream.name, "status": stream.status, "error": error,
             "cost_usd": stream.spent_nano / 1e9}  # fmt: skip
     return Event(
         type=f"workstream.{ENDS[stream.status]}", key=f"{stream.id}.{stream.options.resumes}", thing=stream.id,
-        at=stream.updated, data=data, result={"outputs": stream.outputs}, key_id=stream.key_id,
+        at=stream.updated, data=data, result={"outputs": outputs}, key_id=stream.key_id,
         region=stream.options.region,
     )  # fmt: skip
 
@@ -110,9 +116,12 @@ def _event(task: Task, type: str, data: dict[str, Any], result: dict[str, Any] |
 
 def _about(task: Task) -> dict[str, Any]:
     step = {} if task.workstream is None else {"workstream": task.workstream, "path": task.path}
+    title, error = task.title, task.error
+    if task.private:  # both may say what it is about
+        title, error = None, None if error is None else {"code": error.get("code"), "message": PRIVATE}
     return {
-        "id": task.id, "status": task.status, "type": task.type, "title": task.title, "kind": task.kind,
-        "session": task.session, **step, "model": task.served_by, "error": task.error,
+        "id": task.id, "status": task.status, "type": task.type, "title": title, "kind": task.kind,
+        "session": task.session, **step, "model": task.served_by, "error": error,
         "cost_usd": None if task.cost_nano is None else task.cost_nano / 1e9,
     }  # fmt: skip
 

@@ -15,6 +15,9 @@ from chittycan.workstreams.life import Status
 Type = Literal["task", "ensemble", "agent", "approval", "wait", "call", "send", "response", "deliver"]
 
 
+PRIVATE = "private"  # the model that means private ones only, and the label of what they alone may see
+
+
 class Task(Struct, frozen=True, kw_only=True):
     """One piece of work. Times are Unix seconds, money is nano-dollars; a name that is None was not given.
 
@@ -61,6 +64,11 @@ class Task(Struct, frozen=True, kw_only=True):
     updated: float = 0.0
     started: float | None = None
     ended: float | None = None
+
+    @property
+    def private(self) -> bool:
+        """Whether what it is about, or what came of it, is private."""
+        return bool(self.options.get("private")) or PRIVATE in (self.model, (self.result or {}).get("label"))
     deaths: int = 0  # workers that ended while they were at it
 
     @property

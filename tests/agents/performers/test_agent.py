@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from sqlalchemy import text
+
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.store import drafts, inbox
 from chittycan.workstreams.task import Done, Failed, Outcome, WaitForModel
@@ -108,3 +110,12 @@ async def test_an_agent_needs_something_to_read(office: MakeOffice) -> None:
         outcome = await made.perform("agent", spec=spec)
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, InvalidRequest)
+
+
+async def test_a_privileged_mail_is_read_by_private_models_alone(office: MakeOffice) -> None:
+    made = await office()
+    mail = await made.mail("04")
+    await made.network.database.run(lambda c: c.execute(text("UPDATE mails SET privacy = 'local'")))
+    for name in ("triage", "priority", "document"):
+        await made.perform("agent", spec={"name": name, "mail": mail}, model="strong")
+    assert not made.up.requests

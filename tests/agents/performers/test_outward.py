@@ -224,3 +224,54 @@ async def test_a_delivery_that_cannot_be_is_a_failure(office: MakeOffice, http_p
         outcome = await made.perform("deliver", spec=spec or {"x": 1})
         assert isinstance(outcome, Failed)
         assert not outcome.again
+
+
+# what is private
+
+
+async def test_private_text_is_mailed_to_the_allowed_too_only_after_a_persons_word(
+    office: MakeOffice, mail_peer: MailPeer
+) -> None:
+    inbox = Inbox()
+    made = await mailing(office, await mail_peer(inbox), "else.example")
+    private = {"options": {"private": True}}
+    asked = await made.perform("send", spec=MAIL, **private)
+    assert isinstance(asked, Ask)
+    assert (asked.question["show"]["body"], inbox.received) == ("Dear client", [])
+    assert isinstance(await answered(made, "send", MAIL, asked, NO, **private), Failed)
+    assert isinstance(await answered(made, "send", MAIL, asked, YES, **private), Done)
+    assert len(inbox.received) == 1
+
+
+async def test_private_work_leaves_the_house_only_after_a_persons_word(office: MakeOffice) -> None:
+    made = await office(outbound={"allow": ["*"]})
+    spec = {"url": "https://elsewhere.invalid/in?q=1", "json": {"text": "secret"}}
+    asked = await made.perform("call", spec=spec, model="private")
+    assert isinstance(asked, Ask)
+    assert asked.question["show"] == spec
+    assert "elsewhere.invalid" in asked.reason
+    refused = await answered(made, "call", spec, asked, NO, model="private")
+    assert isinstance(refused, Failed)
+    tried = await answered(made, "call", spec, asked, YES, model="private")
+    assert isinstance(tried, Failed)
+    assert isinstance(tried.error, NotDelivered)  # it was let out, and there is no such host
+
+
+async def test_within_the_house_private_work_needs_nobodys_word(office: MakeOffice, http_peer: HttpPeer) -> None:
+    peer = await http_peer(OK)
+    made = await reaching(office, peer)
+    assert isinstance(await made.perform("call", spec={"url": peer.url}, options={"private": True}), Done)
+
+
+async def test_an_approval_before_it_counts_for_private_work(office: MakeOffice) -> None:
+    made = await office(outbound={"allow": ["*"]})
+    approval = Task(
+        id="ws_1.ok", type="approval", workstream="ws_1", path="ok", status="done", tries=1, ended=1.0,
+        result={"decision": "approved", "by": "anna"},
+    )  # fmt: skip
+    await made.stored(approval)
+    outcome = await made.perform(
+        "call", spec={"url": "https://elsewhere.invalid/"}, options={"private": True}, workstream="ws_1", path="tell"
+    )
+    assert isinstance(outcome, Failed)
+    assert isinstance(outcome.error, NotDelivered)

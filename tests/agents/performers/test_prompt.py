@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from bare_http import Json
 from chittycan.agents.performers.material import DATA, RESULTS
@@ -314,4 +315,12 @@ async def test_what_builds_on_private_results_is_private(office: MakeOffice) -> 
     first = Task(id="task_0", status="done", options={"private": True}, result={"text": "secret"})
     await made.stored(first, Task(id="task_1"), after={"task_1": ["task_0"]})
     failed(await made.perform(model="strong"), NoPrivateModel)
+    assert not made.up.requests
+
+
+async def test_a_privileged_mail_goes_to_private_models_alone(office: MakeOffice) -> None:
+    made = await office()
+    mail = await made.mail("04")
+    await made.network.database.run(lambda c: c.execute(text("UPDATE mails SET privacy = 'local'")))
+    failed(await made.perform(spec={"prompt": "Sum up", "files": [mail]}, model="strong"), NoPrivateModel)
     assert not made.up.requests

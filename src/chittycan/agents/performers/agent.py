@@ -23,7 +23,7 @@ async def perform(parts: Parts, task: Task) -> Outcome:
     waits; where none ever will, or none writes what can be used, the agent's rules answer: `fallback` is then true,
     and `reason` says why. `result`: `json`, `fallback`.
     """
-    calls = await Calls.of(parts, task)
+    calls = await Calls.of(parts, task, private=await _privileged(parts, task))
     try:
         found = await _run(parts, task, calls)
     except ChittyError as error:
@@ -51,6 +51,14 @@ async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:
         spec["name"], stored.id, calls.ask, parts.database, terms, attachment=spec.get("attachment"), earlier=earlier,
         clock=parts.clock,
     )  # fmt: skip
+
+
+async def _privileged(parts: Parts, task: Task) -> bool:
+    """Whether it is about a mail that private models alone may see."""
+    if task.spec.get("file") is not None or task.spec.get("mail") is None:
+        return False
+    stored, _ = await mail_of(parts, task, task.spec["mail"])
+    return stored.privacy is not None
 
 
 async def _paper(parts: Parts, task: Task) -> Paper:

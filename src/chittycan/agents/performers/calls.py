@@ -15,6 +15,7 @@ from chittycan.gateway.call import Answer, Options
 from chittycan.gateway.options import allow_kind
 from chittycan.routing.decide import AUTO, PRIVATE
 from chittycan.routing.ensembles.seating import member_of
+from chittycan.routing.privacy.placeholders import REDACTED
 from chittycan.workstreams.task import Failed, Outcome, Task
 
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class Calls:
                 raise
             raise Held(outcome) from error
         self._spend(answer.cost_nano)
-        if answer.trace.label == PRIVATE:
+        if answer.trace.label in (PRIVATE, REDACTED):  # what was redacted is back in the answer
             self._found_private = True
         return answer  # type: ignore[no-any-return]
 
@@ -165,8 +166,3 @@ def chain_of(ensemble: Ensemble, catalogue: Catalogue) -> Chain:
     names = [*ensemble.models, *filter(None, (ensemble.strong, ensemble.judge))]
     found = [model for name in names if (model := member_of(name, catalogue)) is not None]
     return {model.name: model.provider for model in found}
-
-
-def is_private(task: Task) -> bool:
-    """Whether what the task was about, or what came of it, is private."""
-    return bool(task.options.get("private")) or task.model == PRIVATE or (task.result or {}).get("label") == PRIVATE

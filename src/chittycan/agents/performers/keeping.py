@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from chittycan.agents.performers.calls import is_private
 from chittycan.agents.performers.parts import Parts
 from chittycan.chat import Json
 from chittycan.context.document import LONGEST_NAME, Author
@@ -52,7 +51,7 @@ def kept(result: dict[str, Any]) -> Any:
 def label_of(task: Task, result: dict[str, Any]) -> Label:
     """Private where the work was; from outside where it read what strangers wrote, or a stranger answered."""
     outside = task.type in ("call", "wait") or any(task.spec.get(name) for name in READ_FROM_OUTSIDE)
-    private = is_private(task) or result.get("label") == "private"
+    private = task.private or result.get("label") == "private"
     return Label("private" if private else "public", "outside" if outside else "inside")
 
 

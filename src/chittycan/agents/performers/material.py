@@ -8,7 +8,6 @@ from typing import Any
 from msgspec import Struct
 
 from chittycan.agents.given import UPLOADED
-from chittycan.agents.performers.calls import is_private
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.pipeline import restore
 from chittycan.chat import ChatRequest, File, Message, Part, Text, system
@@ -48,7 +47,11 @@ async def gathered(parts: Parts, task: Task) -> Material:
     Raises InvalidRequest, NotFound or RequestTooLarge that names the file, Forbidden for files of the owner's.
     """
     results, private = await earlier(parts, task)
-    files = [part for entry in task.spec.get("files") or [] for part in await read(parts, task, entry)]
+    files: list[Part] = []
+    for entry in task.spec.get("files") or []:
+        found, kept = await read(parts, task, entry)
+        files += found
+        private = private or kept
     return Material(results=results, files=files, private=private)
 
 
@@ -57,7 +60,7 @@ async def earlier(parts: Parts, task: Task) -> tuple[list[Part], bool]:
     before = [from_row(each) for each in await parts.database.read(task_rows.before, task.id)]
     told = [_told(each) for each in before if each.result]
     text = [Text(f"{RESULTS}\n{quoted(told)}")] if told else []
-    return [*text], any(is_private(each) for each in before)
+    return [*text], any(each.private for each in before)
 
 
 def _told(task: Task) -> dict[str, Any]:
@@ -94,15 +97,16 @@ def request_of(task: Task, model: str, material: Material, *, only_json: bool = 
 # files and mails
 
 
-async def read(parts: Parts, task: Task, entry: Any) -> list[Part]:
-    """An entry of `files`: an uploaded file, a file on this machine, or a mail with its attachments. As `gathered`."""
+async def read(parts: Parts, task: Task, entry: Any) -> tuple[list[Part], bool]:
+    """An entry of `files`: an uploaded file, a file on this machine, or a mail with its attachments; and whether it is
+    held to be private. As `gathered`."""
     from chittycan.integrations.documents.attach import part_of
 
     if _is_mail(entry):
         return await _mail(parts, task, entry)
     name, data = await file_of(parts, task, entry)
     async with parts.reading:
-        return [await asyncio.to_thread(part_of, data, name)]
+        return [await asyncio.to_thread(part_of, data, name)], False
 
 
 async def file_of(parts: Parts, task: Task, entry: Any) -> tuple[str, bytes]:
@@ -137,8 +141,8 @@ async def mail_of(parts: Parts, task: Task, entry: Any) -> tuple[inbox.StoredMai
     return stored, restore(stored)
 
 
-async def _mail(parts: Parts, task: Task, entry: Any) -> list[Part]:
-    """Its text, and each attachment that has text. What cannot be read is named."""
+async def _mail(parts: Parts, task: Task, entry: Any) -> tuple[list[Part], bool]:
+    """Its text, and each attachment that has text. What cannot be read is named. True: it is privileged."""
     stored, mail = await mail_of(parts, task, entry)
     files: list[Part] = []
     unread: list[str] = []
@@ -154,7 +158,8 @@ async def _mail(parts: Parts, task: Task, entry: Any) -> list[Part]:
             else:
                 files.append(file)
         unread += [each.name for each in mail.attachments[MOST_ATTACHMENTS:]]
-    return [File(name="mail.txt", media_type="text/plain", text=_written(mail, unread)), *files]
+    text = File(name="mail.txt", media_type="text/plain", text=_written(mail, unread))
+    return [text, *files], stored.privacy is not None
 
 
 def _attached(raw: bytes, attachment: Attachment) -> File | None:

@@ -11,30 +11,46 @@ from chittycan.agents import acts
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.performers.waits import AWAY_SECONDS
 from chittycan.errors import ChittyError, Forbidden, InvalidRequest
+from chittycan.integrations.targets import parse
 from chittycan.store import tasks as task_rows
 from chittycan.store.database import AWAY
 from chittycan.workstreams.rows import from_row
 from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task
 
 APPROVED, REJECTED = "approved", "rejected"
+SHOWN = ("to", "subject", "body", "method", "url", "json")  # of a spec, to whom is asked
 
 Act = Callable[[str | None], Awaitable[acts.Acted | acts.Ask | acts.Later]]  # takes who approved of it
 
 
 async def call(parts: Parts, task: Task) -> Outcome:
-    """One HTTP request. `result`: `code`, `text`, `json`, `truncated`."""
-    return await _done(parts, task, lambda _approved_by: parts.acts.call(task.spec, task.id))
+    """One HTTP request. `result`: `code`, `text`, `json`, `truncated`.
+
+    What is private leaves the house only after a person's word, as for `send`.
+    """
+
+    async def act(approved_by: str | None) -> acts.Acted | acts.Ask | acts.Later:
+        target = parse(str(task.spec.get("url", "")))
+        if task.private and approved_by is None and not target.in_house:
+            return acts.Ask("approve", f"It is part of private work. May it go to {target.host}?", task.id)
+        return await parts.acts.call(task.spec, task.id)
+
+    return await _done(parts, task, act, await _approval_before(parts, task) if task.private else None)
 
 
 async def send(parts: Parts, task: Task) -> Outcome:
     """One mail, at most once. `result`: `state`, `message_id`, `answer`.
 
-    To whom nobody allowed mail it goes only after an approval: of a step before it, else of its own.
+    To whom nobody allowed mail, and where the work is private, it goes only after an approval: of a step before it,
+    else of its own.
     """
-    return await _done(
-        parts, task, lambda approved_by: parts.acts.send(task.spec, task.id, approved_by=approved_by),
-        await _approval_before(parts, task),
-    )  # fmt: skip
+
+    async def act(approved_by: str | None) -> acts.Acted | acts.Ask | acts.Later:
+        if task.private and approved_by is None:
+            return acts.Ask("approve", "It is part of private work. May this mail go out?", task.id)
+        return await parts.acts.send(task.spec, task.id, approved_by=approved_by)
+
+    return await _done(parts, task, act, await _approval_before(parts, task))
 
 
 async def deliver(parts: Parts, task: Task) -> Outcome:
@@ -78,7 +94,7 @@ async def _done(parts: Parts, task: Task, act: Act, approved_by: str | None = No
 
 def _question(task: Task, asked: acts.Ask, approved_by: str | None) -> dict[str, Any]:
     """`approved` means yes: it may be done, or it did happen; `rejected` no."""
-    shown = {name: task.spec[name] for name in ("to", "subject", "body", "method", "url") if task.spec.get(name)}
+    shown = {name: task.spec[name] for name in SHOWN if task.spec.get(name)}
     said = {"title": asked.question, "question": asked.question, "about": asked.about, "key": asked.key,
             "since": asked.since}  # fmt: skip
     return {**said, "show": shown, "who": [], "edit": False, "approved_by": approved_by}

@@ -18,7 +18,8 @@ from chittycan.clock import Clock
 from chittycan.dialects.openai_responses.background import Told, ended
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.call import Call, Options, Reply, Trace
-from chittycan.routing.decide import Decision
+from chittycan.routing.decide import PRIVATE, Decision
+from chittycan.routing.privacy.placeholders import REDACTED
 from chittycan.workstreams.task import Done, Outcome, Performer, Task
 
 SURFACE = "openai_responses"
@@ -49,8 +50,20 @@ class Audience(Protocol):
     async def tell(self, task: Task, events: Sequence[bytes], last: int) -> bool: ...
 
 
-def response(gateway: Gateway, audience: Audience, clock: Clock, key_of: Callable[[str], Awaitable[Key]]) -> Performer:
-    """`key_of` finds a key by its id (raises AccessError where it may not be used any more)."""
+def response(
+    gateway: Gateway,
+    audience: Audience,
+    clock: Clock,
+    key_of: Callable[[str], Awaitable[Key]],
+    enforcing: Callable[[], bool] = lambda: False,
+) -> Performer:
+    """`key_of` finds a key by its id (raises AccessError where it may not be used any more); `enforcing` is that of
+    `Parts`."""
+
+    def done(answer: Json, trace: Trace) -> Done:
+        marks = {"label": PRIVATE} if enforcing() and trace.label in (PRIVATE, REDACTED) else {}
+        result = {"text": _text(answer), "response": answer, **marks}
+        return Done(result=result, model=trace.model, cost_nano=trace.cost_nano)
 
     async def perform(task: Task) -> Outcome:
         call = _call(task, None if task.key_id is None else await key_of(task.key_id), clock)
@@ -58,7 +71,7 @@ def response(gateway: Gateway, audience: Audience, clock: Clock, key_of: Callabl
             if not call.stream:
                 reply = await gateway.complete(call)
                 answer = ended(task.spec["response"], msgspec.json.decode(reply.body))
-                return _done(answer, reply.trace)
+                return done(answer, reply.trace)
             told = Told(task.spec["response"], await audience.shown(task.id))
             stream = await gateway.open(call)
         except ChittyError as error:
@@ -68,7 +81,7 @@ def response(gateway: Gateway, audience: Audience, clock: Clock, key_of: Callabl
         if stream.error is not None:
             return outcome_of(stream.error, _chain(gateway, call), clock.now(), cost_nano=stream.trace.cost_nano)
         assert told.answer is not None
-        return _done(told.answer, stream.trace)
+        return done(told.answer, stream.trace)
 
     return perform
 
@@ -141,10 +154,6 @@ def _call(task: Task, key: Key | None, clock: Clock) -> Call:
         keep_answering=task.spec.get("keep_answering", False), longest_pause=LONGEST_PAUSE,
         at=clock.now(), started=clock.monotonic(),
     )  # fmt: skip
-
-
-def _done(answer: Json, trace: Trace) -> Done:
-    return Done(result={"text": _text(answer), "response": answer}, model=trace.model, cost_nano=trace.cost_nano)
 
 
 def _chain(gateway: Gateway, call: Call) -> dict[str, str]:

@@ -28,7 +28,7 @@ TABLE: Mapping[str, Perform] = {
 
 def performers(parts: Parts) -> Performers:
     """Every type of task with who does it."""
-    background = response(parts.gateway, parts.audience, parts.clock, parts.key_of)
+    background = response(parts.gateway, parts.audience, parts.clock, parts.key_of, parts.enforcing)
     return {type: _performer(parts, perform) for type, perform in TABLE.items()} | {RESPONSE: background}
 
 
