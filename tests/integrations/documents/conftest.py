@@ -1,7 +1,7 @@
 """Small files made by hand: a PDF after ISO 32000-1, a Word file after ECMA-376."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 
 import pytest
@@ -47,6 +47,35 @@ def _with_table(objects: list[bytes], trailer: bytes) -> bytes:
     )
 
 
+S = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+R = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def xlsx_bytes(
+    *sheets: tuple[str, str], strings: str = "", styles: str = "", states: Mapping[str, str] = {}, book: str = ""
+) -> bytes:
+    """An Excel file of these sheets: name and what is in its `worksheet`. `states` by name, `book` stands before."""
+    links = "".join(
+        f'<sheet name="{name}" sheetId="{number}" state="{states.get(name, "visible")}" r:id="r{number}"/>'
+        for number, (name, _) in enumerate(sheets, 1)
+    )
+    targets = "".join(
+        f'<Relationship Id="r{number}" Target="worksheets/sheet{number}.xml"/>' for number in range(1, len(sheets) + 1)
+    )
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(
+            "xl/workbook.xml", f'<workbook xmlns="{S}" xmlns:r="{R}">{book}<sheets>{links}</sheets></workbook>'
+        )
+        archive.writestr("xl/_rels/workbook.xml.rels", f'<Relationships xmlns="urn:x">{targets}</Relationships>')
+        archive.writestr("xl/sharedStrings.xml", f'<sst xmlns="{S}">{strings}</sst>')
+        archive.writestr("xl/styles.xml", f'<styleSheet xmlns="{S}">{styles}</styleSheet>')
+        for number, (_, content) in enumerate(sheets, 1):
+            archive.writestr(f"xl/worksheets/sheet{number}.xml", f'<worksheet xmlns="{S}">{content}</worksheet>')
+    return packed.getvalue()
+
+
 def docx_bytes(body: str, **parts: str) -> bytes:
     """A Word file with this `w:body`; further parts are named without `word/` and `.xml`."""
     packed = BytesIO()
@@ -75,3 +104,8 @@ def make_docx() -> Callable[..., bytes]:
 @pytest.fixture
 def para() -> Callable[..., str]:
     return paragraph
+
+
+@pytest.fixture
+def make_xlsx() -> Callable[..., bytes]:
+    return xlsx_bytes

@@ -4,16 +4,24 @@ from typing import Literal
 
 from msgspec import Struct
 
-Kind = Literal["pdf", "docx", "html", "text", "png", "jpeg", "gif", "webp", "unknown"]
+Kind = Literal["pdf", "docx", "xlsx", "html", "text", "png", "jpeg", "gif", "webp", "unknown"]
 
 IMAGES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 MEDIA_TYPES: dict[str, str] = {
     **IMAGES,
     "pdf": "application/pdf",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "html": "text/html",
     "text": "text/plain",
 }
+
+
+class Section(Struct, frozen=True):
+    """A part of a document that a person can be sent to: `ref` ("page 3"), from character `start` of the text on."""
+
+    ref: str
+    start: int
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -21,7 +29,7 @@ class Document(Struct, frozen=True, kw_only=True):
 
     `defects` says, for a person, what could not be read or was left out; `truncated` that the text goes on;
     `hidden_text` that the file held text which does not show. A file that cannot be read has no text and at
-    least one defect.
+    least one defect. `sections`: pages, headings or rows, in the order of the text.
     """
 
     kind: Kind
@@ -31,6 +39,7 @@ class Document(Struct, frozen=True, kw_only=True):
     truncated: bool = False
     defects: tuple[str, ...] = ()
     hidden_text: bool = False
+    sections: tuple[Section, ...] = ()
 
     @property
     def media_type(self) -> str:
@@ -47,7 +56,9 @@ def sniff(name: str, head: bytes) -> Kind:
     if b"%PDF-" in head[:1029]:
         return "pdf"
     if head.startswith(b"PK\x03\x04"):
-        return "docx" if ending in ("docx", "docm", "dotx") or b"word/" in head else "unknown"
+        if ending in ("docx", "docm", "dotx") or b"word/" in head:
+            return "docx"
+        return "xlsx" if ending in ("xlsx", "xlsm", "xltx") or b"xl/" in head else "unknown"
     if (image := _image(head)) is not None:
         return image
     if not _looks_like_text(head):

@@ -1,69 +1,68 @@
-"""Word files (ECMA-376): the text that shows, from the parts of the archive, without building a tree.
+"""Word files (ECMA-376): the text that shows, from the parts of the archive, without building a tree."""
 
-Every limit holds against what the archive really holds, not against what it says of itself.
-"""
-
+import re
 import zipfile
-from io import BytesIO
-from typing import Any
-from xml.parsers import expat
 
+from chittycan.integrations.documents.archive import RefusedError, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
-from chittycan.integrations.documents.document import Document
+from chittycan.integrations.documents.document import Document, Section
 
-MAX_PARTS = 5_000  # files in the archive
-MAX_PART = 40 * 2**20  # bytes of one part, unpacked; a book of 1,000 pages has a tenth of it
-MAX_RATIO = 200  # how far a part above 1 MiB may be packed; prose packs 20-fold at most
+LONGEST_HEADING = 120  # characters
+
 _MAIN = ("/wordprocessingml/2006/main", "/ooxml/wordprocessingml/main")
 _COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
 _SKIPPED = {"instrText", "delText", "del", "moveFrom", "Fallback"}
+_HEADING = re.compile(r"(?i)(?:heading|title|überschrift|berschrift)\s?\d?")  # ids of Word's own styles
 _SHORT = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-
-
-class RefusedError(Exception):
-    """The file is not what it should be; the message is for a person."""
 
 
 def read(data: bytes, max_chars: int) -> Document:
     """The document's text with its headers, notes and tables. A file that is broken or a trap has a defect."""
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            return _read(archive, max_chars)
-    except RefusedError as error:
-        return Document(kind="docx", defects=(str(error),))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
-        return Document(kind="docx", defects=(f"the file is damaged or protected ({type(error).__name__})",))
-    except expat.ExpatError as error:
-        return Document(kind="docx", defects=(f"the file's XML is damaged (line {error.lineno})",))
+    return opened("docx", data, lambda archive: _read(archive, max_chars))
 
 
 def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
     names = archive.namelist()
-    if len(names) > MAX_PARTS:
-        raise RefusedError(f"the archive holds {len(names)} files")
     if "word/document.xml" not in names:
         raise RefusedError("the file holds no Word document")
     texts: list[str] = []
-    room, hidden = max_chars, False
+    sections: list[Section] = []
+    room, hidden, start = max_chars, False, 0
     for name in _in_reading_order(names):
         part = _Text(room)
-        _parse(_unpacked(archive, name), part)
+        parse(unpacked(archive, name), part)
         shown, suspicious = visible_characters(part.text())
         hidden = hidden or part.hidden or suspicious
         if shown and shown not in texts:
+            sections += _headed(shown, part.headings, start)
             texts.append(shown)
             room -= len(shown)
+            start += len(shown) + 2
         if part.full or room <= 0:
             break
     text = "\n\n".join(texts)
     return Document(
         kind="docx",
         text=text,
-        title=_title(archive, names),
+        title=title(archive),
         truncated=room <= 0,
         defects=() if text else ("the document holds no text",),
         hidden_text=hidden,
+        sections=tuple(sections),
     )
+
+
+def _headed(text: str, headings: list[str], start: int) -> list[Section]:
+    """Where each heading stands in the shown text, which begins at `start`."""
+    found: list[Section] = []
+    at = 0
+    for heading in headings:
+        shown = " ".join(visible_characters(heading)[0].split())
+        place = text.find(shown, at) if shown else -1
+        if place >= 0:
+            found.append(Section(f"“{shown[:LONGEST_HEADING]}”", start + place))
+            at = place + len(shown)
+    return found
 
 
 def _in_reading_order(names: list[str]) -> list[str]:
@@ -73,33 +72,8 @@ def _in_reading_order(names: list[str]) -> list[str]:
     return [*parts("header"), "word/document.xml", *parts("footnotes"), *parts("endnotes"), *parts("footer")]
 
 
-def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
-    info = archive.getinfo(name)
-    packed = max(1, info.compress_size)
-    if info.file_size > MAX_PART or (info.file_size > 2**20 and info.file_size / packed > MAX_RATIO):
-        raise RefusedError(
-            f"the file unpacks to {info.file_size / 2**20:,.0f} MiB from {packed / 2**20:.1f} MiB, as archive bombs do"
-        )
-    with archive.open(info) as part:
-        content = part.read(MAX_PART + 1)
-    if len(content) > MAX_PART:
-        raise RefusedError("the file unpacks to more than it says, as archive bombs do")
-    return content
-
-
-def _parse(xml: bytes, handler: Any) -> None:
-    parser = expat.ParserCreate(namespace_separator=" ")
-    parser.buffer_text = True
-    parser.StartElementHandler = handler.start
-    parser.EndElementHandler = handler.end
-    parser.CharacterDataHandler = handler.characters
-    # OPC (ECMA-376 part 2, 8.2.5) forbids document type declarations: nothing but attacks has them.
-    parser.StartDoctypeDeclHandler = _refuse_doctype
-    parser.Parse(xml, True)
-
-
-def _refuse_doctype(*_: object) -> None:
-    raise RefusedError("the file declares XML entities, which no Word file does (as entity bombs do)")
+def _value(attributes: dict[str, str], default: str) -> str:
+    return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == "val"), default)
 
 
 class _Text:
@@ -113,6 +87,8 @@ class _Text:
         self._in_text = False
         self._vanished = False
         self._cells: list[int] = []  # for each open table row: how many cells it has had
+        self.headings: list[str] = []
+        self._heading: list[str] | None = None  # the text of the paragraph, where its style is a heading's
 
     @property
     def full(self) -> bool:
@@ -132,10 +108,11 @@ class _Text:
         elif tag == "r":
             self._vanished = False
         elif tag in ("vanish", "webHidden"):
-            value = next((value for key, value in attributes.items() if key.rpartition(" ")[2] == "val"), "true")
-            self._vanished = value not in ("0", "false", "off")
+            self._vanished = _value(attributes, "true") not in ("0", "false", "off")
         elif tag == "t":
             self._in_text = True
+        elif tag == "pStyle" and _HEADING.fullmatch(_value(attributes, "")):
+            self._heading = []
         elif tag in _SHORT:
             self._add(_SHORT[tag])
         elif tag == "tr":
@@ -159,6 +136,9 @@ class _Text:
         elif tag == "r":
             self._vanished = False
         elif tag == "p":
+            if self._heading:
+                self.headings.append("".join(self._heading))
+            self._heading = None
             self._add("\n")
         elif tag == "tr" and self._cells:
             self._cells.pop()
@@ -170,6 +150,8 @@ class _Text:
         if self._vanished:
             self.hidden = self.hidden or any(char.isalnum() for char in text)
             return
+        if self._heading is not None:
+            self._heading.append(text)
         self._add(text)
 
     def _add(self, text: str) -> None:
@@ -182,30 +164,3 @@ class _Text:
         while self._out and self._out[-1] == "\n":
             self._out.pop()
         self._add(" | ")
-
-
-class _Title:
-    def __init__(self) -> None:
-        self.value = ""
-        self._inside = False
-
-    def start(self, name: str, _: dict[str, str]) -> None:
-        self._inside = name == "http://purl.org/dc/elements/1.1/ title"
-
-    def end(self, _: str) -> None:
-        self._inside = False
-
-    def characters(self, text: str) -> None:
-        if self._inside and len(self.value) < 500:
-            self.value += text
-
-
-def _title(archive: zipfile.ZipFile, names: list[str]) -> str | None:
-    if "docProps/core.xml" not in names:
-        return None
-    found = _Title()
-    try:
-        _parse(_unpacked(archive, "docProps/core.xml"), found)
-    except (RefusedError, expat.ExpatError):
-        return None
-    return " ".join(visible_characters(found.value)[0].split())[:500] or None

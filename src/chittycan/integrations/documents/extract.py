@@ -38,7 +38,7 @@ def extract(source: Path | bytes, name: str | None = None, max_chars: int = MAX_
     if len(data) > MAX_FILE:
         return _too_large(len(data))
     kind = sniff(name or "", data[:8192])
-    if kind not in ("pdf", "docx", "html", "text"):
+    if kind not in ("pdf", "docx", "xlsx", "html", "text"):
         return Document(kind=kind, defects=(_no_text(kind, name or "", data),))
     return _read_in_child(kind, data, max_chars)
 
@@ -74,6 +74,6 @@ def _no_text(kind: Kind, name: str, data: bytes) -> str:
     if kind != "unknown":
         return "the file is an image"
     if data.startswith(b"\xd0\xcf\x11\xe0"):
-        return "the file is an old or protected Office file; save it as .docx without a password, or as PDF"
+        return "the file is an old or protected Office file; save it as .docx or .xlsx without a password, or as PDF"
     ending = Path(name).suffix
     return f"files of this kind{f' ({ending})' if ending else ''} cannot be read as text"

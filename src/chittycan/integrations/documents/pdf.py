@@ -3,7 +3,7 @@
 from typing import Any
 
 from chittycan.integrations.documents.characters import visible_characters
-from chittycan.integrations.documents.document import Document
+from chittycan.integrations.documents.document import Document, Section
 
 MAX_PAGES = 2_000
 SCANNED = "the pages hold no text (they are probably scanned images)"
@@ -23,6 +23,8 @@ def read(data: bytes, max_chars: int) -> Document:
         return Document(kind="pdf", defects=("the file is locked by a password" if locked else "the file is damaged",))
     with pdf:
         texts: list[str] = []
+        sections: list[Section] = []
+        start = 0
         room, hidden, broken, total = max_chars, False, 0, len(pdf)
         for number in range(min(total, MAX_PAGES)):
             try:
@@ -32,12 +34,15 @@ def read(data: bytes, max_chars: int) -> Document:
                 continue
             shown, suspicious = visible_characters(text)
             hidden = hidden or suspicious
-            texts.append(shown.strip())
+            if shown := shown.strip():
+                texts.append(shown)
+                sections.append(Section(f"page {number + 1}", start))
+                start += len(shown) + 2
             room -= len(shown)
             if room <= 0:
                 break
         title = " ".join(visible_characters(pdf.get_metadata_value("Title") or "")[0].split())[:500] or None
-    text = "\n\n".join(filter(None, texts))
+    text = "\n\n".join(texts)
     defects = [f"{broken} of {total} pages are damaged"] if broken else []
     if not text:
         defects.append(SCANNED)
@@ -49,6 +54,7 @@ def read(data: bytes, max_chars: int) -> Document:
         truncated=room <= 0 or total > MAX_PAGES,
         defects=tuple(defects),
         hidden_text=hidden,
+        sections=tuple(sections),
     )
 
 

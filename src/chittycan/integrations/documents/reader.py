@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chittycan.integrations.documents import docx, html, pdf, plain
+from chittycan.integrations.documents import docx, html, pdf, plain, xlsx
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -36,7 +36,7 @@ def read(kind: Kind, data: bytes, max_chars: int) -> Document:
     """The document that `data` is, in this very process and without limits but those of its reader."""
     found = _READERS[kind](data, max_chars)
     # JSON cannot carry lone surrogates, which broken files hold.
-    clean = found.text.encode("utf-8", "replace").decode()
+    clean = found.text.encode("utf-8", "replace").decode()  # one "?" for each, so that sections stay in place
     return msgspec.structs.replace(found, text=clean)
 
 
@@ -67,6 +67,7 @@ def read_text(data: bytes, max_chars: int) -> Document:
 _READERS: dict[Kind, Callable[[bytes, int], Document]] = {
     "pdf": pdf.read,
     "docx": docx.read,
+    "xlsx": xlsx.read,
     "html": read_html,
     "text": read_text,
 }
