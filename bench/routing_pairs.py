@@ -1,0 +1,191 @@
+"""Two models on one set: in which order prompts should go to the strong one."""
+
+import random
+import re
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.routing_sets import Set, random_parts, topic_parts
+from chittycan.routing.quality.checking import check
+from chittycan.routing.quality.estimate import Quality
+from chittycan.routing.quality.fitting import fitted
+from chittycan.routing.quality.learnt import Learnt
+from chittycan.routing.quality.prompts import Prompt
+from chittycan.routing.quality.train import trained
+
+RESAMPLES = 200
+
+Scores = Sequence[float]  # per prompt: the higher, the sooner it goes to the strong model
+
+
+class Pair:
+    """A weak and a strong model on a set."""
+
+    def __init__(self, found: Set, weak: str, strong: str) -> None:
+        self.set, self.weak, self.strong = found, weak, strong
+        self.gain = [s - w for s, w in zip(found.score[strong], found.score[weak], strict=True)]
+        self.extra = [s - w for s, w in zip(found.cost[strong], found.cost[weak], strict=True)]
+        # What a router can know of the extra cost: a line over the prompt's length, from the choosing half.
+        self.expected_extra = fitted_cost(found, self.extra)
+
+    def apgr(self, scores: Scores, places: Sequence[int], weights: Sequence[int] | None = None) -> float:
+        """The area under quality gained over dollars spent, both as shares. `weights`: how often each place counts."""
+        order = sorted(range(len(places)), key=lambda each: -scores[places[each]])
+        gained = spent = area = 0.0
+        for each in order:
+            times, place = (1 if weights is None else weights[each]), places[each]
+            area += times * self.extra[place] * (gained + times * self.gain[place] / 2)
+            gained += times * self.gain[place]
+            spent += times * self.extra[place]
+        return area / (gained * spent)
+
+    def interval(self, scores: Scores, places: Sequence[int]) -> float:
+        """Half of the 95 % interval of `apgr`."""
+        dice, found = random.Random(1), []
+        for _ in range(RESAMPLES):
+            weights = [0] * len(places)
+            for each in dice.choices(range(len(places)), k=len(places)):
+                weights[each] += 1
+            found.append(self.apgr(scores, places, weights))
+        found.sort()
+        return (found[int(0.975 * RESAMPLES)] - found[int(0.025 * RESAMPLES)]) / 2
+
+    def at(self, threshold: float, scores: Scores, places: Sequence[int]) -> tuple[float, float]:
+        """The shares of the strong model's quality kept and of its cost saved, where it answers from a score on."""
+        up = [each for each in places if scores[each] >= threshold]
+        quality = sum(self.set.score[self.weak][each] for each in places) + sum(self.gain[each] for each in up)
+        cost = self.set.spent(self.weak, places) + sum(self.extra[each] for each in up)
+        strong = self.set.mean(self.strong, places) * len(places)
+        return quality / strong, 1 - cost / self.set.spent(self.strong, places)
+
+    def threshold(self, scores: Scores, keep: float) -> float:
+        """The highest score from which on the strong model has to answer, to keep this share on the choosing half."""
+        places = sorted(self.set.choose, key=lambda each: -scores[each])
+        quality = sum(self.set.score[self.weak][each] for each in places)
+        enough = keep * sum(self.set.score[self.strong][each] for each in places)
+        if quality >= enough:
+            return float("inf")
+        for place in places:
+            quality += self.gain[place]
+            if quality >= enough:
+                return scores[place]
+        return float("-inf")
+
+
+def fitted_cost(found: Set, cost: Sequence[float]) -> list[float]:
+    """Cost as a line over the text's length, by least squares on the choosing half; never below a tenth of its mean."""
+    lengths = [float(len(text)) for text in found.texts]
+    x, y = ([each[place] for place in found.choose] for each in (lengths, cost))
+    line = statistics.linear_regression(x, y)
+    least = 0.1 * statistics.fmean(y)
+    return [max(line.intercept + line.slope * length, least) for length in lengths]
+
+
+def hand_rule(text: str) -> float:
+    """What one would write without data: length, formulas, code, and verbs of hard work."""
+    symbols = len(re.findall(r"[=+*/^<>\\]|\d", text)) > 8
+    code = "```" in text or "def " in text
+    verbs = len(re.findall(r"\b(prove|derive|explain|compute|calculate|why|analy[sz]e|design)\b", text.lower()))
+    return 0.4 * min(len(text), 2000) / 2000 + 0.3 * symbols + 0.2 * code + 0.2 * verbs
+
+
+def left_out(
+    prompts: Sequence[Prompt], parts: Sequence[int], learn: Callable[[list[Prompt]], Quality]
+) -> Iterable[tuple[list[int], Quality]]:
+    """Each part's places, and what was learnt from the others."""
+    for part in sorted(set(parts)):
+        inside = [prompt for prompt, where in zip(prompts, parts, strict=True) if where != part]
+        yield [place for place, where in enumerate(parts) if where == part], learn(inside)
+
+
+def plain_orders(pair: Pair) -> dict[str, Scores]:
+    """Orders that need no training."""
+    texts = pair.set.texts
+    return {
+        "length": [float(len(text)) for text in texts],
+        "hand rule": [hand_rule(text) for text in texts],
+        "least extra cost first": [1 / each for each in pair.expected_extra],
+        "oracle": [gain / max(extra, 1e-12) for gain, extra in zip(pair.gain, pair.extra, strict=True)],
+    }
+
+
+def learnt_orders(pair: Pair, expected: Mapping[str, Mapping[int, float]]) -> dict[str, Scores]:
+    """From what is expected to be gained by the strong model, and that per extra dollar."""
+    found: dict[str, Scores] = {}
+    for name, gains in expected.items():
+        found[name] = [gains[place] for place in range(len(pair.set))]
+        found[f"{name}, per dollar"] = [
+            max(gains[place], 1e-3) / pair.expected_extra[place] for place in range(len(pair.set))
+        ]
+    return found
+
+
+def expected_gain(quality: Quality, pair: Pair, place: int, kind: str | None) -> float:
+    """Where nothing is expected of this prompt, what the strong model gains on average."""
+    names = [pair.weak, pair.strong]
+    found = quality.of_features(pair.set.prompts[place].buckets, kind, names)
+    if len(found) < 2:
+        models = quality.learnt.models
+        return models[pair.strong].quality - models[pair.weak].quality
+    return found[pair.strong].quality - found[pair.weak].quality
+
+
+def in_domain(pair: Pair) -> dict[str, Scores]:
+    names = ("topic mean", "ours, topic unknown", "ours")
+    expected: dict[str, dict[int, float]] = {name: {} for name in names}
+    for places, quality in left_out(pair.set.prompts, random_parts(len(pair.set)), lambda p: Quality(fitted(p))):
+        means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
+        for place in places:
+            topic = pair.set.topics[place]
+            for name, source, kind in zip(names, (means, quality, quality), (topic, None, topic), strict=True):
+                expected[name][place] = expected_gain(source, pair, place, kind)
+    return plain_orders(pair) | learnt_orders(pair, expected)
+
+
+def unseen(pair: Pair) -> tuple[dict[str, Scores], list[list[int]], list[float]]:
+    """Orders, the parts of whole topics, and how much of what words say was trusted in each."""
+    names = ("ours", "ours, nobody says that the topic is new")
+    expected: dict[str, dict[int, float]] = {name: {} for name in names}
+    parts, trusted = [], []
+    found = left_out(pair.set.prompts, topic_parts(pair.set.topics), lambda p: trained(p, check(p)))
+    for places, quality in found:
+        parts.append(places)
+        trusted.append(quality.learnt.transfer)
+        for place in places:
+            expected[names[0]][place] = expected_gain(quality, pair, place, pair.set.topics[place])
+            expected[names[1]][place] = expected_gain(quality, pair, place, None)
+    return plain_orders(pair) | learnt_orders(pair, expected), parts, trusted
+
+
+def measured(pair: Pair, orders: Mapping[str, Scores], parts: Sequence[Sequence[int]] | None = None) -> dict[str, Any]:
+    """Each order on the test half; `parts`: APGR$ is the mean of these parts' own."""
+    test = set(pair.set.test)
+    several = [[place for place in part if place in test] for part in parts] if parts else [pair.set.test]
+    dice = random.Random(2)
+    chance = [[dice.random() for _ in range(len(pair.set))] for _ in range(20)]
+    rows: dict[str, Any] = {"random": _chance(pair, chance, several)}
+    for name, scores in orders.items():
+        rows[name] = {"apgr": _apgr(pair, scores, several)}
+        choosing = [[place for place in part if place not in test] for part in parts] if parts else [pair.set.choose]
+        rows[name]["apgr_choosing"] = _apgr(pair, scores, choosing)
+        if parts is None:
+            rows[name]["interval"] = round(pair.interval(scores, pair.set.test), 3)
+        for keep in (0.95, 0.99):
+            kept, saved = pair.at(pair.threshold(scores, keep), scores, pair.set.test)
+            rows[name] |= {f"kept@{keep:.0%}": round(kept, 4), f"save@{keep:.0%}": round(saved, 4)}
+    return rows
+
+
+def _apgr(pair: Pair, scores: Scores, several: Sequence[Sequence[int]]) -> float:
+    total = sum(map(len, several))
+    return round(sum(pair.apgr(scores, places) * len(places) for places in several) / total, 3)
+
+
+def _chance(pair: Pair, chance: Sequence[Scores], several: Sequence[Sequence[int]]) -> dict[str, float]:
+    row = {"apgr": round(statistics.fmean(_apgr(pair, scores, several) for scores in chance), 3)}
+    for keep in (0.95, 0.99):
+        found = [pair.at(pair.threshold(scores, keep), scores, pair.set.test) for scores in chance]
+        row |= {f"kept@{keep:.0%}": round(statistics.fmean(each[0] for each in found), 4),
+                f"save@{keep:.0%}": round(statistics.fmean(each[1] for each in found), 4)}  # fmt: skip
+    return row

@@ -1,0 +1,116 @@
+"""Several models on one set: what `auto` does as it is shipped, and what the same expectations could do."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.routing_pairs import fitted_cost, left_out
+from bench.routing_sets import Set, random_parts, topic_parts
+from chittycan.catalogue import Model
+from chittycan.routing.cost.choice import Option, ranked
+from chittycan.routing.cost.policy import TARGET
+from chittycan.routing.quality.checking import check
+from chittycan.routing.quality.estimate import Estimate, Quality
+from chittycan.routing.quality.fitting import fitted
+from chittycan.routing.quality.learnt import Learnt
+from chittycan.routing.quality.train import trained
+
+CHEAP = 0.25  # of the strong model's cost: who counts as a cheap model
+Choice = Sequence[str]  # a model per prompt
+Expected = list[Mapping[str, Estimate]]
+
+
+class Pool:
+    """`strong`: the best on the choosing half; `cheap`: the best of those that cost at most a quarter of it."""
+
+    def __init__(self, found: Set) -> None:
+        self.set = found
+        self.strong = max(found.models, key=lambda model: found.mean(model, found.choose))
+        limit = CHEAP * found.spent(self.strong, found.choose)
+        cheap = [model for model in found.models if found.spent(model, found.choose) <= limit]
+        self.cheap = max(cheap, key=lambda model: found.mean(model, found.choose))
+        costs = {model: fitted_cost(found, found.cost[model]) for model in found.models}
+        self.expected_cost = [{model: costs[model][place] for model in found.models} for place in range(len(found))]
+
+    def outcome(self, choice: Choice, places: Sequence[int]) -> tuple[float, float]:
+        """Mean quality and dollars per prompt."""
+        quality = statistics.fmean(self.set.score[choice[place]][place] for place in places)
+        return quality, statistics.fmean(self.set.cost[choice[place]][place] for place in places)
+
+    def auto(self, expected: Expected, target: float = TARGET) -> list[str]:
+        """The cheapest that reaches the target, by the code that serves calls; the strong one where none is known."""
+        return [self._auto(found, place, target) for place, found in enumerate(expected)]
+
+    def _auto(self, found: Mapping[str, Estimate], place: int, target: float) -> str:
+        if self.strong not in found:
+            return self.strong
+        options = [
+            Option(Model(name=name, provider="x", upstream=name), round(1e9 * self.expected_cost[place][name]), each)
+            for name, each in found.items()
+        ]
+        return ranked(options, target * found[self.strong].quality)[0].name
+
+    def weighed(self, expected: Expected, dollars: float) -> list[str]:
+        """The most quality, where one point of quality is worth so many dollars."""
+        return [
+            max(found, key=lambda name: found[name].quality - self.expected_cost[place][name] / dollars)
+            if found else self.strong
+            for place, found in enumerate(expected)
+        ]  # fmt: skip
+
+    def at(self, expected: Expected, keep: float) -> list[str]:
+        """The cheapest worth of a point that keeps this share of the strong model's quality on the choosing half."""
+        enough = keep * self.set.mean(self.strong, self.set.choose)
+        for step in range(-24, 25):
+            choice = self.weighed(expected, 1e-3 * 1.5**step)
+            if self.outcome(choice, self.set.choose)[0] >= enough:
+                return choice
+        return [self.strong] * len(self.set)
+
+
+def expectations(pool: Pool, unseen: bool) -> dict[str, Expected]:
+    """For every prompt, learnt from others: with the topic's mean alone, and with words."""
+    found = pool.set
+    nothing: Expected = [{} for _ in found.texts]
+    expected = {"topic mean": list(nothing), "ours": list(nothing)}
+    parts = topic_parts(found.topics) if unseen else random_parts(len(found))
+    for places, quality in left_out(
+        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p))
+    ):
+        means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
+        for place in places:
+            buckets, topic = found.prompts[place].buckets, found.topics[place]
+            expected["topic mean"][place] = means.of_features(buckets, topic, found.models)
+            expected["ours"][place] = quality.of_features(buckets, topic, found.models)
+    if unseen:
+        del expected["topic mean"]  # of a topic that nobody saw
+    return expected
+
+
+def pool_rows(pool: Pool, expected: Mapping[str, Expected]) -> dict[str, Any]:
+    """Every way to choose, on the test half, against always the strong model."""
+    found = pool.set
+    oracle = [
+        min(found.models, key=lambda name: (-found.score[name][place], found.cost[name][place]))
+        for place in range(len(found))
+    ]
+    size = len(found)
+    choices: dict[str, Choice] = {
+        f"always {pool.strong}": [pool.strong] * size,
+        f"always {pool.cheap}": [pool.cheap] * size,
+    }
+    for name, each in expected.items():
+        choices[f"{name}, auto as shipped"] = pool.auto(each)
+        for keep in (0.95, 0.99, 1.0):
+            choices[f"{name}, weighed for {keep:.0%}"] = pool.at(each, keep)
+    choices["oracle"] = oracle
+    strong, cheap = (pool.outcome([model] * size, found.test) for model in (pool.strong, pool.cheap))
+    rows = {}
+    for name, choice in choices.items():
+        quality, cost = pool.outcome(choice, found.test)
+        rows[name] = {
+            "kept": round(quality / strong[0], 4), "saved": round(1 - cost / strong[1], 4),
+            "worse_and_dearer_than_cheap": quality < cheap[0] and cost > cheap[1],
+            "most_used": max(set(choice), key=list(choice).count),
+        }  # fmt: skip
+    return rows
