@@ -119,6 +119,8 @@ class Gateway:
 
     def decide(self, call: Call) -> Decision:
         """Raises RequestError, AccessError, LimitError or Unavailable where no model may answer."""
+        if call.detected is None and self.privacy.redacts(call):  # nobody has prepared it
+            call = self.privacy.redacted_now(call, at_home=self._at_home(call))
         found = self._held(call)
         return _labelled(self._decisions.of(call), call, found)
 
@@ -260,10 +262,7 @@ class Gateway:
         self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
     ) -> Decision:
         """The decision without the call."""
-        call = self._own_call(chat, options, key, keep_answering)
-        if self.privacy.redacts(call):
-            call = self.privacy.redacted_now(call, at_home=self._at_home(call))
-        return self.decide(call)
+        return self.decide(self._own_call(chat, options, key, keep_answering))
 
     def _own_call(self, chat: ChatRequest, options: Options, key: Key | None, keep_answering: bool = True) -> Call:
         return Call(
