@@ -1,6 +1,7 @@
 """Accounts that are looked after: each mail once, whatever the server does."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -44,7 +45,7 @@ def outcomes() -> list[Outcome]:
 
 
 @pytest.fixture
-def watch(ask: ScriptedAsk, sqlite: Database, outcomes: list[Outcome], quick: SkippingClock) -> Watch:
+def watch(ask: ScriptedAsk, database: Database, outcomes: list[Outcome], quick: SkippingClock) -> Watch:
     """A watcher of an account on this machine; `terms` are those of its desk, the rest is the account's."""
 
     def make(port: int, terms: Terms | None = None, limits: Limits | None = None, **settings: Any) -> Watcher:
@@ -53,7 +54,7 @@ def watch(ask: ScriptedAsk, sqlite: Database, outcomes: list[Outcome], quick: Sk
 
         plain: dict[str, Any] = {"host": "127.0.0.1", "security": "none", "user": "anna", "port": port, "poll": 30.0}
         account = Account(name="office", **(plain | settings))
-        desk = Desk(ask=ask, database=sqlite, terms=current, clock=quick)
+        desk = Desk(ask=ask, database=database, terms=current, clock=quick)
         return Watcher(account, Password(lambda: PASSWORD), desk, limits=limits or Limits(), on_outcome=outcomes.append)
 
     return make
@@ -62,6 +63,12 @@ def watch(ask: ScriptedAsk, sqlite: Database, outcomes: list[Outcome], quick: Sk
 @pytest.fixture
 def quick() -> SkippingClock:
     return SkippingClock()
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    """Of this test on this database alone."""
+    return re.sub(r"[^a-z]+", "-", request.node.name)[-60:]
 
 
 @asynccontextmanager
@@ -96,32 +103,32 @@ async def until_row(database: Database, holds: Callable[[rows.AccountRow], bool]
 
 
 async def test_each_mail_is_processed_once_and_the_mailbox_is_as_before(
-    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, sqlite: Database
+    dovecot_server: Dovecot, user: str, watch: Watch, ask: ScriptedAsk, database: Database
 ) -> None:
     for name in ("one", "two"):
-        dovecot_server.deliver("once", name, mail(name))
-    watcher = watch(dovecot_server.port, user="once")
+        dovecot_server.deliver(user, name, mail(name))
+    watcher = watch(dovecot_server.port, user=user)
     first = await watcher.look()
     calls = len(ask.requests)
     again = await watcher.look()
-    another = await watch(dovecot_server.port, user="once").look()
+    another = await watch(dovecot_server.port, user=user).look()
     assert (first.count("processed"), len(again.outcomes), len(another.outcomes)) == (2, 0, 0)
     assert len(ask.requests) == calls
-    assert dovecot_server.flags("once") == set()
-    (folder,) = await sqlite.read(rows.folders)
+    assert dovecot_server.flags(user) == set()
+    (folder,) = await database.read(rows.folders)
     assert (folder.through, folder.seen, folder.behind, folder.trouble) == (2, 2, 0, 0)
 
 
 async def test_new_mail_is_processed_when_it_comes_in(
-    dovecot_server: Dovecot, watch: Watch, outcomes: list[Outcome]
+    dovecot_server: Dovecot, user: str, watch: Watch, outcomes: list[Outcome]
 ) -> None:
-    dovecot_server.deliver("live", "one", mail("one"))
-    async with running(watch(dovecot_server.port, user="live", poll=600.0)):
+    dovecot_server.deliver(user, "one", mail("one"))
+    async with running(watch(dovecot_server.port, user=user, poll=600.0)):
         await until(lambda: len(outcomes) == 1)
-        dovecot_server.deliver("live", "two", mail("two"))
+        dovecot_server.deliver(user, "two", mail("two"))
         await until(lambda: len(outcomes) == 2)
-        dovecot_server.kick("live")
-        dovecot_server.deliver("live", "three", mail("three"))
+        dovecot_server.kick(user)
+        dovecot_server.deliver(user, "three", mail("three"))
         await until(lambda: len(outcomes) == 3)
     assert [(each.subject, each.state) for each in outcomes] == [
         ("one", "processed"), ("two", "processed"), ("three", "processed")
@@ -129,53 +136,55 @@ async def test_new_mail_is_processed_when_it_comes_in(
 
 
 async def test_a_mailbox_that_is_numbered_anew_is_known_by_content(
-    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, sqlite: Database
+    dovecot_server: Dovecot, user: str, watch: Watch, ask: ScriptedAsk, database: Database
 ) -> None:
     for name in ("one", "two", "three"):
-        dovecot_server.deliver("anew", name, mail(name))
-    watcher = watch(dovecot_server.port, user="anew")
+        dovecot_server.deliver(user, name, mail(name))
+    watcher = watch(dovecot_server.port, user=user)
     await watcher.look()
     calls = len(ask.requests)
-    (before,) = await sqlite.read(rows.folders)
-    dovecot_server.number_anew("anew")
-    dovecot_server.deliver("anew", "four", mail("four"))
+    (before,) = await database.read(rows.folders)
+    dovecot_server.number_anew(user)
+    dovecot_server.deliver(user, "four", mail("four"))
     report = await watcher.look()
     assert (report.count("known"), report.count("processed")) == (3, 1)
     assert len(ask.requests) == calls + 3
-    (after,) = await sqlite.read(rows.folders)
+    (after,) = await database.read(rows.folders)
     assert after.validity != before.validity
     assert (after.seen, after.through) == (4, 4)
 
 
 async def test_mail_that_comes_in_while_other_mail_is_worked_on_is_not_left_waiting(
-    dovecot_server: Dovecot, watch: Watch, ask: ScriptedAsk, outcomes: list[Outcome]
+    dovecot_server: Dovecot, user: str, watch: Watch, ask: ScriptedAsk, outcomes: list[Outcome]
 ) -> None:
     for name in ("one", "two"):
-        dovecot_server.deliver("busy", name, mail(name))
+        dovecot_server.deliver(user, name, mail(name))
     ask.gate = asyncio.Event()
-    async with running(watch(dovecot_server.port, Terms(parallel=1), user="busy", poll=600.0)):
+    async with running(watch(dovecot_server.port, Terms(parallel=1), user=user, poll=600.0)):
         await ask.reached(1)
-        dovecot_server.deliver("busy", "three", mail("three"))
+        dovecot_server.deliver(user, "three", mail("three"))
         ask.gate.set()
         await until(lambda: len(outcomes) == 3)
 
 
-async def test_several_folders_are_one_account(dovecot_server: Dovecot, watch: Watch, sqlite: Database) -> None:
-    dovecot_server.deliver("folders", "one", mail("one"))
-    dovecot_server.deliver("folders", "two", mail("two"), folder="Clients")
-    dovecot_server.deliver("folders", "copy", mail("one"), folder="Clients")
-    watcher = watch(dovecot_server.port, user="folders", folders=("INBOX", "Nowhere", "Clients"))
+async def test_several_folders_are_one_account(
+    dovecot_server: Dovecot, user: str, watch: Watch, database: Database
+) -> None:
+    dovecot_server.deliver(user, "one", mail("one"))
+    dovecot_server.deliver(user, "two", mail("two"), folder="Clients")
+    dovecot_server.deliver(user, "copy", mail("one"), folder="Clients")
+    watcher = watch(dovecot_server.port, user=user, folders=("INBOX", "Nowhere", "Clients"))
     with pytest.raises(Unavailable, match="Nowhere"):
         await watcher.look()
-    report = await watch(dovecot_server.port, user="folders", folders=("INBOX", "Clients")).look()
+    report = await watch(dovecot_server.port, user=user, folders=("INBOX", "Clients")).look()
     assert report.outcomes == []  # a missing folder keeps no other back
-    assert await subjects(sqlite) == ["one", "two"]
-    assert [(each.folder, each.seen) for each in await sqlite.read(rows.folders)] == [("Clients", 2), ("INBOX", 1)]
+    assert await subjects(database) == ["one", "two"]
+    assert [(each.folder, each.seen) for each in await database.read(rows.folders)] == [("Clients", 2), ("INBOX", 1)]
 
 
-async def test_a_folder_that_is_missing_is_said(dovecot_server: Dovecot, watch: Watch, sqlite: Database) -> None:
+async def test_a_folder_that_is_missing_is_said(dovecot_server: Dovecot, watch: Watch, database: Database) -> None:
     async with running(watch(dovecot_server.port, user="missing", folders=("Nowhere",))):
-        row = await until_row(sqlite, lambda row: row.problem is not None)
+        row = await until_row(database, lambda row: row.problem is not None)
     assert "Nowhere" in str(row.problem)
     assert (row.succeeded, row.failing is not None) == (None, True)
 
@@ -230,7 +239,7 @@ async def test_all_mail_of_a_private_account_is_private(liar: Liar, watch: Watch
 
 
 async def test_a_mail_that_breaks_the_connection_does_not_keep_others_back(
-    liar: Liar, watch: Watch, outcomes: list[Outcome], sqlite: Database, quick: SkippingClock
+    liar: Liar, watch: Watch, outcomes: list[Outcome], database: Database, quick: SkippingClock
 ) -> None:
     async def breaks(session: Session, _tag: str, command: str) -> bool:
         if command.startswith("UID FETCH 2 "):
@@ -241,16 +250,16 @@ async def test_a_mail_that_breaks_the_connection_does_not_keep_others_back(
     liar.misbehave = breaks
     async with running(watch(liar.port, poll=0.2)):
         await until(lambda: len(outcomes) == 2)
-        assert await subjects(sqlite) == ["mail 1", "mail 3"]
-        (folder,) = await sqlite.read(rows.folders)
+        assert await subjects(database) == ["mail 1", "mail 3"]
+        (folder,) = await database.read(rows.folders)
         assert folder.trouble == 1
         liar.misbehave, quick.skipped = None, 60.0
         await until(lambda: len(outcomes) == 3)
-    assert await subjects(sqlite) == ["mail 1", "mail 2", "mail 3"]
+    assert await subjects(database) == ["mail 1", "mail 2", "mail 3"]
 
 
 async def test_a_mail_that_is_not_given_out_is_tried_again_until_it_is_gone(
-    liar: Liar, watch: Watch, sqlite: Database, quick: SkippingClock
+    liar: Liar, watch: Watch, database: Database, quick: SkippingClock
 ) -> None:
     async def refuses(session: Session, tag: str, command: str) -> bool:
         if "UID FETCH 2 " in command:
@@ -261,11 +270,11 @@ async def test_a_mail_that_is_not_given_out_is_tried_again_until_it_is_gone(
     liar.misbehave = refuses
     watcher = watch(liar.port)
     assert len((await watcher.look()).outcomes) == 2
-    assert (await sqlite.read(rows.folders))[0].trouble == 1
+    assert (await database.read(rows.folders))[0].trouble == 1
     del liar.mails[2]
     quick.skipped = 4000.0
     await watcher.look()
-    (folder,) = await sqlite.read(rows.folders)
+    (folder,) = await database.read(rows.folders)
     assert (folder.trouble, folder.seen) == (0, 2)
 
 
@@ -277,29 +286,29 @@ def test_patience_with_a_mail_grows_and_ends_nowhere() -> None:
 
 
 async def test_a_mail_that_was_seen_and_is_gone_is_finished_with_what_was_kept(
-    liar: Liar, watch: Watch, ask: ScriptedAsk, sqlite: Database
+    liar: Liar, watch: Watch, ask: ScriptedAsk, database: Database
 ) -> None:
     liar.mails = {1: mail("one")}
     answer, ask._script["email.priority"] = ask._script["email.priority"], [RuntimeError("the power is out")]
     with pytest.raises(RuntimeError):
         await watch(liar.port).look()
-    assert await subjects(sqlite, "new") == ["one"]
+    assert await subjects(database, "new") == ["one"]
     liar.mails, liar.validity = {5: mail("other")}, "8"
     ask._script["email.priority"] = answer
     report = await watch(liar.port).look()
     assert report.count("processed") == 2
-    assert await subjects(sqlite) == ["one", "other"]
+    assert await subjects(database) == ["one", "other"]
     assert len(ask.asked("email.triage")) == 2
 
 
-async def test_numbers_that_are_given_out_twice_hide_no_mail(liar: Liar, watch: Watch, sqlite: Database) -> None:
+async def test_numbers_that_are_given_out_twice_hide_no_mail(liar: Liar, watch: Watch, database: Database) -> None:
     liar.mails = {1: mail("one"), 2: mail("two")}
     watcher = watch(liar.port)
     await watcher.look()
     liar.mails = {1: mail("three")}
     report = await watcher.look()
     assert report.count("processed") == 1
-    assert await subjects(sqlite) == ["one", "three", "two"]
+    assert await subjects(database) == ["one", "three", "two"]
 
 
 async def test_a_server_without_lasting_numbers_is_looked_through_each_time(
@@ -346,7 +355,7 @@ async def test_a_server_that_promises_to_tell_and_never_does_is_asked_all_the_sa
 
 
 async def test_what_fails_is_said_until_it_works_again(
-    liar: Liar, watch: Watch, outcomes: list[Outcome], sqlite: Database
+    liar: Liar, watch: Watch, outcomes: list[Outcome], database: Database
 ) -> None:
     async def refuses(session: Session, tag: str, command: str) -> bool:
         if command.startswith("EXAMINE"):
@@ -356,15 +365,15 @@ async def test_what_fails_is_said_until_it_works_again(
     liar.misbehave, liar.mails = refuses, {1: mail("one")}
     async with running(watch(liar.port)):
         await until(lambda: len(liar.sessions) >= 3)
-        row = await until_row(sqlite, lambda row: row.problem is not None)
+        row = await until_row(database, lambda row: row.problem is not None)
         assert (row.problem, row.succeeded) == ("127.0.0.1 said goodbye: closed for today", None)
         liar.misbehave = None
         await until(lambda: len(outcomes) == 1)
-        row = await until_row(sqlite, lambda row: row.succeeded is not None)
+        row = await until_row(database, lambda row: row.succeeded is not None)
     assert (row.problem, row.failing) == (None, None)
 
 
-async def test_a_wrong_password_is_tried_once_and_then_left(liar: Liar, watch: Watch, sqlite: Database) -> None:
+async def test_a_wrong_password_is_tried_once_and_then_left(liar: Liar, watch: Watch, database: Database) -> None:
     async def refuses(session: Session, tag: str, command: str) -> bool:
         if command.startswith("LOGIN"):
             session.say(f"{tag} NO [AUTHENTICATIONFAILED] no")
@@ -379,7 +388,7 @@ async def test_a_wrong_password_is_tried_once_and_then_left(liar: Liar, watch: W
 
 
 async def test_a_mistake_in_the_configuration_is_said_like_a_failure(
-    liar: Liar, watch: Watch, sqlite: Database
+    liar: Liar, watch: Watch, database: Database
 ) -> None:
     def no_secret() -> str:
         raise ConfigError("the environment variable MAIL is not set", file="config.json")
@@ -387,7 +396,7 @@ async def test_a_mistake_in_the_configuration_is_said_like_a_failure(
     watcher = watch(liar.port)
     watcher._credential = Password(no_secret)
     async with running(watcher):
-        row = await until_row(sqlite, lambda row: row.problem is not None)
+        row = await until_row(database, lambda row: row.problem is not None)
     assert "MAIL" in str(row.problem)
 
 
@@ -408,33 +417,33 @@ async def test_an_account_has_one_watcher_at_a_time(
     assert len((await watch(liar.port).look()).outcomes) == 0
 
 
-async def test_who_has_lost_an_account_stores_nothing_more(liar: Liar, watch: Watch, sqlite: Database) -> None:
+async def test_who_has_lost_an_account_stores_nothing_more(liar: Liar, watch: Watch, database: Database) -> None:
     liar.mails = {1: mail("one")}
 
     async def steals(_session: Session, _tag: str, command: str) -> bool:
         if "TEXT" in command:
-            await sqlite.run(rows.claim, "office", "thief", "{}", 0.0, lambda _holder, _silence: True)
+            await database.run(rows.claim, "office", "thief", "{}", 0.0, lambda _holder, _silence: True)
         return False
 
     liar.misbehave = steals
     with pytest.raises(Unavailable) as caught:
         await watch(liar.port).look()
     assert caught.value.code == rows.LOST
-    assert await sqlite.read(inbox.latest, 10) == []
+    assert await database.read(inbox.latest, 10) == []
 
 
-async def test_a_dry_run_stores_nothing_and_a_limit_holds(liar: Liar, watch: Watch, sqlite: Database) -> None:
+async def test_a_dry_run_stores_nothing_and_a_limit_holds(liar: Liar, watch: Watch, database: Database) -> None:
     liar.mails = {number: mail(f"mail {number}") for number in range(1, 6)}
     watcher = watch(liar.port)
     report = await watcher.look(limit=3, dry_run=True)
     assert (report.count("waiting"), report.dry_run) == (3, True)
-    assert await sqlite.read(rows.accounts) == []
+    assert await database.read(rows.accounts) == []
     assert len((await watcher.look(limit=2)).outcomes) == 2
     assert len((await watcher.look()).outcomes) == 3
 
 
 async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
-    watch: Watch, sqlite: Database, dovecot_server: Dovecot, quick: SkippingClock, monkeypatch: pytest.MonkeyPatch
+    watch: Watch, database: Database, dovecot_server: Dovecot, quick: SkippingClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chittycan.agents.duty.REFUSED_PAUSE", 1.0)
     tokens, told = dovecot_server.tokens, list[str]()
@@ -448,11 +457,11 @@ async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
     watcher.duty.on_problem = lambda _account, error: told.append(error.message)
     before = len(tokens.asked)
     async with running(watcher):
-        row = await until_row(sqlite, lambda row: row.problem is not None)
+        row = await until_row(database, lambda row: row.problem is not None)
         await until(lambda: watcher.duty.failures >= 3)
         assert len(tokens.asked) == before + 1
         tokens.users["anew"] = "revoked"
         grants.append("anew")
-        await until_row(sqlite, lambda row: row.succeeded is not None and row.problem is None)
+        await until_row(database, lambda row: row.succeeded is not None and row.problem is None)
     assert "invalid_grant" in str(row.problem)
     assert told == [row.problem]
