@@ -33,7 +33,7 @@ from chittycan.gateway.call import Options
 from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import NO_RULES, Applied, Book
-from chittycan.store import drafts, inbox, mailboxes
+from chittycan.store import drafts, feedback, inbox, mailboxes
 from chittycan.store.database import Database
 
 KEPT_TEXT = 20_000  # characters of a mail's text that are kept in the database
@@ -374,6 +374,7 @@ def record(connection: Connection, mail_id: str, result: AgentResult[Any], now: 
             at=now,
         ),
     )
+    feedback.checked(connection, result.request_ids, not result.fallback, now)
     if isinstance(result.value, Reply):
         draft = _draft(mail_id, result.value, result.model, now)
         account = inbox.get(connection, mail_id).account

@@ -1,6 +1,6 @@
 """A person's word on a mail: it is right as it stands, or what it is instead. What they say is learnt from."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -8,12 +8,14 @@ from sqlalchemy import Connection
 
 from chittycan.agents.lessons import Field, features_of
 from chittycan.agents.mail_facts import facts_of
+from chittycan.agents.priority import PRIORITY
+from chittycan.agents.triage import TRIAGE
 from chittycan.agents.verdict import Wanted, carry_out, proposals, wanted
 from chittycan.agents.words import CATEGORIES, LEVELS
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email.message import Mail
 from chittycan.routing.rules.book import NO_RULES, Book
-from chittycan.store import inbox, judgements, mail_actions, review
+from chittycan.store import feedback, inbox, judgements, mail_actions, review
 from chittycan.store.judgements import Judgement
 
 
@@ -65,6 +67,9 @@ def judge(
     return inbox.get(connection, stored.id)
 
 
+_SAYS: Mapping[Field, str] = {"category": TRIAGE.name, "level": PRIORITY.name}
+
+
 def _learn(
     connection: Connection, mail_id: str, mail: Mail, field: Field, said: str, label: str, by: str | None, now: float
 ) -> None:
@@ -74,6 +79,7 @@ def _learn(
         domain=features.domain, list_id=features.list_id, words=msgspec.json.encode(features.words).decode(),
     )  # fmt: skip
     judgements.keep(connection, judgement)
+    feedback.of_agent(connection, mail_id, _SAYS[field], float(said == label), now)
 
 
 def _do(connection: Connection, mail_id: str, proposed: Collection[Wanted], by: str | None, now: float) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from chittycan.agents import letter as letters
 from chittycan.agents.letter import Letter
 from chittycan.agents.pipeline import restore
+from chittycan.agents.response import RESPONSE
 from chittycan.clock import Clock
 from chittycan.errors import (
     ChittyError,
@@ -29,7 +30,7 @@ from chittycan.errors import (
 from chittycan.integrations.email.compose import message_id
 from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.smtp import Mailer
-from chittycan.store import drafts, inbox
+from chittycan.store import drafts, feedback, inbox
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
 from chittycan.workstreams.effects import Effect, Effects
@@ -40,6 +41,10 @@ LONGEST_CARE = 7 * DAY  # seconds after the last try for which nobody gives up o
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # seconds between looks at one draft
 
 Outcome = Literal["sent", "failed"]
+
+# What a person's decision says of the model's draft.
+SCORES: Mapping[str, float] = {"approved": 1.0, "rejected": 0.0}
+EDITED = 0.5  # it went out, and not as it was written
 
 # What an approval leaves in a row, taken away.
 _UNDECIDED: Mapping[str, Any] = {
@@ -334,6 +339,9 @@ def _decide(connection: Connection, shown: Shown, values: Mapping[str, Any], now
     _may(held, values["state"])
     if letters.fingerprint(letters.letter_of(held, shown.letter.sender)) != shown.fingerprint:
         raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
+    if held.by_model is not None and values["state"] in SCORES:
+        score = EDITED if held.edited and values["state"] == "approved" else SCORES[values["state"]]
+        feedback.of_agent(connection, held.mail_id, RESPONSE.name, score, now)
     return drafts.put(connection, held.id, **values, changed=now)
 
 

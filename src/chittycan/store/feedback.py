@@ -7,6 +7,7 @@ of the answer, then whether it held to its schema.
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 from sqlalchemy import (
@@ -24,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 
+from chittycan.store.inbox import agent_runs
 from chittycan.store.tables import ledger, metadata
 from chittycan.store.upsert import insert
 
@@ -125,6 +127,21 @@ def of_task(connection: Connection, task: str, score: float, now: float) -> int:
     found = connection.execute(query.order_by(ledger.c.at.desc()).limit(1)).scalars().all()
     say_all(connection, found, "outcome", score, now)
     return len(found)
+
+
+def of_agent(connection: Connection, mail_id: str, agent: str, score: float, now: float) -> None:
+    """What became of what an agent made of a mail, said of the model's answer that it was made from, if any."""
+    query = select(agent_runs.c.request_ids).where(
+        agent_runs.c.mail_id == mail_id, agent_runs.c.agent == agent, agent_runs.c.model.is_not(None)
+    )
+    found = connection.execute(query.order_by(agent_runs.c.id.desc()).limit(1)).scalar()
+    say_all(connection, msgspec.json.decode(found, type=list[str])[-1:] if found else [], "outcome", score, now)
+
+
+def checked(connection: Connection, request_ids: Sequence[str], held: bool, now: float) -> None:
+    """Answers to one question, of which at most the last held to its schema: the others had to be asked for again."""
+    say_all(connection, request_ids[:-1], "check", 0.0, now)
+    say_all(connection, request_ids[-1:], "check", float(held), now)
 
 
 def keep(connection: Connection, rows: Sequence[Sketch]) -> None:

@@ -16,8 +16,8 @@ from sqlalchemy import Connection
 from chittycan.chat import Message
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound, RequestError
+from chittycan.store import feedback, workstreams
 from chittycan.store import tasks as rows
-from chittycan.store import workstreams
 from chittycan.store.database import Database
 from chittycan.store.files import OF_A_TASK, keep_for_good
 from chittycan.store.tasks import Wanted
@@ -187,6 +187,8 @@ class Tasks:
             lost = next((each["id"] for each in rows.before(connection, task_id) if each["status"] in _LOST), None)
             if lost is not None:
                 raise InvalidRequest(f"{lost} comes before it and is not done.", fix=f"can tasks retry {lost}")
+            if task.status == "failed" and task.type in ("task", "agent"):
+                feedback.of_task(connection, task.id, 0.0, self._clock.now())
             self._restart(connection, task)
             return _found(connection, task_id, None)
 

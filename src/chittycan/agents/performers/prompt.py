@@ -1,5 +1,6 @@
 """The type `task`: one prompt, or messages, to one model."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -10,10 +11,11 @@ from chittycan.agents.performers.material import gathered, request_of
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.schema import AnswerError
 from chittycan.chat import ResponseFormat
-from chittycan.errors import ChittyError, InvalidRequest
+from chittycan.errors import ChittyError, InvalidRequest, Unavailable
 from chittycan.gateway.call import Answer
 from chittycan.routing.decide import AUTO
 from chittycan.routing.ensembles.extraction import json_in
+from chittycan.store import feedback
 from chittycan.workstreams.task import Done, Outcome, Task
 
 BAD_ANSWER, REFUSED = "bad_answer", "refused"
@@ -40,14 +42,24 @@ async def perform(parts: Parts, task: Task) -> Outcome:
         request.response_format = ResponseFormat("json")
     try:
         answer = await calls.ask(request)
-        if not answer.text.strip():
-            return calls.failed(_nothing(answer))
-        value = read(answer.text, schema) if structured else plain(answer.text)
-    except AnswerError as error:
-        return calls.failed(ChittyError(f"the answer cannot be used: {error}", code=BAD_ANSWER))
     except ChittyError as error:
         return calls.failed(error)
+    if not answer.text.strip():
+        return calls.failed(_nothing(answer))
+    try:
+        value = read(answer.text, schema) if structured else plain(answer.text)
+    except AnswerError as error:
+        await _checked(parts, answer, held=False)
+        return calls.failed(ChittyError(f"the answer cannot be used: {error}", code=BAD_ANSWER))
+    if structured:
+        await _checked(parts, answer, held=True)
     return Done(result=told(answer, value, calls), model=answer.model, cost_nano=calls.cost_nano)
+
+
+async def _checked(parts: Parts, answer: Answer, *, held: bool) -> None:
+    """Keeps whether the answer held to what was asked for; a task does not fail because that cannot be kept."""
+    with suppress(Unavailable):
+        await parts.database.run(feedback.checked, [answer.trace.request_id], held, parts.clock.now())
 
 
 def told(answer: Answer, value: Any, calls: Calls) -> dict[str, Any]:
