@@ -1,0 +1,42 @@
+"""The work on a mail as a durable task: put into the queue by the transaction that stores the mail, once for each.
+
+Whatever dies meanwhile, somebody goes on where it stopped: the steps that are done are stored with the mail.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from chittycan.clock import Clock
+from chittycan.store.inbox import StoredMail
+from chittycan.workstreams.record import Recorder
+from chittycan.workstreams.task import Task
+
+TYPE = "mail"
+LONGEST_TITLE = 120
+
+# Called with a mail in the transaction that stored it.
+Submit = Callable[[Connection, StoredMail], None]
+
+
+def task_id(mail_id: str) -> str:
+    """There is one task for a mail."""
+    return f"task_mail_{mail_id}"
+
+
+def submitter(recorder: Recorder, clock: Clock, **wishes: Any) -> Submit:
+    """`wishes`: `model`, `region`, `private` and `template`, where the owner's own are not to count."""
+    options = {name: wishes[name] for name in ("region", "private") if wishes.get(name)}
+    template = {"template": wishes["template"]} if wishes.get("template") else {}
+
+    def submit(connection: Connection, mail: StoredMail) -> None:
+        now = clock.now()
+        private = {"private": True} if mail.privacy is not None else {}
+        task = Task(
+            id=task_id(mail.id), type=TYPE, title=f"mail: {mail.subject}"[:LONGEST_TITLE], model=wishes.get("model"),
+            spec={"mail": mail.id, **template}, options=options | private, created=now, updated=now, since=now,
+        )  # fmt: skip
+        recorder.add(connection, task)
+
+    return submit
