@@ -290,7 +290,7 @@ class Network:
 
     def _parts(self, me: Worker) -> "Parts":
         """What performers are made of, in this worker."""
-        from chittycan import mailbox
+        from chittycan import mailbox, mailroom
         from chittycan.agents.acts import Acts
         from chittycan.agents.performers.parts import Parts
         from chittycan.outside import Outside
@@ -304,6 +304,7 @@ class Network:
             files=self.durable.files, acts=Acts(effects, self._outside, self.clock), effects=effects,
             terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
             enforcing=lambda: self.settings.privacy_mode == "enforce",
+            mail_terms=lambda account: mailroom.terms_of(self.settings, account, self.rules),
         )  # fmt: skip
 
     async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:
@@ -357,7 +358,8 @@ class Network:
             await self.clock.sleep(RELOAD_SECONDS)
         from chittycan.mailroom import Mailroom
 
-        mailroom = Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock)
+        submit = await self.durable.mail_submitter()
+        mailroom = Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock, submit)
         await asyncio.gather(mailroom.run(), self.outgoing.run())
 
     async def ensure_worker(self) -> bool:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from chittycan.agents.given import Given
+from chittycan.agents.mail_task import Submit, submitter
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.store import tasks as task_rows
@@ -112,6 +113,15 @@ class Durable:
             except Exception as error:
                 self.bug(error)
             await self._clock.sleep(CHORE_SECONDS)
+
+    async def mail_submitter(self, **wishes: Any) -> Submit | None:
+        """Takes mails to whoever does durable work (`mail_task.submitter`); None where the extra is missing."""
+        try:
+            self.engine.check()
+        except Unavailable:
+            return None
+        await self.engine.prepare()
+        return submitter(self.recorder, self._clock, **wishes)
 
     def check_working(self) -> None:
         """Raises Unavailable where this process takes no work."""

@@ -124,6 +124,7 @@ class InboxSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     replies_per_address: Annotated[int, Meta(ge=0)] = 20
     mode: Mode = "onboarding"
     privileged: Privileged = "local"
+    patience: Annotated[float, Meta(ge=0)] = 15.0  # minutes
 
 
 def inbox_settings(settings: Settings) -> tuple[InboxSettings, list[Finding]]:
@@ -308,7 +309,7 @@ def terms(settings: Settings, *, template: str | None = None, **given: Any) -> T
     Whether there is such a template, whoever uses it says. Raises ConfigError.
     """
     own, _ = inbox_settings(settings)
-    given = {"mode": own.mode, "privileged": own.privileged, **given}
+    given = {"mode": own.mode, "privileged": own.privileged, "patience": own.patience * 60, **given}
     facts = Facts(
         critical_recipients=_lower(own.critical_recipients),
         critical_senders=_lower(own.critical_senders),

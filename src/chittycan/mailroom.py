@@ -15,6 +15,7 @@ from chittycan import mail_login, mailbox
 from chittycan.agents.agent import Ask
 from chittycan.agents.duty import OnProblem
 from chittycan.agents.look import Desk, OnOutcome
+from chittycan.agents.mail_task import Submit
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.watch import Watcher
 from chittycan.agents.watch_local import Local, LocalWatcher
@@ -41,8 +42,10 @@ class Mailroom:
         ask: Ask,
         database: Database,
         clock: Clock,
+        submit: Submit | None = None,
     ) -> None:
         self._settings, self._env, self._ask, self._database, self._clock = settings, env, ask, database, clock
+        self._submit = submit
         self._rules = RuleBook(database, clock)
         self._at_work: dict[str, tuple[bytes, asyncio.Task[None]]] = {}
 
@@ -78,12 +81,9 @@ class Mailroom:
     def _desk(self, name: str, base: Terms | None) -> Desk:
         async def terms() -> Terms:
             await self._rules.refresh()
-            own = base or mailbox.terms(self._settings())
-            # What cannot be read may be a rule that keeps mail private.
-            private = own.private or not self._rules.readable
-            return mailbox.of_account(self._settings(), name, replace(own, rules=self._rules.book, private=private))
+            return terms_of(self._settings(), name, self._rules, base)
 
-        return Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock)
+        return Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock, submit=self._submit)
 
     async def run(self) -> None:
         """Keeps the watchers in step with the configuration."""
@@ -122,6 +122,17 @@ class Mailroom:
         for name, here in mailbox.local(settings, watched=True).items():
             found[name] = msgspec.json.encode(here), self.local_watcher
         return found
+
+
+def terms_of(settings: Settings, account: str, rules: RuleBook, base: Terms | None = None) -> Terms:
+    """How the mail of an account is worked on, by the rules as they are known; `base` instead of the owner's terms.
+
+    Raises ConfigError.
+    """
+    own = base or mailbox.terms(settings)
+    # What cannot be read may be a rule that keeps mail private.
+    private = own.private or not rules.readable
+    return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private))
 
 
 State = Literal["fresh", "stale", "failing", "never"]

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.agents.agent import Ask
+from chittycan.agents.mail_task import Submit
 from chittycan.agents.pipeline import Terms, process
 from chittycan.agents.reception import Privileged
 from chittycan.agents.report import Outcome
@@ -38,6 +39,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     database: Database
     terms: Callable[[], Awaitable[Terms]]
     clock: Clock
+    submit: Submit | None = None  # takes mails to whoever does durable work; without it the work is done here
 
 
 class Look:
@@ -117,7 +119,9 @@ class Look:
         terms = replace(await desk.terms(), account=self._account.name, dry_run=self._dry_run, limit=self.room)
         terms = replace(terms, private=terms.private or self._account.private)
         self._privileged = terms.privileged
-        report = await process(mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock)
+        report = await process(
+            mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock, submit=desk.submit
+        )
         if self.room is not None:
             self.room = max(0, self.room - len(report.outcomes))
 

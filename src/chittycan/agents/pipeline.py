@@ -19,6 +19,7 @@ from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
+from chittycan.agents.mail_task import Submit
 from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, taught, verified
 from chittycan.agents.reception import Privileged, Reception
 from chittycan.agents.report import Outcome, Report
@@ -57,6 +58,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     local: bool = False
     mode: Mode = "onboarding"
     budget: Budget = Budget()  # of the account
+    patience: float = 900.0  # seconds that a mail whose work is durable waits for a model before rules sort it
     session: str | None = None
     parallel: int = 4
     limit: int | None = None
@@ -112,15 +114,17 @@ async def process(
     *,
     on_progress: Callable[[Outcome], None] | None = None,
     clock: Clock = SYSTEM,
+    submit: Submit | None = None,
 ) -> Report:
     """Work through `source` with `terms.parallel` mails at a time; `on_progress` is told of each as it ends.
 
-    A mail that is stored already is gone on with as it was stored.
+    A mail that is stored already is gone on with as it was stored. With `submit` agents are not asked here: the mail
+    is handed to it as it is stored.
     Raises `NotFound` for an unknown template, and what `ask` raises beyond `agent.NO_ANSWER`, e.g. `UnknownModel`;
     what is done by then is kept.
     """
     templates.get(terms.template, await templates.stored(database))
-    work = _Inbox(ask, database, terms, clock)
+    work = _Inbox(ask, database, terms, clock, submit)
     started = clock.monotonic()
     outcomes: list[Outcome] = []
     mails, reading = _first(source, terms.limit), asyncio.Lock()
@@ -147,6 +151,13 @@ async def process(
     return Report(outcomes=outcomes, seconds=clock.monotonic() - started, dry_run=terms.dry_run)
 
 
+async def go_on(
+    stored: inbox.StoredMail, ask: Ask, database: Database, terms: Terms, *, clock: Clock = SYSTEM
+) -> Outcome:
+    """Do what is still to be done with one stored mail. Raises what `ask` raises beyond `agent.NO_ANSWER`."""
+    return await _Inbox(ask, database, terms, clock).handle(stored)
+
+
 def restore(stored: inbox.StoredMail) -> Mail:
     """The mail that was stored, with its text as far as it was kept."""
     return msgspec.json.decode(stored.mail, type=Mail)
@@ -155,8 +166,10 @@ def restore(stored: inbox.StoredMail) -> Mail:
 class _Inbox:
     """One run over one source."""
 
-    def __init__(self, ask: Ask, database: Database, terms: Terms, clock: Clock) -> None:
-        self._ask, self._database, self._terms, self._clock = ask, database, terms, clock
+    def __init__(
+        self, ask: Ask, database: Database, terms: Terms, clock: Clock, submit: Submit | None = None
+    ) -> None:
+        self._ask, self._database, self._terms, self._clock, self._submit = ask, database, terms, clock, submit
         self._memory = Memory(database)
         self._in_hand: set[str] = set()
 
@@ -212,15 +225,20 @@ class _Inbox:
         else:
             outcome.state = "waiting"
 
-    async def _store(self, raw: Item, mail: Mail, privacy: str | None) -> inbox.StoredMail:
+    async def _store(self, raw: Item, mail: Mail, privacy: str | None, *, submit: bool = False) -> inbox.StoredMail:
+        """The mail as it is stored; with `submit` its work is put into the queue in the same transaction."""
+        handed = self._submit if submit else None
         if isinstance(raw, inbox.StoredMail):
+            if handed is not None:
+                await self._database.run(handed, raw)
             return raw
         new = new_mail(raw, mail, account=self._terms.account, privacy=privacy)
-        return await self._database.run(_add, new, raw.place, self._clock.now())
+        return await self._database.run(_add, new, raw.place, self._clock.now(), handed)
 
     async def _work(self, raw: Item, work: "_Work", settled: prefilter.Settled | None) -> None:
         outcome = work.outcome
-        stored = await self._store(raw, work.mail, outcome.privacy)
+        agents = settled is None and outcome.privacy != "metadata"
+        stored = await self._store(raw, work.mail, outcome.privacy, submit=agents)
         outcome.id = stored.id
         if stored.state == "done":
             outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
@@ -233,6 +251,8 @@ class _Inbox:
             await self._finish(work, found, priority, (), said=(said, priority))
         elif stored.privacy == "metadata":
             await self._by_headers(work)
+        elif self._submit is not None:
+            outcome.state = "submitted"
         else:
             await self._ask_agents(work, stored)
 
@@ -404,9 +424,13 @@ def _draft(mail_id: str, reply: Reply, model: str | None, now: float) -> drafts.
     )
 
 
-def _add(connection: Connection, mail: inbox.NewMail, place: Place | None, now: float) -> inbox.StoredMail:
-    """The mail as stored and, in the same transaction, where it was found."""
+def _add(
+    connection: Connection, mail: inbox.NewMail, place: Place | None, now: float, submit: Submit | None = None
+) -> inbox.StoredMail:
+    """The mail as stored and, in the same transaction, where it was found and that there is work to do."""
     stored, _ = inbox.add(connection, mail, now)
+    if submit is not None and stored.state != "done":
+        submit(connection, stored)
     if place is not None:
         spot = mailboxes.Spot(place.account, place.folder, place.validity, place.uid, place.nonce)
         mailboxes.see(connection, spot, stored.id, now)

@@ -16,11 +16,14 @@ from chittycan.agents.agent import AgentResult
 
 STEPS = ("triage", "priority", "response")
 
-State = Literal["processed", "settled", "known", "duplicate", "unreadable", "waiting"]
+State = Literal["processed", "settled", "known", "duplicate", "unreadable", "waiting", "submitted"]
 
 
 class Outcome(Struct, kw_only=True):
-    """What became of one mail. `settled` is why no model was needed; `waiting` means it would need one (dry run)."""
+    """What became of one mail. `settled` is why no model was needed; `waiting` means it would need one (dry run).
+
+    `submitted`: it is stored, and whoever does durable work goes on with it.
+    """
 
     key: str
     state: State
@@ -142,6 +145,7 @@ class Report(Struct, kw_only=True):
             "known": self.count("known") + self.count("duplicate"),
             "unreadable": self.count("unreadable"),
             "waiting": self.count("waiting"),
+            "submitted": self.count("submitted"),
             "broken": self.broken,
             "answersFromModel": self.answers_from_model,
             "answersFromRules": self.answers_from_rules,

@@ -93,6 +93,7 @@ class Recorder:
                 # Who tries for the others must be one that a worker of their region tries.
                 chain = SEPARATOR.join((*outcome.models, *(() if task.region is None else (f"region {task.region}",))))
                 until = self.waves.wait(connection, task, chain, outcome.until)
+                until = until if outcome.latest is None else min(until, max(outcome.latest, self._clock.now()))
                 self.again(connection, task, "waiting_for_model", until, waiting_for=outcome.reason, chain=chain,
                            cost_nano=_sum(task.cost_nano, outcome.cost_nano))  # fmt: skip
             case Later():

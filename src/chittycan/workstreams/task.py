@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from chittycan.errors import ChittyError
 from chittycan.workstreams.life import Status
 
-Type = Literal["task", "ensemble", "agent", "approval", "wait", "call", "send", "response", "deliver"]
+Type = Literal["task", "ensemble", "agent", "approval", "wait", "call", "send", "response", "deliver", "mail"]
 
 
 PRIVATE = "private"  # the model that means private ones only, and the label of what they alone may see
@@ -92,11 +92,15 @@ class Done(Struct, frozen=True, kw_only=True):
 
 
 class WaitForModel(Struct, frozen=True, kw_only=True):
-    """None of `models` can serve now. `until` is when it may be worth another look (a Retry-After), if known."""
+    """None of `models` can serve now. `until` is when it may be worth another look (a Retry-After), if known.
+
+    By `latest` it is performed again, whether or not a model is there.
+    """
 
     models: tuple[str, ...]
     reason: str  # in words: "openai and anthropic are unreachable"
     until: float | None = None
+    latest: float | None = None
     cost_nano: int | None = None
 
 

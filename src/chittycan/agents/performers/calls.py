@@ -48,11 +48,19 @@ class Calls:
         return cls(parts, task, options_of(task, private=private), key)
 
     async def ask(self, request: ChatRequest, options: Options | None = None) -> Answer:
-        """Of `options` only the kind of task counts, where the task has none.
+        """Of `options` the kind of task and the region count where the task has none, and `private` in any case.
 
         Raises Held where the task has to wait, ChittyError where it has failed.
         """
-        asked = replace(self._options, kind=self._task.kind or (options.kind if options else None))
+        wished = options or Options()
+        private = self._options.private or wished.private
+        asked = replace(
+            self._options,
+            kind=self._task.kind or wished.kind,
+            region=self._options.region or wished.region,
+            private=private,
+        )
+        self._private = self._private or private
         if request.model == AUTO:
             return await self._asked(request, asked)
         standing_in = replace(request, model=AUTO), replace(asked, models=())

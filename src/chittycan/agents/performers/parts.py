@@ -69,4 +69,5 @@ class Parts:
     audience: response.Audience
     enforcing: Callable[[], bool]
     clock: Clock
+    mail_terms: Callable[[str], Terms]  # of an account, with its rules
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))

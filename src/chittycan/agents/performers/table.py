@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from chittycan.agents.performers import agent, approval, ensemble, outward, prompt, wait
+from chittycan.agents.performers import agent, approval, ensemble, mail, outward, prompt, wait
 from chittycan.agents.performers.calls import Held
 from chittycan.agents.performers.keeping import keep
 from chittycan.agents.performers.parts import Parts
@@ -23,6 +23,7 @@ TABLE: Mapping[str, Perform] = {
     "call": outward.call,
     "send": outward.send,
     "deliver": outward.deliver,
+    "mail": mail.perform,
 }
 
 
