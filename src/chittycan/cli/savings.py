@@ -95,9 +95,10 @@ def _left_out(found: "SavingsReport") -> None:
 def _saved(at: "AtOneModel") -> str:
     if at.saved_usd is None:
         return "—"
+    if at.saved_usd < 0:
+        return f"it cost {_usd(-at.saved_usd)} more"
     share = "" if at.saved_share is None else f" ({at.saved_share:.0%})"
-    sign = "-" if at.saved_usd < 0 else ""
-    return f"{sign}{_usd(abs(at.saved_usd))}{share}"
+    return f"{_usd(at.saved_usd)}{share}"
 
 
 def _quality(score: "ScoreRow") -> str:
