@@ -3,6 +3,7 @@
 The models' answers come in crumbs of three characters, so that every placeholder is cut through.
 """
 
+import asyncio
 import base64
 import json
 import logging
@@ -17,7 +18,7 @@ from chittycan.chat import ChatRequest, TextDelta, user
 from chittycan.testing import Reply, Scenario, ToolUse
 from chittycan.testing.upstream import ScriptedUpstream
 from chittycan.testing.voices import anthropic, gemini, openai, responses
-from serving import DIALECTS, SURFACES, Serve, Served, proxy
+from serving import DIALECTS, PATIENCE, SURFACES, Serve, Served, proxy
 
 MAIL, CARD = "zaunkoenig@canary.example", "4242 4242 4242 4242"
 KEY = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ\n-----END PRIVATE KEY-----"
@@ -274,3 +275,43 @@ async def test_neither_logs_nor_the_database_know_the_originals(
     await served.fetch("POST", PATHS["openai"], asked("openai", "nothing private", chitty={"cache": True}))
     files = Path(str(served.network.database.url.database)).parent.glob("chitty.db*")
     assert any(b"[EMAIL_7]" in file.read_bytes() for file in files)  # an answer that may be kept
+
+
+async def test_batches_and_background_responses_are_redacted_by_whoever_performs_them(
+    serve: Serve, up: ScriptedUpstream
+) -> None:
+    served = await outside(serve, up)
+    await served.network.work()
+    body = asked("openai_responses", background=True)
+    created = (await served.fetch("POST", PATHS["openai_responses"], body, REDACT)).json
+    params = {"custom_id": "a", "params": asked("anthropic")}
+    batch = (await served.fetch("POST", "/v1/messages/batches", {"requests": [params]}, REDACT)).json
+    async with asyncio.timeout(6 * PATIENCE):
+        while created["status"] != "completed" or batch["processing_status"] != "ended":
+            await asyncio.sleep(0.05)
+            created = (await served.fetch("GET", f"/v1/responses/{created['id']}")).json
+            batch = (await served.fetch("GET", f"/v1/messages/batches/{batch['id']}")).json
+    assert "".join(part["text"] for item in created["output"] for part in item["content"]) == TOLD
+    results = (await served.fetch("GET", f"/v1/messages/batches/{batch['id']}/results")).body
+    assert json.loads(results)["result"]["message"]["content"][0]["text"] == TOLD
+    assert no_original(up)
+
+
+async def test_a_broken_off_background_stream_is_told_whole(serve: Serve, up: ScriptedUpstream) -> None:
+    served = await outside(serve, up, fallbacks={"strong": ["other"]})
+    await served.network.work()
+    up.script("strong", [Scenario(does="breaks off", reply=Reply(text=ANSWER), keep=0.5, then="cut")])
+    body = asked("openai_responses", background=True, stream=True)
+    got = await served.fetch("POST", PATHS["openai_responses"], body, REDACT)
+    assert said("openai_responses", got) == TOLD
+    assert no_original(up)
+
+
+async def test_what_a_session_keeps_of_a_redacted_answer_is_private(serve: Serve, up: ScriptedUpstream) -> None:
+    served = await outside(serve, up)
+    chitty = {"session": "case-7", "record": "letter", "redact": True}
+    await served.fetch("POST", PATHS["openai"], asked("openai", chitty=chitty))
+    await served.network.recall.close()  # waits for what is being recorded
+    found = await served.network.context.retrieve("case-7")
+    assert found.document["letter"] == TOLD
+    assert found.labels["letter"].privacy == "private"
