@@ -17,7 +17,7 @@ from chittycan.store import rules as stored_rules
 from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.testing.ask import ScriptedAsk
-from mail_servers import Liar
+from mail_servers import PASSWORD, Dovecot, Liar
 from serving import PATIENCE, QuickClock
 
 MAIL = b"From: Ann <ann@bell.example>\r\nMessage-ID: <1@bell.example>\r\nSubject: Hello\r\n\r\nWhat does it cost?\r\n"
@@ -130,3 +130,37 @@ async def test_a_mailbox_on_this_machine_is_watched_too(sqlite: Database, ask: S
     assert await figures(configured, sqlite, succeeded) == {"letters": (0.0, False)}
     (silent,) = await standings(configured, sqlite, succeeded + 61)
     assert silent.state == "stale"
+
+
+async def test_several_accounts_over_tls_do_not_hold_each_other_up(
+    dovecot_server: Dovecot, database: Database, ask: ScriptedAsk, tmp_path: Path
+) -> None:
+    user = f"tls-{tmp_path.name}"
+    for number, folder in enumerate(("INBOX", "Clients", "INBOX")):
+        name = f"{user}-{number // 2}"
+        dovecot_server.deliver(name, str(number), MAIL.replace(b"<1@", f"<{number}@".encode()), folder=folder)
+    tls = {"host": "localhost", "security": "tls", "port": dovecot_server.tls_port, "watch": True}
+    own = {"caFile": str(dovecot_server.authority)}
+    configured = settings(
+        tmp_path, dovecot_server.port,
+        first=tls | own | {"user": f"{user}-0", "folders": ["INBOX", "Clients"]},
+        second=tls | own | {"user": f"{user}-1", "security": "starttls", "port": dovecot_server.port},
+        stranger=tls,  # whose certificate nobody vouches for
+    )  # fmt: skip
+    room = Mailroom(lambda: configured, {"M": PASSWORD}, ask, database, QuickClock())
+    running = asyncio.create_task(room.run())
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                stored = await database.read(inbox.latest, 9)
+                known = {each.account: each for each in await database.read(rows.accounts)}
+                stranger = known.get("stranger")
+                if [each.state for each in stored] == ["done"] * 3 and stranger is not None and stranger.problem:
+                    break
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert sorted(each.source for each in stored) == ["imap:first", "imap:first", "imap:second"]
+    assert "could not show that it is localhost" in str(stranger.problem)
+    assert stranger.succeeded is None
