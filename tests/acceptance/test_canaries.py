@@ -171,10 +171,17 @@ async def test_what_auto_learns_from_and_what_is_said_of_answers_hold_no_private
     await served.recorded(1)
     said = {"request": request, "score": 1.0}
     await served.fetch("POST", "/api/v1/feedback", said)
-    rows = await served.network.database.read(lambda c: c.execute(text("SELECT * FROM sketches")).all())
-    assert rows == []
-    assert await kept(served.network.database) == set()
     assert not up.requests
+    await served.chat("auto", **asking("an ordinary question"))
+    await served.recorded(2)
+    assert served.network.recorder.sketches is not None
+    await served.network.recorder.sketches.flush()
+    rows = await served.network.database.read(
+        lambda c: c.execute(text("SELECT request_id FROM sketches")).scalars().all()
+    )
+    assert len(rows) == 1
+    assert request not in rows
+    assert await kept(served.network.database) == set()
 
 
 async def test_batches_of_both_kinds(office: Any, up: ScriptedUpstream) -> None:
