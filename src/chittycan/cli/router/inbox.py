@@ -42,7 +42,7 @@ def process(
 ) -> None:
     """Sort mail, rank it, and draft replies. Each mail is processed once, and nothing is sent.
 
-    The mailbox is only read, never changed. Exit status 1 where models were needed and none answered.
+    A mailbox is only read, but for what an account allows. Exit status 1 where models were needed and none answered.
     """
     from chittycan.cli.router.processing import failed, process_account, process_mail, show, summary
     from chittycan.config import load
