@@ -3,7 +3,7 @@
 Three public sets with every model's score on every prompt. With two models: in which order should prompts go to the
 strong one? `APGR$` is the share of the quality gap that is closed, over the share of the extra dollars that is spent:
 0.5 is chance, an oracle passes 1. `save@95`: the dollars saved against always the strong model at 95 % of its quality.
-With nine models: what does `auto` do with them, as it is shipped?
+With more models: what does `auto` do with them, as it is shipped?
 
 Everything is chosen on one half of the prompts, thresholds too, and reported on the other, whose hash is printed.
 In-domain: five parts, what is expected of a prompt is learnt from the other four. Unseen topics: four parts of whole

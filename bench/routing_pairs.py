@@ -14,7 +14,7 @@ from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.prompts import Prompt
 from chittycan.routing.quality.train import trained
 
-RESAMPLES = 200
+RESAMPLES = 100
 
 Scores = Sequence[float]  # per prompt: the higher, the sooner it goes to the strong model
 
@@ -131,10 +131,17 @@ def expected_gain(quality: Quality, pair: Pair, place: int, kind: str | None) ->
     return found[pair.strong].quality - found[pair.weak].quality
 
 
+def words_are_worth_it(found: Set) -> bool:
+    """As training finds out, on the choosing half."""
+    return check([found.prompts[place] for place in found.choose]).words
+
+
 def in_domain(pair: Pair) -> dict[str, Scores]:
+    words = words_are_worth_it(pair.set)
     names = ("topic mean", "ours, topic unknown", "ours")
     expected: dict[str, dict[int, float]] = {name: {} for name in names}
-    for places, quality in left_out(pair.set.prompts, random_parts(len(pair.set)), lambda p: Quality(fitted(p))):
+    found = left_out(pair.set.prompts, random_parts(len(pair.set)), lambda p: Quality(fitted(p, words)))
+    for places, quality in found:
         means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
         for place in places:
             topic = pair.set.topics[place]

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.routing_pairs import fitted_cost, left_out
+from bench.routing_pairs import fitted_cost, left_out, words_are_worth_it
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.catalogue import Model
 from chittycan.routing.cost.choice import Option, ranked
@@ -74,8 +74,9 @@ def expectations(pool: Pool, unseen: bool) -> dict[str, Expected]:
     nothing: Expected = [{} for _ in found.texts]
     expected = {"topic mean": list(nothing), "ours": list(nothing)}
     parts = topic_parts(found.topics) if unseen else random_parts(len(found))
+    words = unseen or words_are_worth_it(found)
     for places, quality in left_out(
-        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p))
+        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p, words))
     ):
         means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
         for place in places:

@@ -31,12 +31,8 @@ PAIRS: dict[str, tuple[tuple[str, ...], str, str]] = {
 }
 # name → (files, models): everything that `auto` may choose from.
 POOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "MMLU-Pro, nine models": (("mmlu_pro",), (
-        PRO, FLASH, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B", "Mixtral-8x7B-Instruct-v0.1",
-        "Phi-3-mini-4k-instruct", "c4ai-command-r-v01", "jamba-1.5-large")),
-    "MMLU-Pro without Flash": (("mmlu_pro",), (
-        PRO, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B", "Mixtral-8x7B-Instruct-v0.1",
-        "Phi-3-mini-4k-instruct", "c4ai-command-r-v01", "jamba-1.5-large")),
+    "MMLU-Pro, five models": (("mmlu_pro",), (PRO, FLASH, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B")),
+    "MMLU-Pro without Flash": (("mmlu_pro",), (PRO, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B")),
     "LLMRouter-9": (("llmrouter9_train", "llmrouter9_test"), (
         GEMMA, NEMOTRON, "codegemma-7b", "llama-3.1-8b-instruct", "llama-3.3-nemotron-super-49b-v1",
         "llama3-chatqa-1.5-70b", "llama3-chatqa-1.5-8b", "mistral-7b-instruct-v0.3", "qwen2.5-7b-instruct")),

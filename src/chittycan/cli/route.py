@@ -82,11 +82,12 @@ def show(json: Json = False) -> None:
     found = run(work)
     if json:
         print_json(found)
-    elif found.report is None:
+    elif found.at is None:
         console.print("[dim]nothing was learnt yet: `can route train`[/]")
     else:
         console.print(f"Learnt at {date(found.at, clock=True)}.\n")
-        _show(found.report)
+        if found.report is not None:
+            _show(found.report)
 
 
 @app.command("forget")

@@ -19,7 +19,7 @@ TRAINING_SECONDS = 900.0
 
 
 class Training(Struct, kw_only=True):
-    """The training in use: when it was (Unix seconds) and what came of it; null where nothing was learnt."""
+    """The training in use: when it was (Unix seconds) and what came of it; null where that is not known."""
 
     at: float | None
     report: Report | None
@@ -39,7 +39,11 @@ async def shown(network: "Network", caller: "Key | None") -> Training:
     row = await network.database.read(newest)
     if row is None:
         return Training(at=None, report=None)
-    return Training(at=row["at"], report=msgspec.json.decode(row["facts"], type=Report))
+    try:
+        report = msgspec.json.decode(row["facts"], type=Report)
+    except msgspec.DecodeError:  # written by another version
+        report = None
+    return Training(at=row["at"], report=report)
 
 
 @operation("POST", "/routing/train", owner=True, seconds=TRAINING_SECONDS)

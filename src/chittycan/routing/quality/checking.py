@@ -15,7 +15,7 @@ from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.prompts import Prompt
 
 PARTS = 4
-MOST = 6_000  # prompts that are looked at: it is done eight times
+MOST = 3_000  # prompts that are looked at: it is done eight times
 LEAST = 200  # prompts, or nothing can be said
 KIND_LEAST, KINDS_LEAST = 20, 4  # prompts of a kind, and kinds, to look at what holds for others
 # How much of what words say held for kinds left out, in four public sets: mean and spread. Some kinds alone are too
