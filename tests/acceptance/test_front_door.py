@@ -41,7 +41,7 @@ async def test_base_urls_with_and_without_v1(served: Served, base: str) -> None:
 async def test_models_in_both_shapes(served: Served) -> None:
     clients = served.clients()
     names = [model.id async for model in clients.gpt.models.list()]
-    assert {"auto", "private", "gpt-x", "claude-x", "email.triage"} <= set(names)
+    assert {"auto", "auto:cheap", "auto:best", "gpt-x", "claude-x", "email.triage"} <= set(names)
     assert len(names) == len(set(names))
     assert [model.id async for model in clients.claude.models.list(limit=1000)] == names
     assert (await clients.gpt.models.retrieve("gpt-x")).owned_by == "first"
