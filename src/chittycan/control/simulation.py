@@ -173,7 +173,7 @@ def _facts(
     if asked not in CHOOSING:
         return facts
     names = [name for name, model in catalogue.models.items() if not model.embeddings]
-    estimates = policy.quality.estimates("", flow.kind, names)
+    estimates = policy.quality.of_kind(flow.kind, names)
     difficulty = next((tier for tier in TIERS if route.endswith(f":{tier}")), None)
     return replace(
         facts, difficulty=difficulty, estimates=tuple(estimates.items()), size=flow.input // flow.count,

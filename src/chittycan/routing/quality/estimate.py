@@ -33,6 +33,12 @@ class Quality:
         asked = [name for name in models if name in learnt.models]
         return self.of_features(features(text), kind, asked) if asked else {}
 
+    def of_kind(self, kind: str | None, models: Sequence[str]) -> dict[str, Estimate]:
+        """The means alone, for work of which not a word is known."""
+        place = _place(kind, self.learnt.kinds)
+        means = self.learnt.models if kind is None else self.learnt.kinds[place] if place is not None else {}
+        return {name: _by_mean(means[name], place) for name in models if name in means}
+
     def of_features(self, buckets: Sequence[int], kind: str | None, models: Sequence[str]) -> dict[str, Estimate]:
         """The same for a prompt of which only the features are known."""
         learnt = self.learnt
