@@ -73,6 +73,7 @@ def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) 
         facts, kind=kind, inferred=kind != facts.kind, signals=signals if spoken else "", difficulty=difficulty,
         estimates=estimates, size=_step(tokens), written=_step(usual if limit is None else min(usual, limit)),
         max_cost_nano=call.options.max_cost_nano,
+        of_task=call.options.max_cost_nano is not None and call.options.task is not None,
     )  # fmt: skip
 
 

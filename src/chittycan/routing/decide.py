@@ -58,6 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     size: int = 0  # input tokens, in steps
     written: int = 0  # output tokens that are expected, in steps
     max_cost_nano: int | None = None
+    of_task: bool = False  # whose budget `max_cost_nano` may be: it ends there, rather than going to whoever is cheap
 
 
 class Candidate(Struct, frozen=True):

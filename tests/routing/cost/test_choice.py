@@ -179,6 +179,15 @@ def test_what_costs_more_than_the_caller_allows_is_out() -> None:
         decide(_facts("large", max_cost_nano=10), CATALOGUE, LEARNT)
 
 
+def test_a_limit_on_the_cost_leads_beyond_the_default_chain_but_not_for_a_task() -> None:
+    facts = _facts("auto", max_cost_nano=2000, private=False)
+    catalogue = Catalogue(providers=PROVIDERS, models=MODELS, fallbacks={"*": ("large",)})
+    decision = decide(facts, catalogue, PRICED)
+    assert (_chain(decision)[:2], decision.route) == (["middle", "small"], "auto:maths:affordable")
+    with pytest.raises(BudgetExceeded):
+        decide(_facts("auto", max_cost_nano=2000, of_task=True), catalogue, PRICED)
+
+
 def test_a_key_without_the_name_gets_only_its_own_models() -> None:
     decision = decide(_facts("auto", ALL, allowed=frozenset({"small"})), CATALOGUE, LEARNT)
     assert _chain(decision) == ["small"]

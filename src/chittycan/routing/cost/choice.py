@@ -130,7 +130,7 @@ def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple
     if facts.model == CHEAP:
         cheap = sorted((each for each in options if each.default), key=lambda each: (each.spare, each.price))
         return [(each.name, "default chain, the cheapest first") for each in cheap], CHEAP
-    if facts.max_cost_nano is not None and not any(option.default for option in options):
+    if facts.max_cost_nano is not None and not facts.of_task and not any(option.default for option in options):
         affordable = sorted(options, key=lambda each: (each.spare, -each.price))
         why = "affordable, as nobody of the default chain is"
         return [(each.name, why) for each in affordable], _route(facts, "affordable")
