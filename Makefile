@@ -35,6 +35,7 @@ bench: setup-dev ## the race against other gateways; BENCH=--quick for a short o
 	$(PY) -m bench.startup $(BENCH)
 	$(PY) -m bench.memory $(BENCH)
 	$(PY) -m bench.batches $(BENCH)
+	$(PY) -m bench.decision $(BENCH)
 	$(PY) -m bench.run $(BENCH)
 
 soak: setup-dev ## kill servers and workers 200 times on each database and look for what was lost; SOAK="--kills 50"
