@@ -7,7 +7,7 @@ ends a run.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,10 +17,11 @@ from sqlalchemy import Connection
 from chittycan.agents import conversation, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
+from chittycan.agents.intake import first
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.mail_task import Submit
-from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, taught, verified
+from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, ruled, taught, verified
 from chittycan.agents.reception import Privileged, Reception
 from chittycan.agents.report import Outcome, Report
 from chittycan.agents.response import RESPONSE, Answerable, Reply, should_respond
@@ -28,7 +29,6 @@ from chittycan.agents.templates import STANDARD
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.agents.triage import taught as taught_category
 from chittycan.agents.verdict import Mode
-from chittycan.agents.words import Level
 from chittycan.clock import Clock, SystemClock
 from chittycan.gateway.call import Options
 from chittycan.integrations.email.message import Mail
@@ -127,7 +127,7 @@ async def process(
     work = _Inbox(ask, database, terms, clock, submit)
     started = clock.monotonic()
     outcomes: list[Outcome] = []
-    mails, reading = _first(source, terms.limit), asyncio.Lock()
+    mails, reading = first(source, terms.limit), asyncio.Lock()
 
     async def take() -> Item | None:
         async with reading:
@@ -166,9 +166,7 @@ def restore(stored: inbox.StoredMail) -> Mail:
 class _Inbox:
     """One run over one source."""
 
-    def __init__(
-        self, ask: Ask, database: Database, terms: Terms, clock: Clock, submit: Submit | None = None
-    ) -> None:
+    def __init__(self, ask: Ask, database: Database, terms: Terms, clock: Clock, submit: Submit | None = None) -> None:
         self._ask, self._database, self._terms, self._clock, self._submit = ask, database, terms, clock, submit
         self._memory = Memory(database)
         self._in_hand: set[str] = set()
@@ -289,7 +287,7 @@ class _Inbox:
             ranked = await self._step(PRIORITY, Priority, prioritized, work, done, terms)
         priority = taught(prioritized, ranked, work.lessons.of("level", work.features))
         applied = self._applied(work, triage, priority)
-        terms, priority = terms.ruled(applied), _raised(priority, applied)
+        terms, priority = terms.ruled(applied), ruled(priority, applied)
         if terms.drafts and should_respond(mail, triage, priority, terms.own_addresses):
             earlier = await self._database.read(conversation.told, stored)
             own = await templates.stored(self._database)
@@ -337,10 +335,10 @@ class _Inbox:
     ) -> None:
         """`said`: category and priority as they were before what people taught."""
         applied = self._applied(work, triage, priority)
-        outcome, priority = work.outcome, _raised(priority, applied)
+        outcome, priority = work.outcome, ruled(priority, applied)
         found = verdict.finding(triage.category, priority, applied, self._terms.mode, doubts, outcome.settled)
         category, ranked = said
-        found = msgspec.structs.replace(found, said_category=category, said_level=_raised(ranked, applied).level)
+        found = msgspec.structs.replace(found, said_category=category, said_level=ruled(ranked, applied).level)
         outcome.category, outcome.level = found.category, found.level
         outcome.review, outcome.doubt = found.review, found.doubt
         await self._database.run(verdict.finish, outcome.id, found, self._clock.now())
@@ -357,20 +355,6 @@ class _Work(Struct):
 
     def taught(self, triage: Triage) -> Triage:
         return taught_category(triage, self.lessons.of("category", self.features))
-
-
-_SCORES: dict[Level, int] = {"LOW": 1, "NORMAL": 2, "HIGH": 3, "CRITICAL": 4}
-
-
-def _raised(priority: Priority, applied: Applied) -> Priority:
-    """With the level that a rule gives."""
-    level = str(applied.values.get("priority", priority.level)).upper()
-    if level == priority.level or level not in _SCORES:
-        return priority
-    because = f"Rule {applied.why['priority']}."
-    return msgspec.structs.replace(
-        priority, level=level, numeric_score=_SCORES[level], reasoning=f"{because} {priority.reasoning}".strip()
-    )
 
 
 def record(connection: Connection, mail_id: str, result: AgentResult[Any], now: float) -> None:
@@ -467,23 +451,6 @@ def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
     if settled.reason != "notification":
         return Priority(level="LOW", score=0.1, numeric_score=1)
     return PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail)))
-
-
-async def _first(source: Iterable[Item] | AsyncIterable[Item], limit: int | None) -> AsyncGenerator[Item]:
-    """The first `limit` mails of `source`; a source that blocks does so on a thread."""
-    mails = aiter(source) if isinstance(source, AsyncIterable) else _on_thread(iter(source))
-    number = 0
-    while limit is None or number < limit:
-        number += 1
-        found = await anext(mails, None)
-        if found is None:
-            return
-        yield found
-
-
-async def _on_thread(mails: Iterator[Item]) -> AsyncIterator[Item]:
-    while (found := await asyncio.to_thread(next, mails, None)) is not None:
-        yield found
 
 
 def _storable(path: str) -> str:

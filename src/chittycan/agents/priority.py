@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta, Struct, convert
+from msgspec.structs import replace
 
 from chittycan.agents.agent import Agent
 from chittycan.agents.lessons import Lesson
 from chittycan.agents.triage import Triage
 from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, share, view_of
 from chittycan.integrations.email.message import Mail
+from chittycan.routing.rules.book import Applied
 
 READ = 500  # characters of the mail's text that the model sees
 
@@ -108,6 +110,16 @@ def taught(value: Prioritized, priority: Priority, lesson: Lesson | None) -> Pri
     if lesson.label == priority.level or (pressing and LEVELS.index(lesson.label) > LEVELS.index(priority.level)):
         return priority
     return _priority(convert(lesson.label, Level), priority.score, priority.factors, lesson.why)
+
+
+def ruled(priority: Priority, applied: Applied) -> Priority:
+    """With the level that a rule gives."""
+    level = str(applied.values.get("priority", priority.level)).upper()
+    if level == priority.level or level not in LEVELS:
+        return priority
+    made = _priority(convert(level, Level), priority.score, priority.factors, "")
+    because = f"Rule {applied.why['priority']}. {priority.reasoning}".strip()
+    return replace(made, reasoning=because, escalated=priority.escalated)
 
 
 def _by_rules(value: Prioritized) -> Priority:

@@ -74,7 +74,5 @@ class LocalWatcher:
 
         desk, terms = self._desk, await self._desk.terms()
         terms = replace(terms, account=self.local.name, private=terms.private or self.local.private)
-        await process(
-            unread, desk.ask, desk.database, terms, on_progress=tell, clock=desk.clock, submit=desk.submit
-        )
+        await process(unread, desk.ask, desk.database, terms, on_progress=tell, clock=desk.clock, submit=desk.submit)
         return outcomes
