@@ -3,6 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from chittycan.gateway.people import installed
+
 TEXT = "Dear Anna,\npay with 4242 4242 4242 4242 to DE89370400440532013000\nabout Projekt Blaumeise\n"
 
 
@@ -39,3 +43,20 @@ def test_status_says_what_is_done_and_why(can: Any, home: Any) -> None:
     found = can("privacy", "status", "--json").json
     assert found["mode"] == "enforce"
     assert "own" in found["models"]
+
+
+def test_the_text_is_shown_as_it_would_go_outside(can: Any, home: Any, tmp_path: Path) -> None:
+    home.write({"privacy": {"terms": ["Projekt Blaumeise"]}})
+    (tmp_path / "mail.txt").write_text(TEXT)
+    said = can("privacy", "check", "--redact", str(tmp_path / "mail.txt"))
+    assert said.out.strip() == "Dear Anna,\npay with [CARD_1] to [IBAN_1]\nabout [TERM_1]"
+
+
+@pytest.mark.skipif(installed(), reason="the extra `names` is installed")
+def test_names_that_nobody_can_look_for_are_an_error_and_not_left_out(can: Any, home: Any, tmp_path: Path) -> None:
+    home.write({"privacy": {"names": True}})
+    (tmp_path / "mail.txt").write_text("Dear Anna Berg, hello")
+    said = can("privacy", "check", str(tmp_path / "mail.txt"))
+    assert said.code == 1
+    assert "chittycan[names]" in said.err
+    assert "chittycan[names]" in can("privacy", "status").out

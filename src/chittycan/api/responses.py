@@ -75,6 +75,7 @@ class Background:
             fix = "Leave out `store`, or wait for the answer without `background`."
             raise InvalidRequest("A background response is kept, so `store` cannot be false.", param="store", fix=fix)
         with suppress(Unavailable):  # which may have passed until a worker takes it up
+            await self._gateway.privacy.look(call)
             self._gateway.decide(call)
         given, now = new_response_id(), self._clock.now()
         body = {name: value for name, value in call.fields.items() if name not in ("background", "chitty")}
