@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from chittycan.clock import Clock
+from chittycan.store import tasks as rows
 from chittycan.store.inbox import StoredMail
+from chittycan.workstreams.life import TERMINAL
 from chittycan.workstreams.record import Recorder
 from chittycan.workstreams.task import Task
 
@@ -23,6 +25,11 @@ Submit = Callable[[Connection, StoredMail], None]
 def task_id(mail_id: str) -> str:
     """There is one task for a mail."""
     return f"task_mail_{mail_id}"
+
+
+def under_way(connection: Connection, mail_id: str) -> bool:
+    """Whether somebody works on the mail, or will."""
+    return any(row["status"] not in TERMINAL for row in rows.standing(connection, [task_id(mail_id)]))
 
 
 def submitter(recorder: Recorder, clock: Clock, **wishes: Any) -> Submit:

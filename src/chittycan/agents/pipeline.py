@@ -20,7 +20,7 @@ from chittycan.agents.budget import Budget, within
 from chittycan.agents.intake import first
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
-from chittycan.agents.mail_task import Submit
+from chittycan.agents.mail_task import Submit, under_way
 from chittycan.agents.priority import PRIORITY, Facts, Prioritized, Priority, critical, ruled, taught, verified
 from chittycan.agents.reception import Privileged, Reception
 from chittycan.agents.report import Outcome, Report
@@ -249,7 +249,7 @@ class _Inbox:
             await self._finish(work, found, priority, (), said=(said, priority))
         elif stored.privacy == "metadata":
             await self._by_headers(work)
-        elif self._submit is not None:
+        elif self._submit is not None or (isinstance(raw, RawMail) and await self._database.read(under_way, stored.id)):
             outcome.state = "submitted"
         else:
             await self._ask_agents(work, stored)

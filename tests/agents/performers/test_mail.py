@@ -94,7 +94,9 @@ async def test_a_mail_and_its_task_are_stored_together_and_once(office: MakeOffi
     for _ in range(2):
         report = await process(open_source(FILE), nobody, network.database, Terms(), submit=submit)
         assert [each.state for each in report.outcomes] == ["submitted"]
+    report = await process(open_source(FILE), nobody, network.database, Terms())  # by hand meanwhile
     (outcome,) = report.outcomes
+    assert outcome.state == "submitted"
     task = await network.tasks.get(task_id(outcome.id))
     assert (task.type, task.spec, task.options, task.status) == (
         "mail", {"mail": outcome.id}, {"region": "eu-west"}, "queued",
