@@ -277,10 +277,11 @@ async def test_neither_logs_nor_the_database_know_the_originals(
     assert any(b"[EMAIL_7]" in file.read_bytes() for file in files)  # an answer that may be kept
 
 
+@pytest.mark.parametrize("mode", ["warn", "enforce"])
 async def test_batches_and_background_responses_are_redacted_by_whoever_performs_them(
-    serve: Serve, up: ScriptedUpstream
+    serve: Serve, up: ScriptedUpstream, mode: str
 ) -> None:
-    served = await outside(serve, up)
+    served = await outside(serve, up, privacy={"mode": mode})
     await served.network.work()
     body = asked("openai_responses", background=True)
     created = (await served.fetch("POST", PATHS["openai_responses"], body, REDACT)).json
