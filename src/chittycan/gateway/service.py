@@ -119,7 +119,7 @@ class Gateway:
 
     def decide(self, call: Call) -> Decision:
         """Raises RequestError, AccessError, LimitError or Unavailable where no model may answer."""
-        if call.detected is None and self.privacy.redacts(call):  # nobody has prepared it
+        if call.placeholders is None and call.detected is not False and self.privacy.redacts(call):  # not prepared
             call = self.privacy.redacted_now(call, at_home=self._at_home(call))
         found = self._held(call)
         return _labelled(self._decisions.of(call), call, found)
