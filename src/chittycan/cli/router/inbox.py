@@ -7,6 +7,8 @@ import typer
 from chittycan.cli.output import Json, console, date, done, plain, print_json, warn
 from chittycan.cli.router import mail_actions
 
+from chittycan.errors import UsageError
+
 if TYPE_CHECKING:
     from chittycan.agents.report import Report
     from chittycan.control.inbox import MailDetail
@@ -38,6 +40,7 @@ def process(
         bool, typer.Option("--dry-run", help="Ask no model, store nothing: say what would be done.")
     ] = False,
     template: Annotated[str | None, typer.Option(help="The template that drafts are set into.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Store it, and let a server do the work.")] = False,
     json: Json = False,
 ) -> None:
     """Sort mail, rank it, and draft replies. Each mail is processed once, and nothing is sent.
@@ -48,6 +51,8 @@ def process(
     from chittycan.config import load
     from chittycan.mailbox import inbox_settings, named_account, on_disk, open_mailbox, terms
 
+    if detach and dry_run:
+        raise UsageError("--detach stores mail, --dry-run does not.", fix="Say one of them.")
     settings = load()
     for finding in inbox_settings(settings)[1]:
         warn(plain(str(finding)))
@@ -59,9 +64,9 @@ def process(
     )  # fmt: skip
     report: Report
     if isinstance(mailbox, str):
-        report = process_account(mailbox, settings, how)
+        report = process_account(mailbox, settings, how, detach=detach)
     else:
-        report = process_mail(mailbox, on_disk(settings, mailbox, how))
+        report = process_mail(mailbox, on_disk(settings, mailbox, how), detach=detach)
     if json:
         print_json(summary(report))
     else:

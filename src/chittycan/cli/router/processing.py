@@ -9,6 +9,7 @@ from chittycan.cli.output import console, errors, plain, seconds
 from chittycan.cli.router import mail
 
 if TYPE_CHECKING:
+    from chittycan.agents.mail_task import Submit
     from chittycan.agents.pipeline import Terms
     from chittycan.agents.report import Outcome, Report
     from chittycan.cli.session import Session
@@ -19,8 +20,8 @@ SHOWN = 40  # mails in the table; the rest is a command away
 EMBEDDED = "smollm2"
 
 
-def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
-    """Process a mailbox, with a progress bar on a terminal. Raises ChittyError."""
+def process_mail(mailbox: "Source", terms: "Terms", *, detach: bool = False) -> "Report":
+    """Process a mailbox, with a progress bar on a terminal; with `detach` hand its mails over. Raises ChittyError."""
     from msgspec.structs import replace
 
     from chittycan.agents.pipeline import process
@@ -35,25 +36,41 @@ def process_mail(mailbox: "Source", terms: "Terms") -> "Report":
             # What cannot be read may be a rule that keeps mail private.
             how = replace(terms, rules=rules.book, private=terms.private or not rules.readable)
             with Counter(len(mailbox), how) as counter:
-                return await process(mailbox, network.ask, database, how, on_progress=counter.add)
+                tell, submit = counter.add, await _submitter(network, how) if detach else None
+                return await process(mailbox, network.ask, database, how, on_progress=tell, submit=submit)
 
     return run(work)
 
 
-def process_account(name: str, settings: "Settings", terms: "Terms") -> "Report":
-    """Process what is new in an account on a server, with a progress bar on a terminal. Raises ChittyError."""
+def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: bool = False) -> "Report":
+    """As `process_mail`, what is new in an account on a server."""
     from chittycan.cli.session import run
     from chittycan.clock import SystemClock
     from chittycan.mailroom import Mailroom
 
     async def work(network: "Session") -> "Report":
         async with network.database() as database:
-            room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock())
+            submit = await _submitter(network, terms) if detach else None
+            room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit)
             with Counter(None, terms) as counter:
                 watcher = room.watcher(name, base=terms, on_outcome=counter.add)
                 return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
 
     return run(work)
+
+
+async def _submitter(network: "Session", terms: "Terms") -> "Submit":
+    """Hands mails over with what was asked for them. Raises UsageError where nobody can take them."""
+    from chittycan.errors import UsageError
+
+    async with network.durable() as durable:
+        submit = await durable.mail_submitter(
+            model=terms.model, region=terms.region, private=terms.local, template=terms.template
+        )
+    if submit is None:
+        fix = "pip install 'chittycan[workstreams]', or process without --detach"
+        raise UsageError("Durable work needs the extra `workstreams`.", fix=fix)
+    return submit
 
 
 class Counter:
@@ -100,7 +117,8 @@ def summary(report: "Report") -> dict[str, Any]:
         {
             "id": each.id, "key": each.key, "state": each.state, "priority": each.level, "category": each.category,
             "from": each.sender, "subject": each.subject, "settled": each.settled, "draft": each.draft_id,
-            "defects": list(each.defects), "problem": each.problem,
+            "account": each.account, "message_id": each.message_id, "review": each.review, "doubt": each.doubt,
+            "privacy": each.privacy, "defects": list(each.defects), "problem": each.problem,
         }
         for each in _ranked(report)
     ]  # fmt: skip
@@ -122,6 +140,8 @@ def show(report: "Report", where: "Source | str") -> None:
         console.print(f"\n[bold]{report.count('waiting')}[/] would need a model. Nothing was asked and nothing stored.")
         return
     _steps(report)
+    if submitted := report.count("submitted"):
+        console.print(f"[bold]{submitted}[/] wait for their turn; a server does the work: [bold]can tasks list[/]")
     drafts = [each.draft_id for each in _ranked(report) if each.draft_id]
     if drafts:
         console.print(f"\n{len(drafts)} drafts wait for you: [bold]can router drafts show {drafts[0]}[/]")
@@ -135,7 +155,7 @@ def _ranked(report: "Report") -> "list[Outcome]":
 
 
 def _mails(report: "Report") -> None:
-    fresh = [each for each in _ranked(report) if each.state in ("processed", "settled", "waiting")]
+    fresh = [each for each in _ranked(report) if each.state in ("processed", "settled", "waiting", "submitted")]
     if not fresh:
         return
     rows = [
@@ -151,7 +171,8 @@ def _mails(report: "Report") -> None:
 
 
 def _category(outcome: "Outcome") -> str:
-    return "needs a model" if outcome.state == "waiting" else mail.words(outcome.category)
+    unsorted = {"waiting": "needs a model", "submitted": "in the queue"}
+    return unsorted.get(outcome.state) or mail.words(outcome.category)
 
 
 def _counts(report: "Report") -> None:
