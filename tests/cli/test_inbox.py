@@ -204,3 +204,16 @@ def test_a_key_in_the_section_inbox_that_nobody_knows_is_a_warning(can: Any, off
     assert said.code == 0
     assert "signatur" in said.err
     assert "signature" in said.err
+
+
+def test_mail_is_handed_over_to_a_server(can: Any, office: Any, upstream: Any) -> None:
+    said = can("router", "inbox", "process", "--source", str(SAMPLE), "--detach")
+    assert said.code == 0
+    assert "10 wait for their turn" in said.out
+    assert upstream.asked() == []
+    tasks = can("tasks", "list", "--json").json["tasks"]
+    assert {each["type"] for each in tasks} == {"mail"}
+    assert len(tasks) == 10
+    again = can("router", "inbox", "process", "--source", str(SAMPLE), "--json").json
+    assert (again["submitted"], again["known"]) == (10, 3)
+    assert can("router", "inbox", "process", "--source", str(SAMPLE), "--detach", "--dry-run").code == 2

@@ -6,7 +6,6 @@ import typer
 
 from chittycan.cli.output import Json, console, date, done, plain, print_json, warn
 from chittycan.cli.router import mail_actions
-
 from chittycan.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """`can router inbox process`: the progress while it runs, and the report at its end."""
 
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -35,9 +37,10 @@ def process_mail(mailbox: "Source", terms: "Terms", *, detach: bool = False) -> 
             await rules.refresh()
             # What cannot be read may be a rule that keeps mail private.
             how = replace(terms, rules=rules.book, private=terms.private or not rules.readable)
-            with Counter(len(mailbox), how) as counter:
-                tell, submit = counter.add, await _submitter(network, how) if detach else None
-                return await process(mailbox, network.ask, database, how, on_progress=tell, submit=submit)
+            async with _handing_over(network, how, detach) as submit:
+                with Counter(len(mailbox), how) as counter:
+                    tell = counter.add
+                    return await process(mailbox, network.ask, database, how, on_progress=tell, submit=submit)
 
     return run(work)
 
@@ -49,8 +52,7 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
     from chittycan.mailroom import Mailroom
 
     async def work(network: "Session") -> "Report":
-        async with network.database() as database:
-            submit = await _submitter(network, terms) if detach else None
+        async with network.database() as database, _handing_over(network, terms, detach) as submit:
             room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit)
             with Counter(None, terms) as counter:
                 watcher = room.watcher(name, base=terms, on_outcome=counter.add)
@@ -59,18 +61,22 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
     return run(work)
 
 
-async def _submitter(network: "Session", terms: "Terms") -> "Submit":
-    """Hands mails over with what was asked for them. Raises UsageError where nobody can take them."""
+@asynccontextmanager
+async def _handing_over(network: "Session", terms: "Terms", detach: bool) -> "AsyncGenerator[Submit | None]":
+    """Hands mails over with what was asked for them, where they are. Raises UsageError where nobody can take them."""
     from chittycan.errors import UsageError
 
+    if not detach:
+        yield None
+        return
     async with network.durable() as durable:
         submit = await durable.mail_submitter(
             model=terms.model, region=terms.region, private=terms.local, template=terms.template
         )
-    if submit is None:
-        fix = "pip install 'chittycan[workstreams]', or process without --detach"
-        raise UsageError("Durable work needs the extra `workstreams`.", fix=fix)
-    return submit
+        if submit is None:
+            fix = "pip install 'chittycan[workstreams]', or process without --detach"
+            raise UsageError("Durable work needs the extra `workstreams`.", fix=fix)
+        yield submit
 
 
 class Counter:
