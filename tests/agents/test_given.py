@@ -38,6 +38,9 @@ async def test_a_mail_named_by_its_path_is_put_into_the_inbox_and_known_by_its_i
         "subject": "A contract",
         "date": "2026-11-23T09:00:00+00:00",
         "message_id": "<1@bell.example>",
+        "category": None,
+        "priority": None,
+        "draft": None,
     }
     assert await given.mail(mail["id"]) == mail
     assert await Given(database, None, FakeClock()).mail(mail["id"]) == mail

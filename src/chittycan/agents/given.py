@@ -10,9 +10,9 @@ from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.sources import open_source
-from chittycan.store import inbox
+from chittycan.store import drafts, inbox
 from chittycan.store.database import Database
-from chittycan.store.inbox import NewMail
+from chittycan.store.inbox import NewMail, StoredMail
 from chittycan.workstreams.durations import seconds
 from chittycan.workstreams.inputs import local_file, local_folder
 
@@ -54,7 +54,14 @@ class Given:
         except ValueError as error:
             raise InvalidRequest(str(error), param="inputs") from None
         found = await self._database.read(inbox.since, moment, limit=MOST_MAILS)
-        return [described(restore(each)) for each in found]
+        return [await self._known(each) for each in found]
+
+    async def _known(self, stored: StoredMail) -> dict[str, Any]:
+        """With what was found out about it; of a privileged mail neither who wrote nor of what."""
+        draft = await self._database.read(drafts.of_mail, stored.id)
+        known = {"category": stored.category, "priority": stored.level, "draft": None if draft is None else draft.state}
+        hidden = {"from": "", "name": "", "reply_to": "", "subject": "(privileged)", "message_id": None}
+        return described(restore(stored)) | known | (hidden if stored.privacy is not None else {})
 
     def _from_file(self, named: str) -> NewMail | None:
         """The mail in a file; None where there is no such file. Raises InvalidRequest."""
@@ -74,7 +81,7 @@ class Given:
 
 
 def described(mail: Mail) -> dict[str, Any]:
-    """What a recipe can refer to of a mail (`recipe.MAIL_FIELDS`)."""
+    """What a recipe can refer to of a mail (`recipe.MAIL_FIELDS`); the last three are known of an inbox's alone."""
     answer_to = next((each for each in mail.reply_to if each.address), mail.sender)
     return {
         "id": mail.id,
@@ -84,4 +91,7 @@ def described(mail: Mail) -> dict[str, Any]:
         "subject": mail.subject,
         "date": None if mail.date is None else datetime.fromtimestamp(mail.date, UTC).isoformat(),
         "message_id": mail.message_id,
+        "category": None,
+        "priority": None,
+        "draft": None,
     }

@@ -36,7 +36,9 @@ RESULTS: Mapping[str, tuple[str, ...]] = {
 }
 
 # What a bound input (`inputs`) has inside; of other types anything. TRUSTED: what may say where something goes.
-MAIL_FIELDS = ("id", "from", "name", "reply_to", "subject", "date", "message_id")
+MAIL_FIELDS = (
+    "id", "from", "name", "reply_to", "subject", "date", "message_id", "category", "priority", "draft"
+)  # fmt: skip
 FILE_FIELDS = ("name", "path", "id")
 INPUT_FIELDS: Mapping[str, tuple[str, ...]] = {"file": FILE_FIELDS, "mail": MAIL_FIELDS}
 TRUSTED_OF_MAIL = ("id", "from", "reply_to", "message_id")
