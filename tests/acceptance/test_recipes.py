@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from bare_http import Json
 from chittycan.app import Network
@@ -153,3 +154,31 @@ async def test_the_mails_of_the_night_become_a_digest(alone: Network, tmp_path: 
     ended = await alone.workstreams.wait(stream.id, timeout=PATIENCE)
     assert (ended.status, ended.error) == ("done", None)
     assert (ended.outputs or {})["mails"] == 2
+
+
+async def test_what_the_inbox_knows_becomes_a_digest_without_privileged_mail(alone: Network, tmp_path: Path) -> None:
+    from chittycan.agents.given import Given
+    from chittycan.store import inbox
+
+    for number in ("01", "03"):
+        file = next(INBOX.glob(f"{number}*.eml"))
+        shutil.copy(file, tmp_path)
+        await Given(alone.database, tmp_path).mail(file.name)
+    shown, hidden = await alone.database.read(inbox.latest, 2)
+
+    def sort(connection: Connection) -> None:
+        for mail in (shown, hidden):
+            inbox.finish(connection, mail.id, inbox.Finding(category="court_notice", level="HIGH", rank=3), 1.0)
+        connection.execute(inbox.mails.update().where(inbox.mails.c.id == hidden.id).values(privacy="local"))
+
+    await alone.database.run(sort)
+    stream = await alone.workstreams.run("inbox-digest", {"mails": "3000d"})
+    ended = await alone.workstreams.wait(stream.id, timeout=PATIENCE)
+    assert (ended.status, ended.error, (ended.outputs or {})["mails"]) == ("done", None, 2)
+    assert (ended.outputs or {})["digest"]
+    (task,), _ = await alone.tasks.list()
+    told = str(task.spec["prompt"])
+    assert shown.subject in told
+    assert "court_notice" in told
+    assert hidden.subject not in told
+    assert "(privileged)" in told

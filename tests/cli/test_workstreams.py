@@ -167,7 +167,7 @@ def test_every_wrong_line_is_named_with_its_fix(can: Any, ready: Any) -> None:
 
 def test_the_recipes_that_come_along_are_listed_and_can_be_copied(can: Any, ready: Any) -> None:
     assert {row["name"] for row in can("workstreams", "recipes", "--json").json} == {
-        "document-folder", "legal-pipeline", "nightly-digest"}  # fmt: skip
+        "document-folder", "inbox-digest", "legal-pipeline", "nightly-digest"}  # fmt: skip
     (ready.path / "work" / "mine.yaml").write_text(can("workstreams", "recipes", "legal-pipeline").out)
     assert can("workstreams", "validate", "mine.yaml").code == 0
 

@@ -195,7 +195,7 @@ def test_any_text_makes_problems_and_never_a_crash(text: str) -> None:
 
 
 def test_the_recipes_that_come_along_are_right() -> None:
-    assert shipped() == ["document-folder", "legal-pipeline", "nightly-digest"]
+    assert shipped() == ["document-folder", "inbox-digest", "legal-pipeline", "nightly-digest"]
     for name in shipped():
         assert check(shipped_text(name)) == (parse(shipped_text(name)), [])
         assert parse(shipped_text(name)).name == name
