@@ -14,7 +14,7 @@ from chittycan.agents.given import Given
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.performers.table import performers
 from chittycan.clock import Clock
-from chittycan.mailroom import terms_of
+from chittycan.mailroom import reread, terms_of
 from chittycan.outside import Outside
 from chittycan.store import tasks as rows
 from chittycan.testing import Reply, Scenario
@@ -43,6 +43,7 @@ class Office:
             files=network.durable.files, acts=Acts(effects, outside, network.clock), effects=effects,
             terms=lambda: mailbox.terms(network.settings), audience=network.durable.responses, clock=network.clock,
             enforcing=lambda: network.settings.privacy_mode == "enforce",
+            reread=reread(lambda: network.settings, network.env),
             mail_terms=lambda account: terms_of(network.settings, account, network.rules),
         )  # fmt: skip
 

@@ -305,6 +305,7 @@ class Network:
             terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
             enforcing=lambda: self.settings.privacy_mode == "enforce",
             mail_terms=lambda account: mailroom.terms_of(self.settings, account, self.rules),
+            reread=mailroom.reread(lambda: self.settings, self.env),
         )  # fmt: skip
 
     async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:

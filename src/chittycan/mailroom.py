@@ -14,20 +14,22 @@ from msgspec.structs import replace
 from chittycan import mail_login, mailbox
 from chittycan.agents.agent import Ask
 from chittycan.agents.duty import OnProblem
+from chittycan.agents.invoke import Reread
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.mail_task import Submit
-from chittycan.agents.pipeline import Terms
+from chittycan.agents.pipeline import Terms, restore
 from chittycan.agents.watch import Watcher
 from chittycan.agents.watch_local import Local, LocalWatcher
 from chittycan.clock import Clock
 from chittycan.config import Settings
 from chittycan.errors import ChittyError, ConfigError
 from chittycan.integrations.email.imap import Account
-from chittycan.integrations.email.sources import Source
+from chittycan.integrations.email.sources import RawMail, Source
 from chittycan.rulebook import RuleBook
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
 from chittycan.store.mailboxes import AccountRow, FolderRow
+from chittycan.store.inbox import StoredMail
 
 LOOK_SECONDS = 1.0  # between looks at the configuration
 
@@ -136,6 +138,18 @@ def terms_of(settings: Settings, account: str, rules: RuleBook, base: Terms | No
 
 
 State = Literal["fresh", "stale", "failing", "never"]
+
+def reread(settings: Callable[[], Settings], env: Mapping[str, str]) -> Reread:
+    """Finds mails of the inbox again where they came from."""
+
+    async def again(stored: StoredMail) -> RawMail:
+        return await mailbox.read_mail(
+            settings(), env, stored.source, stored.source_key,
+            message_id=restore(stored).message_id, dedupe_key=stored.dedupe_key,
+        )  # fmt: skip
+
+    return again
+
 
 
 class Standing(Struct, frozen=True, kw_only=True):

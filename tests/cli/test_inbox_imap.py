@@ -1,5 +1,6 @@
 """`can router inbox` with mail on a server."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from mail_servers import ARCHIVE, PASSWORD, Dovecot
 def mail(name: str) -> bytes:
     return f"From: Ann <ann@bell.example>\r\nMessage-ID: <{name}>\r\nSubject: {name}\r\n\r\nWhat is it?\r\n".encode()
 
+
+CONTRACT = Path(__file__).resolve().parents[2] / "examples" / "inbox" / "04-contract-for-review.eml"
 
 # Needs no model, so that nothing about it is in doubt.
 AWAY = (
@@ -134,3 +137,12 @@ def test_a_mailbox_on_this_machine_has_an_alarm_of_its_own(can: Any, home: Any) 
     said = can("doctor").out
     assert "Mail letters: never looked at" in said
     assert "Mail old" not in said
+
+
+def test_an_attachment_is_fetched_again_from_the_server(can: Any, account: str, dovecot_server: Dovecot) -> None:
+    dovecot_server.deliver(account, "contract", CONTRACT.read_bytes())
+    can("router", "inbox", "process", "--source", "mail")
+    (row,) = [each for each in can("router", "inbox", "list", "--json").json if "northgate" in each["from"]]
+    found = can("router", "agents", "invoke", "document", "--email", row["id"], "--json")
+    assert found.json["output"]["document_type"] == "contract"
+    assert {"field": "date", "text": "4 December 2026", "ref": "page 3"} in found.json["output"]["references"]

@@ -1,18 +1,25 @@
 """Document: what a paper is, from what it says. Names and dates count only where they stand in the text."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct
 
 from chittycan.agents.agent import Agent
 from chittycan.agents.words import Phrase, Sentence, Word, squeeze
+from chittycan.integrations.documents.document import Section
+from chittycan.routing.privacy.detect import is_private
 
-READ = 2400  # characters of the document that the model sees
+READ = 6000  # bytes of the document that the model sees at once
 
 DocumentType = Literal[
     "contract", "evidence", "legal_filing", "correspondence", "financial", "identification", "medical", "other"
 ]
+Importance = Literal["critical", "high", "normal", "low"]
+Speed = Literal["immediate", "standard", "low"]
+Field = Literal["party", "date", "obligation"]
+IMPORTANCE: tuple[Importance, ...] = get_args(Importance)  # the highest first
+SPEED: tuple[Speed, ...] = get_args(Speed)
 Flag = Literal["chain_of_custody", "confidential", "time_sensitive", "verification_required", "none"]
 
 _INSTRUCTIONS = """\
@@ -37,11 +44,7 @@ _FLAGS: dict[Flag, str] = {
     "verification_required": r"notari[sz]ed|certified copy|sworn|beglaubigt",
     "chain_of_custody": r"chain of custody|exhibit",
 }
-_PII = re.compile(
-    r"[\w.+-]+@[\w-]+\.\w{2,}|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b|\+\d[\d ()-]{7,}\d|"
-    r"\b(?:date of birth|social security|passport number|geburtsdatum|name|names)\b",
-    re.IGNORECASE,
-)
+_PERSONAL = re.compile(r"\b(?:date of birth|social security|passport number|geburtsdatum|name|names)\b", re.IGNORECASE)
 _DATE = re.compile(
     r"\b(?:\d{1,2}\.? (?:January|February|March|April|May|June|July|August|September|October|November|December) \d{4}"
     r"|\d{4}-\d\d-\d\d|\d{1,2}[./]\d{1,2}[./]\d{4})\b"
@@ -60,6 +63,8 @@ class Paper(Struct, frozen=True, kw_only=True):
     media_type: str
     text: str
     pages: int | None = None
+    sections: tuple[Section, ...] = ()  # what stands where in the text
+    hidden_text: bool = False  # it held text that does not show
 
 
 class PaperView(Struct, omit_defaults=True):
@@ -73,8 +78,8 @@ class Said(Struct):
     """What the model answers."""
 
     document_type: DocumentType
-    importance: Literal["critical", "high", "normal", "low"]
-    processing_priority: Literal["immediate", "standard", "low"]
+    importance: Importance
+    processing_priority: Speed
     contains_pii: bool
     compliance_flags: Annotated[list[Flag], Meta(max_length=3)] = []
     parties: Annotated[list[Phrase], Meta(max_length=3)] = []
@@ -91,10 +96,20 @@ class Security(Struct, frozen=True):
     warnings: tuple[str, ...]
 
 
+class Reference(Struct, frozen=True, kw_only=True):
+    """Where something that was found stands: "page 3"; "" where the document has no such places."""
+
+    field: Field
+    text: str
+    ref: str
+
+
 class Finding(Struct, frozen=True, kw_only=True):
+    """Parties and dates stand in the document word for word. `pieces_read` of its `pieces` were looked at."""
+
     document_type: DocumentType
-    importance: Literal["critical", "high", "normal", "low"]
-    processing_priority: Literal["immediate", "standard", "low"]
+    importance: Importance
+    processing_priority: Speed
     contains_pii: bool
     compliance_flags: tuple[Flag, ...]
     parties: tuple[str, ...] = ()
@@ -104,6 +119,14 @@ class Finding(Struct, frozen=True, kw_only=True):
     estimated_pages: int = 1
     reasoning: str = ""
     security: Security
+    references: tuple[Reference, ...] = ()
+    pieces: int = 1
+    pieces_read: int = 1
+
+
+def personal(text: str) -> bool:
+    """Whether a text holds personal data by its identifiers, or by words that stand beside such data."""
+    return is_private(text) or bool(_PERSONAL.search(text))
 
 
 def security(paper: Paper) -> Security:
@@ -116,6 +139,8 @@ def security(paper: Paper) -> Security:
     if paper.name.lower().endswith(".pdf") and paper.media_type not in ("application/pdf", "application/octet-stream"):
         warnings.append(f"called PDF, but sent as {paper.media_type}")
     risk: tuple[Literal["low", "medium", "high"], ...] = ("low", "medium", "high")
+    if paper.hidden_text:
+        warnings.append("it holds text that does not show")
     return Security(not warnings, risk[min(len(warnings) + bool(_RISKY.search(paper.name)), 2)], tuple(warnings))
 
 
@@ -130,7 +155,7 @@ def _finish(paper: Paper, said: Said) -> Finding:
         document_type=said.document_type,
         importance=said.importance,
         processing_priority=said.processing_priority,
-        contains_pii=said.contains_pii or bool(_PII.search(paper.text)),
+        contains_pii=said.contains_pii or personal(paper.text),
         compliance_flags=tuple(dict.fromkeys(said.compliance_flags)) or ("none",),
         parties=stands(said.parties),
         dates=stands(said.dates) or _dates(paper),
@@ -150,7 +175,7 @@ def _by_rules(paper: Paper) -> Finding:
         document_type=kind,
         importance="high" if kind in ("contract", "legal_filing") else "normal",
         processing_priority="immediate" if pressing else "standard",
-        contains_pii=bool(_PII.search(paper.text)),
+        contains_pii=personal(paper.text),
         compliance_flags=flags or ("none",),
         dates=_dates(paper),
         obligations=tuple(" ".join(duty.split()) for duty in _DUTY.findall(paper.text)[:5]),

@@ -1,7 +1,7 @@
 """One agent on one mail of the inbox, by the mail's id: what `can router agent invoke` does."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,18 +13,31 @@ from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
 from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical, verified
+from chittycan.agents.reading import paper_of, read_paper
 from chittycan.agents.response import RESPONSE, Answerable, obstacle
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.integrations.email.message import Attachment, Mail, content
-from chittycan.integrations.email.sources import read_again
+from chittycan.integrations.email.sources import RawMail, read_again
 from chittycan.store import inbox
 from chittycan.store.database import Database
 
 S = TypeVar("S", bound=Struct)
+Reread = Callable[[inbox.StoredMail], Awaitable[RawMail]]  # a mail from where it was found; `mailbox.reread` knows all
 
 AGENTS: Mapping[str, Agent[Any, Any, Any]] = {agent.name: agent for agent in (TRIAGE, PRIORITY, RESPONSE, DOCUMENT)}
+
+
+class Besides(Struct, frozen=True, kw_only=True):
+    """What is given besides the mail: which `attachment` is meant (None: the first), and what `earlier` agents found,
+    by the agent's name and as JSON, instead of what was recorded."""
+
+    attachment: str | None = None
+    earlier: Mapping[str, Any] = {}
+
+
+NOTHING = Besides()
 
 
 async def invoke(
@@ -34,15 +47,15 @@ async def invoke(
     database: Database,
     terms: Terms = AS_IT_COMES,
     *,
-    attachment: str | None = None,
-    earlier: Mapping[str, Any] = {},
+    besides: Besides = NOTHING,
+    reread: Reread | None = None,
     clock: Clock = SYSTEM,
 ) -> AgentResult[Any]:
     """Run the agent `name` on the mail whose id begins with `email`, record it, and give back what it said.
 
-    What an earlier agent found is used as it stands (that of `earlier`, by the agent's name and as JSON, else what
-    was recorded), else found by rules; `response` writes the mail's draft anew. Raises `NotFound` for an unknown
-    agent, mail or attachment, and `InvalidRequest` where no reply is possible or `earlier` makes no sense.
+    What an earlier agent found is used as it stands, else found by rules; `response` writes the mail's draft anew.
+    Raises `NotFound` for an unknown agent, mail or attachment, `Unavailable` where the mail's server cannot be
+    reached, and `InvalidRequest` where no reply is possible or what is given besides makes no sense.
     """
     if name not in AGENTS:
         raise NotFound(f"no agent {name!r}", param="agent", fix=f"Use one of: {', '.join(AGENTS)}.")
@@ -52,15 +65,18 @@ async def invoke(
     mail = restore(stored)
     terms = replace(terms, private=terms.private or stored.privacy is not None)
     recorded = {entry.agent: entry.output for entry in await database.read(inbox.runs_of, stored.id)}
-    done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in earlier.items()}}
+    done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in besides.earlier.items()}}
     if name == DOCUMENT.name:
-        value: Any = await asyncio.to_thread(_paper, stored, mail, attachment)
+        value: Any = await _paper(stored, mail, besides.attachment, reread or _from_disk)
     else:
         value = _input(name, mail, done, replace(terms, account=stored.account or terms.account))
     if isinstance(value, Answerable):
         own = await templates.stored(database)
         value = replace(value, own_templates=own, template=templates.get(terms.template, own).name)
-    result = await run(AGENTS[name], value, ask, model=terms.model, options=terms.options)
+    if isinstance(value, Paper):
+        result: AgentResult[Any] = await read_paper(value, ask, model=terms.model, options=terms.options)
+    else:
+        result = await run(AGENTS[name], value, ask, model=terms.model, options=terms.options)
     await database.run(record, stored.id, result, clock.now())
     return result
 
@@ -92,19 +108,23 @@ def _found(output: str, made: type[S]) -> S:
         raise InvalidRequest(f"this is not what {name} finds: {error}", param=name) from None
 
 
-def _paper(stored: inbox.StoredMail, mail: Mail, name: str | None) -> Paper:
+async def _from_disk(stored: inbox.StoredMail) -> RawMail:
+    return await asyncio.to_thread(read_again, stored.source, stored.source_key)
+
+
+async def _paper(stored: inbox.StoredMail, mail: Mail, name: str | None, reread: Reread) -> Paper:
     """The attachment `name`, or the first with text that can be read, from the mailbox it came from."""
     from chittycan.integrations.documents.extract import extract
 
     attachment = _choose(mail, name)
-    raw = read_again(stored.source, stored.source_key)
+    raw = await reread(stored)
     if raw.error is not None:
         raise NotFound(f"the mail is no longer in {stored.source}: {raw.error}", param="email")
-    document = extract(content(raw.raw, attachment), attachment.name)
+    document = await asyncio.to_thread(lambda: extract(content(raw.raw, attachment), attachment.name))
     if not document.text:
         problem = "; ".join(document.defects) or "it holds no text"
         raise InvalidRequest(f"{attachment.name} cannot be read: {problem}", param="attachment")
-    return Paper(name=attachment.name, media_type=attachment.media_type, text=document.text, pages=document.pages)
+    return paper_of(attachment.name, document, attachment.media_type)
 
 
 def _choose(mail: Mail, name: str | None) -> Attachment:

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from chittycan.agents.agent import AgentResult, run
+from chittycan.agents.agent import AgentResult
 from chittycan.agents.document import DOCUMENT, Paper
-from chittycan.agents.invoke import invoke
+from chittycan.agents.invoke import Besides, invoke
 from chittycan.agents.performers.calls import Calls
 from chittycan.agents.performers.material import file_of, mail_of
 from chittycan.agents.performers.parts import Parts
+from chittycan.agents.reading import paper_of, read_paper
 from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.workstreams.task import Done, Outcome, Task
 
@@ -39,7 +40,7 @@ async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:
     if spec.get("file") is not None:
         if spec["name"] != DOCUMENT.name:
             raise InvalidRequest(f"the agent {spec['name']} reads mails, no files", param="file")
-        return await run(DOCUMENT, await _paper(parts, task), calls.ask, model=task.model)
+        return await read_paper(await _paper(parts, task), calls.ask, model=task.model)
     if spec.get("mail") is None:
         raise InvalidRequest("there is neither a mail nor a file to look at", param="mail")
     stored, _ = await mail_of(parts, task, spec["mail"])
@@ -48,8 +49,9 @@ async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:
         terms = replace(terms, template=spec["template"])
     earlier = {name: msgspec.to_builtins(spec[name]) for name in ("triage", "priority") if spec.get(name) is not None}
     return await invoke(
-        spec["name"], stored.id, calls.ask, parts.database, terms, attachment=spec.get("attachment"), earlier=earlier,
-        clock=parts.clock,
+        spec["name"], stored.id, calls.ask, parts.database, terms,
+        besides=Besides(attachment=spec.get("attachment"), earlier=earlier),
+        reread=parts.reread, clock=parts.clock,
     )  # fmt: skip
 
 
@@ -71,4 +73,4 @@ async def _paper(parts: Parts, task: Task) -> Paper:
     if not document.text:
         problem = "; ".join(document.defects) or "it holds no text"
         raise InvalidRequest(f"{name} cannot be read: {problem}", param="file")
-    return Paper(name=name, media_type=document.media_type, text=document.text, pages=document.pages)
+    return paper_of(name, document)

@@ -15,7 +15,6 @@ from chittycan.context.excerpt import quoted
 from chittycan.errors import Forbidden, InvalidRequest, NotFound
 from chittycan.gateway.call import Call
 from chittycan.integrations.email.message import Attachment, Mail, content
-from chittycan.integrations.email.sources import read_again
 from chittycan.store import inbox
 from chittycan.store import tasks as task_rows
 from chittycan.workstreams.rows import from_row
@@ -147,7 +146,7 @@ async def _mail(parts: Parts, task: Task, entry: Any) -> tuple[list[Part], bool]
     files: list[Part] = []
     unread: list[str] = []
     if mail.attachments:
-        raw = await asyncio.to_thread(read_again, stored.source, stored.source_key)
+        raw = await parts.reread(stored)
         if raw.error is not None:
             raise NotFound(f"the mail is no longer in {stored.source}: {raw.error}", param="files")
         for attachment in mail.attachments[:MOST_ATTACHMENTS]:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from chittycan.agents.acts import Acts
 from chittycan.agents.performers import response
+from chittycan.agents.invoke import Reread
 from chittycan.agents.pipeline import Terms
 from chittycan.auth.keys import Key
 from chittycan.catalogue import Catalogue, Ensemble
@@ -55,7 +56,7 @@ class Parts:
     """`key_of` finds a virtual key by its id (raises Unauthenticated), `terms` says how the owner wants mail handled.
 
     `audience` is where the events of background responses go; `enforcing` whether what is found to be private is held
-    to private models.
+    to private models. `reread` fetches a mail from where it was found.
     """
 
     gateway: Gateway
@@ -68,6 +69,7 @@ class Parts:
     terms: Callable[[], Terms]
     audience: response.Audience
     enforcing: Callable[[], bool]
+    reread: Reread
     clock: Clock
     mail_terms: Callable[[str], Terms]  # of an account, with its rules
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READERS))

@@ -1,5 +1,6 @@
 """`can router agents`: which there are, what they said, and one of them on one mail."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -90,17 +91,23 @@ def invoke(
 
     Exit status 1 where no model answered and rules stood in.
     """
+    from chittycan.agents.invoke import Besides
     from chittycan.agents.invoke import invoke as run_agent
     from chittycan.cli.session import Session, run
     from chittycan.config import load
     from chittycan.mailbox import terms
+    from chittycan.mailroom import reread
 
-    how = terms(load(), template=template, model=model, region=region, local=private)
+    settings = load()
+    how = terms(settings, template=template, model=model, region=region, local=private)
 
     async def work(network: Session) -> "AgentResult[Any]":
         async with network.database() as database:
             with progress(f"{plain(name)} reads the mail"):
-                return await run_agent(name, email, network.ask, database, how, attachment=attachment)
+                return await run_agent(
+                    name, email, network.ask, database, how,
+                    besides=Besides(attachment=attachment), reread=reread(lambda: settings, os.environ),
+                )  # fmt: skip
 
     result = run(work)
     print_json(_row(result)) if json else _show(result)
@@ -122,7 +129,8 @@ def _show(result: "AgentResult[Any]") -> None:
 
     output = result.output
     body = output.pop("body", None)
-    output.pop("references", None)
+    if body:
+        output.pop("references", None)  # headers of the draft
     mail.values(output, indent="")
     if body:
         console.print(f"\n{plain(body)}")
