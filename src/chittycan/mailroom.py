@@ -28,8 +28,8 @@ from chittycan.integrations.email.sources import RawMail, Source
 from chittycan.rulebook import RuleBook
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
-from chittycan.store.mailboxes import AccountRow, FolderRow
 from chittycan.store.inbox import StoredMail
+from chittycan.store.mailboxes import AccountRow, FolderRow
 
 LOOK_SECONDS = 1.0  # between looks at the configuration
 
@@ -137,8 +137,6 @@ def terms_of(settings: Settings, account: str, rules: RuleBook, base: Terms | No
     return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private))
 
 
-State = Literal["fresh", "stale", "failing", "never"]
-
 def reread(settings: Callable[[], Settings], env: Mapping[str, str]) -> Reread:
     """Finds mails of the inbox again where they came from."""
 
@@ -150,6 +148,8 @@ def reread(settings: Callable[[], Settings], env: Mapping[str, str]) -> Reread:
 
     return again
 
+
+State = Literal["fresh", "stale", "failing", "never"]
 
 
 class Standing(Struct, frozen=True, kw_only=True):
