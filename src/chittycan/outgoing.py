@@ -32,7 +32,9 @@ class Outgoing:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._office = Office(settings, env)
-        effects = Effects(database, owner=sender_name(this_process("sender", "sender")), clock=clock, alive=sender_lives)
+        effects = Effects(
+            database, owner=sender_name(this_process("sender", "sender")), clock=clock, alive=sender_lives
+        )
         self.sending = Sending(database, effects, self._office, clock)
         self._acknowledging = Acknowledging(database, self.sending, clock)
 
