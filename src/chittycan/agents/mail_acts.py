@@ -44,6 +44,8 @@ class MailActs:
             except NeverDone as error:
                 await self._failed(action, error)
             except Unavailable as error:
+                if error.code == mailboxes.LOST:
+                    raise
                 if error.code == AWAY:  # perhaps because of this one: the others are not to wait for it
                     again = now() + patience(action.tries)
                     await database.run(mail_actions.later, action.id, error.message, again, now())
