@@ -1,6 +1,7 @@
 """Names of people, looked for in a process of its own; where that cannot be, nothing goes out."""
 
 import sys
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ def people() -> People:
     return People((sys.executable, "-c", CHILD))
 
 
-def call(text: str, **options: bool) -> Call:
+def call(text: str, **options: Any) -> Call:
     chat = ChatRequest(model="m", messages=[user(text)])
     return Call(request_id="r", model="m", parsed=chat, options=Options(**options))
 

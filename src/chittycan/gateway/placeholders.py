@@ -95,7 +95,7 @@ def _answered(call: Call, placeholders: Placeholders) -> Callable[[str, Trace], 
 
 def told_body(call: Call, body: bytes) -> bytes:
     """A whole answer in the client's dialect, with the originals."""
-    if call.placeholders is None:
+    if call.placeholders is None or call.operation != "chat":
         return body
     return msgspec.json.encode(_restored(msgspec.json.decode(body), call.placeholders, wants_json(call)))
 
@@ -111,7 +111,7 @@ def told(call: Call, answer: A) -> A:
 
 def wants_json(call: Call) -> bool:
     """Whether the answer's text is to be JSON."""
-    wanted = call.chat.response_format if call.operation == "chat" else None
+    wanted = call.chat.response_format
     return wanted is not None and wanted.kind != "text"
 
 

@@ -17,6 +17,13 @@ MOST_TERMS = 1_000
 # a microsecond.
 _PLAIN = re.compile(r"[^\d@:=$_-]*")
 _BEGINNING = re.compile("AKIA|ASIA|AIza|eyJ")
+# Other ways to write a digit, an at sign, a space or a dash, character for character.
+_OTHERWISE = {
+    **{zero + digit: str(digit) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for digit in range(10)},
+    0xFF20: "@", 0xFF0E: ".", 0xFF0D: "-", 0xFF0B: "+", 0x00A0: " ", 0x2007: " ", 0x2009: " ", 0x202F: " ", 0x3000: " ",
+    0x2010: "-", 0x2011: "-", 0x2012: "-", 0x2013: "-", 0x2212: "-",
+}  # fmt: skip
+_WRITTEN_OTHERWISE = re.compile(f"[{''.join(map(chr, _OTHERWISE))}]")
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")  # JSON within a text (RFC 8259 §7) may write any character so
 
 
@@ -37,10 +44,10 @@ NO_TERMS = Terms()
 
 def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
     """What is private in `text`, in its order; of those that overlap the longest one."""
-    found = [*terms.findings(text), *identifiers(text), *secrets(text)]
+    found = [*terms.findings(text), *identifiers(_usual(text)), *secrets(text)]
     if "\\u" in text:
         plain, places = _unescaped(text)
-        read = (*terms.findings(plain), *identifiers(plain), *secrets(plain))
+        read = (*terms.findings(plain), *identifiers(_usual(plain)), *secrets(plain))
         found += [Finding(each.kind, places[each.start], places[each.end]) for each in read]
     return apart(found)
 
@@ -53,10 +60,18 @@ def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
 
 
 def _any(text: str, terms: Terms) -> bool:
-    if _PLAIN.fullmatch(text) and not _BEGINNING.search(text):
+    usual = _usual(text)
+    if _PLAIN.fullmatch(usual) and not _BEGINNING.search(text):
         return terms is not NO_TERMS and bool(terms.findings(text))
-    found = chain(terms.findings(text), identifiers(text), secrets(text))
+    found = chain(terms.findings(text), identifiers(usual), secrets(text))
     return next(found, None) is not None
+
+
+def _usual(text: str) -> str:
+    """With ASCII's digits and signs in place of others that look like them."""
+    if text.isascii() or _WRITTEN_OTHERWISE.search(text) is None:
+        return text
+    return text.translate(_OTHERWISE)
 
 
 def _unescaped(text: str) -> tuple[str, list[int]]:

@@ -10,21 +10,28 @@ from collections.abc import Callable, Iterator
 from chittycan.routing.privacy import national
 from chittycan.routing.privacy.finding import Finding, Kind
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}(?![\w-])")
+# Word characters are ASCII's: in Chinese or Japanese a number may follow upon the word before it without a space.
+_LETTER = r"A-Za-z0-9_À-ɏͰ-ӿ"  # of names in mail addresses: Latin, Greek, Cyrillic
+_EMAIL = re.compile(
+    rf"(?<![{_LETTER}.+-])[{_LETTER}.+%-]{{1,64}}@(?:[A-Za-z0-9-]{{1,63}}\.)+[A-Za-z]{{2,24}}(?![A-Za-z0-9-])"
+)
 _CARD = re.compile(
     r"(?<![\w.-])(?:\d{12,19}|\d{4}(?P<gap>[ -])\d{4}(?P=gap)\d{4}(?P=gap)\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5})"
-    r"(?![\w-]|\.\d)"
+    r"(?![\w-]|\.\d)",
+    re.ASCII,
 )
 _IBAN = re.compile(
-    r"(?<!\w)[A-Za-z]{2}\d{2}(?:[A-Za-z0-9]{11,30}|(?: [A-Za-z0-9]{4}){2,7}(?: [A-Za-z0-9]{1,4})?)(?!\w)"
+    r"(?<!\w)[A-Za-z]{2}\d{2}(?:[A-Za-z0-9]{11,30}|(?: [A-Za-z0-9]{4}){2,7}(?: [A-Za-z0-9]{1,4})?)(?!\w)",
+    re.ASCII,
 )
-_SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d-(?:[0-46-9]|5[1-9]))\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])")
-_IP = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?![\w:])")
-_LICENCE = re.compile(r"(?<![\w-])(?:[A-Z]\d{7,14}|\d{7,9}|\d{4}-\d{2}-\d{4})(?![\w-])")
-_CRYPTO = re.compile(r"(?<!\w)(?:bc1[a-z0-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|0x[0-9a-fA-F]{40})(?!\w)")
+_SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d-(?:[0-46-9]|5[1-9]))\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])", re.ASCII)
+_IP = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\w]|\.\d)", re.ASCII)
+_IPV6 = re.compile(r"(?<![\w:])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:]{4,39}(?![\w:])", re.ASCII)
+_LICENCE = re.compile(r"(?<![\w-])(?:[A-Z]\d{7,14}|\d{7,9}|\d{4}-\d{2}-\d{4})(?![\w-])", re.ASCII)
+_CRYPTO = re.compile(r"(?<!\w)(?:bc1[a-z0-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|0x[0-9a-fA-F]{40})(?!\w)", re.ASCII)
 _PHONE = re.compile(
-    r"(?<![\w.,/:#$€£%=+-])(?:\+|00)?\(?\d(?:[ ().-]{0,2}\d){5,14}(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w%/=]|[.,:-]\d)"
+    r"(?<![\w.,/:#$€£%=+-])(?:\+|00)?\(?\d(?:[ ().-]{0,2}\d){5,14}(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w%/=]|[.,:-]\d)",
+    re.ASCII,
 )
 
 # What stands before a local number in most of its uses. Three languages, whole words.

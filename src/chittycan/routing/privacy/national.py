@@ -29,7 +29,7 @@ class Form(Struct, frozen=True):
 
 def _form(written: str, modules: str, said: str = "") -> Form:
     words = re.compile(rf"(?<!\w)(?:{said})(?!\w)", re.IGNORECASE) if said else None
-    return Form(re.compile(written), tuple(modules.split()), words)
+    return Form(re.compile(written, re.ASCII), tuple(modules.split()), words)
 
 
 # Recognised wherever they stand: so many letters, groups or check digits that hardly anything else passes.
@@ -92,9 +92,9 @@ _SAID = (
 
 _FIRST = r"(?<![\w.+/-])"
 _LAST = r"(?![\w-]|[./]\d)"
-_ANY_PLAIN = re.compile(_FIRST + "(?:" + "|".join(form.written.pattern for form in _PLAIN) + ")" + _LAST)
+_ANY_PLAIN = re.compile(_FIRST + "(?:" + "|".join(form.written.pattern for form in _PLAIN) + ")" + _LAST, re.ASCII)
 _ANY_WORD = re.compile("|".join(form.said.pattern for form in _SAID if form.said is not None), re.IGNORECASE)
-_SAID_WRITTEN = {form: re.compile(f"{_FIRST}(?:{form.written.pattern}){_LAST}") for form in _SAID}
+_SAID_WRITTEN = {form: re.compile(f"{_FIRST}(?:{form.written.pattern}){_LAST}", re.ASCII) for form in _SAID}
 
 # Countries whose way of grouping a phone number is tried, where nothing else says that it is one.
 _PHONE_COUNTRIES = ("US", "GB", "DE", "FR", "IT", "ES", "NL", "BE", "CH", "AT", "PL", "SE", "AU", "IN", "BR", "JP")
