@@ -10,7 +10,7 @@ from chittycan.cli.output import Json, console, date, done, plain, print_json, t
 from chittycan.errors import UsageError
 
 if TYPE_CHECKING:
-    from chittycan.control.drafts import DraftDetail
+    from chittycan.control.drafts import DraftDetail, DraftRow
     from chittycan.control.operation import Operation
 
 app = typer.Typer(
@@ -46,12 +46,13 @@ def list_(
     table(
         ("id", "state", "to", "subject", "written by", "look at", "date"),
         [(row.id, row.state, row.to[0].partition(" <")[0] if row.to else "", row.subject,
-          "you" if row.edited else row.model or "rules", len(row.warnings) or "", date(row.created)) for row in rows],
+          _writer(row), len(row.warnings) or "", date(row.created)) for row in rows],
         empty=f"no drafts are {state}" if state else "no drafts; can router inbox process --source PATH",
         cut=("to", "subject"),
     )  # fmt: skip
-    if rows:
-        console.print(f"\n[dim]nothing is sent without your word  ·  can router drafts show {rows[0].id}[/]")
+    waiting = next((row.id for row in rows if row.state == "draft"), None)
+    if waiting:
+        console.print(f"\n[dim]nothing of these is sent without your word  ·  can router drafts show {waiting}[/]")
 
 
 @app.command("show")
@@ -179,6 +180,12 @@ def acknowledge(
 
 
 # what is shown
+
+
+def _writer(row: "DraftRow") -> str:
+    if row.automatic:
+        return "fixed text"
+    return "you" if row.edited else row.model or "rules"
 
 
 def _call(operation: "Operation[DraftDetail]", **given: Any) -> "DraftDetail":
