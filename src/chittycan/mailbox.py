@@ -90,6 +90,7 @@ class LocalSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
     alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
     private: bool = False
+    budget: BudgetSettings | None = None
 
 
 class Acknowledge(Struct, frozen=True, kw_only=True, rename="camel"):
