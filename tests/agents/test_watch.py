@@ -465,3 +465,26 @@ async def test_a_grant_that_was_revoked_is_one_alarm_and_no_storm(
         await until_row(database, lambda row: row.succeeded is not None and row.problem is None)
     assert "invalid_grant" in str(row.problem)
     assert told == [row.problem]
+
+
+# privileged mail
+
+
+CANARY = "canary-77b1c4"
+
+
+@pytest.mark.parametrize("how", ["account", "rule"])
+async def test_of_metadata_mail_the_server_is_asked_for_headers_alone(
+    liar: Liar, watch: Watch, ask: ScriptedAsk, database: Database, outcomes: list[Outcome], how: str
+) -> None:
+    liar.mails = {1: mail("privileged", CANARY)}
+    rules = Book([Rule(id="r", name="r", condition="from:@bell.example", action="private")])
+    terms = Terms(privileged="metadata", rules=rules) if how == "rule" else Terms(privileged="metadata")
+    await watch(liar.port, terms, private=how == "account").look()
+    assert [each.privacy for each in outcomes] == ["metadata"]
+    assert not any("TEXT" in said.upper() or "BODY.PEEK[]" in said.upper() for said in liar.said)
+    assert ask.requests == []
+    (stored,) = await database.read(inbox.latest, 5)
+    assert CANARY not in stored.mail
+    assert stored.subject == "privileged"
+    assert (stored.state, stored.review) == ("done", "pending")
