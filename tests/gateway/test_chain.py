@@ -78,7 +78,7 @@ async def test_the_first_model_that_answers_is_the_answer(walk: Walked) -> None:
     await walk({"a": ["fine"], "b": ["never asked"]}, A, B)
     assert walk.result == "fine"
     assert walk.log == [("a", "env:ONE", False)]
-    assert (walk.trail.started, list(walk.trail.asked.values()), walk.trail.tried) == (1, ["a"], [])
+    assert (walk.trail.started, [each.model.name for each in walk.trail.asked], walk.trail.tried) == (1, ["a"], [])
 
 
 async def test_transient_is_tried_again_after_a_backoff_and_then_the_next_model(walk: Walked) -> None:
@@ -419,4 +419,4 @@ async def test_words_that_help_the_caller_are_told_without_keys(walk: Walked) ->
 async def test_attempts_and_models_are_counted_for_the_headers(walk: Walked) -> None:
     await walk({"a": [BROKEN], "two": [NO_MONEY], "c": ["fine"]}, A, TWO_KEYS, C)
     assert walk.trail.started == 5
-    assert list(walk.trail.asked.values()) == ["a", "two", "c"]
+    assert [each.model.name for each in walk.trail.asked] == ["a", "two", "c"]

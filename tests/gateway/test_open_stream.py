@@ -40,7 +40,7 @@ class Endings:
             raise self._more or AllFailed("nobody")
         source = live(ScriptedResponse(*self._more), SECOND)
         await source.begin()
-        running.trail.asked[SECOND.model.place] = "second"
+        running.trail.asked.append(SECOND)
         return Continuation(source, text)
 
     def cut(self, running: Running, candidate: Candidate, failed: AttemptFailed, usage: Usage) -> Tried:
@@ -70,7 +70,7 @@ async def opened(
 ) -> tuple[OpenStream, ScriptedResponse]:
     asked = asked or call(stream=True)
     running = Running(asked, Decision((FIRST, SECOND), (), "named"), Ticket(5, 5, None, ()), 600.0)
-    running.trail.asked[FIRST.model.place] = "first"
+    running.trail.asked.append(FIRST)
     response = ScriptedResponse(*pieces)
     source = live(response, FIRST)
     await source.begin()

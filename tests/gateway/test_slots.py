@@ -104,6 +104,7 @@ async def test_a_second_attempt_gives_back_the_tokens_of_the_first(turns: Turns,
     await turns.of(few, of_call, FAR)
     await turns.of(few, of_call, FAR)
     await turns.of(few, of_call, FAR)
+    assert of_call.rates is not None
     (rates,) = of_call.rates.values()
     meters.settle(rates, 0, 123)
     await meters.close()

@@ -29,7 +29,7 @@ class Ticket:
         self.held: list[Reservation] = []
         self.covered = 0  # nano-dollars reserved
         self.racing: tuple[Candidate, ...] = ()
-        self.rates: dict[tuple[str, str], Reservation] = {}  # of the models being asked, under their own limits
+        self.rates: dict[tuple[str, str], Reservation] | None = None  # of models being asked, under their own limits
 
 
 def total_caps(day_nano: int | None, month_nano: int | None) -> tuple[Cap, ...]:
@@ -120,7 +120,7 @@ class Admission:
 
     def settle(self, ticket: Ticket, nano: int, tokens: int) -> None:
         """The call is over: what it cost is spent, the rest is given back."""
-        for rates in ticket.rates.values():
+        for rates in ticket.rates.values() if ticket.rates else ():
             self._meters.settle(rates, nano, tokens)
         for place, reservation in enumerate(ticket.held):
             if place == 0:

@@ -27,7 +27,7 @@ from chittycan.errors import (
 )
 from chittycan.gateway.attempt import AttemptFailed
 from chittycan.gateway.health import Health
-from chittycan.gateway.latency import Latency, Place
+from chittycan.gateway.latency import Latency
 from chittycan.gateway.redact import redact
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import RATE_LIMIT_SECONDS, TABLE, Cool, Failure, Next, backoff
@@ -84,12 +84,12 @@ class Trail(Struct):
     """What was tried for one request, over all its walks."""
 
     tried: list[Tried] = field(default_factory=list)
-    lost: list[Lost] = field(default_factory=list)
+    lost: tuple[Lost, ...] = ()
     started: int = 0  # attempts begun, the successful one included
     began: float = 0.0  # monotonic seconds: when the last attempt began; after a success, that one
     key: Secret | None = None  # of the attempt that succeeded
     first_token_ms: float | None = None  # from the call's beginning to its first content
-    asked: dict[Place, str] = field(default_factory=dict)  # what has been asked, in order, and its name here
+    asked: list[Candidate] = field(default_factory=list)  # in order, without those that were overtaken
     skipped: dict[str, str] = field(default_factory=dict)  # model → why it was not asked
     longest_pause: float = math.inf  # seconds between two tries of one model
 
@@ -147,48 +147,8 @@ class Chain:
         """Whether one of them could be asked now."""
         return any(self.health.rests_for(candidate.model, candidate.provider) == 0 for candidate in candidates)
 
-    async def ask(
-        self,
-        candidate: Candidate,
-        attempt: Attempt[T],
-        alone: bool,
-        trail: Trail,
-        deadline: float,
-    ) -> T:
-        """One model, with its keys and retries. Raises the last AttemptFailed, or NoKey."""
-        model = candidate.model
-        keys = self.health.keys(model, candidate.provider)
-        if not keys:
-            raise NoKey
-        trail.asked[model.provider, model.upstream] = model.name
-        last: AttemptFailed | None = None
-        for number, key in enumerate(keys):
-            retry = waits = 0
-            while True:
-                trail.started += 1
-                trail.began = began = self.clock.monotonic()
-                try:
-                    result = await attempt(candidate, key, alone and number == len(keys) - 1)
-                except AttemptFailed as failed:
-                    last = failed
-                    trail.tried.append(Tried(candidate, failed, (self.clock.monotonic() - began) * 1e3))
-                    room = min(deadline - self.clock.monotonic(), trail.longest_pause)
-                    pause = self._pause(failed, retry, waits, alone and number == len(keys) - 1, room)
-                    if pause is not None:
-                        retry, waits = retry + 1, waits + 1
-                        await self.clock.sleep(pause)
-                        continue
-                    self._rest(candidate, key, failed)
-                    break
-                self.health.succeeded(model)
-                trail.began, trail.key = began, key
-                return result
-            if not TABLE[last.failure].rotate:
-                break
-        assert last is not None
-        raise last
-
-    def _rest(self, candidate: Candidate, key: Secret | None, failed: AttemptFailed) -> None:
+    def rest(self, candidate: Candidate, key: Secret | None, failed: AttemptFailed) -> None:
+        """What rests after this failure, and that it counts as slow."""
         if failed.by_caller:
             self.health.probe_over(candidate.model)
             return
@@ -196,15 +156,15 @@ class Chain:
         if TABLE[failed.failure].cool is not Cool.NO:
             self.latency.failed(candidate.model.place)
 
-    def _pause(self, failed: AttemptFailed, retry: int, waits: int, alone: bool, room: float) -> float | None:
+    def pause(self, failed: AttemptFailed, retry: int, alone: bool, room: float) -> float | None:
         """Seconds to wait, less than `room`, before the same model and key are asked again; None: they are not."""
         if failed.by_caller:
             return None
         treatment = TABLE[failed.failure]
         pause: float | None = None
         if failed.failure is Failure.RATE_LIMIT:
-            if alone and waits < RATE_LIMIT_WAITS:
-                pause = failed.retry_after or backoff(waits + 1, self._jitter())
+            if alone and retry < RATE_LIMIT_WAITS:
+                pause = failed.retry_after or backoff(retry + 1, self._jitter())
         elif retry < (treatment.retries if alone else min(1, treatment.retries)):
             pause = backoff(retry, self._jitter())
             if failed.retry_after is not None:
@@ -245,15 +205,46 @@ class Walk(Generic[T]):
         return None if self._chain.health.admits(candidate.model) else "cooling down"
 
     async def ask(self, candidate: Candidate) -> T:
-        """Its answer. Raises one of `PASSED_OVER`, which `failed` has to be told."""
+        """Its answer, with its keys and retries. Raises one of `PASSED_OVER`, which `failed` has to be told."""
+        chain, trail = self._chain, self.trail
         rest = self._candidates[self._place :]
-        alone = not rest or not self._chain.anyone(rest)
+        alone = not rest or not chain.anyone(rest)
         try:
-            return await self._chain.ask(candidate, self._attempt, alone, self.trail, self._deadline)
+            keys = chain.health.keys(candidate.model, candidate.provider)
+            if not keys:
+                raise NoKey
+            trail.asked.append(candidate)
+            last: AttemptFailed | None = None
+            for number, key in enumerate(keys):
+                only = alone and number == len(keys) - 1
+                retry = 0
+                while True:
+                    trail.started += 1
+                    trail.began = began = chain.clock.monotonic()
+                    try:
+                        result = await self._attempt(candidate, key, only)
+                    except AttemptFailed as failed:
+                        last = failed
+                        trail.tried.append(Tried(candidate, failed, (chain.clock.monotonic() - began) * 1e3))
+                        room = min(self._deadline - chain.clock.monotonic(), trail.longest_pause)
+                        pause = chain.pause(failed, retry, only, room)
+                        if pause is None:
+                            chain.rest(candidate, key, failed)
+                            break
+                        retry += 1
+                        await chain.clock.sleep(pause)
+                        continue
+                    chain.health.succeeded(candidate.model)
+                    trail.began, trail.key = began, key
+                    return result
+                if not TABLE[last.failure].rotate:
+                    break
+            assert last is not None
+            raise last
         except AttemptFailed:
             raise
         except BaseException:
-            self._chain.health.probe_over(candidate.model)
+            chain.health.probe_over(candidate.model)
             raise
 
     def failed(self, candidate: Candidate, error: Exception) -> None:

@@ -180,6 +180,8 @@ class Race(Generic[T]):
 
     def _note(self, runner: Runner[T], overtaken: bool) -> None:
         place, running = runner.candidate.model.place, self._running
+        if runner.candidate not in running.trail.asked:
+            return  # cancelled before it began
         usage = None
         if not runner.task.cancelled():
             if runner.task.exception() is not None:
@@ -190,5 +192,5 @@ class Race(Generic[T]):
         if overtaken and usage is None:
             self._latency.overtaken(place, seconds, stream=running.call.stream)
         sent = running.sent is not None and place in running.sent
-        running.trail.lost.append(Lost(runner.candidate, seconds * 1e3, sent, usage))
-        running.trail.asked.pop(place, None)  # a broken stream may still be taken up by it
+        running.trail.lost += (Lost(runner.candidate, seconds * 1e3, sent, usage),)
+        running.trail.asked.remove(runner.candidate)  # a broken stream may still be taken up by it

@@ -21,6 +21,7 @@ Load = Callable[[Candidate], tuple[float, float]]  # what the least busy is foun
 
 TAU_SECONDS = 30.0  # after so long without news, news count for 63 %
 LEAST_WEIGHT = 0.05  # what one answer among many counts for
+SOON_SECONDS = -TAU_SECONDS * math.log(1.0 - LEAST_WEIGHT)  # after these it counts for more
 FORGET_SECONDS = 600.0  # an average as old as this says nothing any more
 FAILED_SECONDS = 14.0  # what a failure counts for: as long as a first token is waited for
 FEW_TOKENS = 16  # shorter answers tell little about tokens: most of their time is the first one's
@@ -39,7 +40,8 @@ class Average(Struct):
     at: float = -math.inf
 
     def add(self, seconds: float, now: float) -> None:
-        weight = max(LEAST_WEIGHT, 1.0 - math.exp((self.at - now) / TAU_SECONDS))
+        age = now - self.at
+        weight = LEAST_WEIGHT if age < SOON_SECONDS else 1.0 - math.exp(-age / TAU_SECONDS)
         self.value += (seconds - self.value) * weight
         self.at = now
 
@@ -76,14 +78,14 @@ class Latency:
 
     def streamed(self, place: Place, seconds: float) -> None:
         """A stream's first content came after so long."""
-        pace = self._pace(place)
+        pace = self._paces.get(place) or self._pace(place)
         pace.first.add(seconds, self._clock.monotonic())
         pace.firsts.append(seconds)
 
     def answered(self, place: Place, seconds: float, tokens: int) -> None:
         """A whole answer of so many tokens came after so long."""
-        pace = self._pace(place)
-        pace.token.add(seconds / max(FEW_TOKENS, tokens), self._clock.monotonic())
+        pace = self._paces.get(place) or self._pace(place)
+        pace.token.add(seconds / (tokens if tokens > FEW_TOKENS else FEW_TOKENS), self._clock.monotonic())
         pace.wholes.append(seconds)
 
     def failed(self, place: Place) -> None:

@@ -127,7 +127,7 @@ class OpenStream:
         self._cut = broken
         usage = estimated_usage(broken.seen.usage, broken.seen.text, input_tokens(running.call))
         self._endings.cut(running, broken.candidate, failed, usage)
-        rest = [candidate for candidate in running.decision.chain if candidate.model.place not in running.trail.asked]
+        rest = [candidate for candidate in running.decision.chain if candidate not in running.trail.asked]
         try:
             if failed.by_caller or not relay.recoverable or not rest:
                 raise StreamBroken("The answer broke off and could not be continued.", attempts=running.trail.public())

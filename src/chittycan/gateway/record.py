@@ -134,7 +134,9 @@ def _asked(call: Call, decision: Decision | None) -> str:
 
 def _with_parts(cost: int | None, trail: Trail) -> int | None:
     """With the parts that broken-off answers contributed, and with what was overtaken."""
-    return None if cost is None else cost + sum(tried.cost_nano or 0 for tried in trail.tried) + trail.spent[0]
+    if cost is None or not (trail.tried or trail.lost):
+        return cost
+    return cost + sum(tried.cost_nano or 0 for tried in trail.tried) + trail.spent[0]
 
 
 def _counted(row: Attempt, usage: Usage | None) -> Attempt:

@@ -471,7 +471,9 @@ class Gateway:
 
     def _settled(self, running: Running, candidate: Candidate, usage: Usage | None, cost: int | None) -> Trace:
         tokens = usage.input + usage.output if usage else 0
-        self._admission.settle(running.ticket, cost or 0, tokens + running.trail.spent[1])
+        if running.trail.lost:
+            tokens += running.trail.spent[1]
+        self._admission.settle(running.ticket, cost or 0, tokens)
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace

@@ -97,7 +97,8 @@ class Turns:
         until = min(until, self._clock.monotonic() + min(each.wait for each in limits if _caps(each)))
         while True:
             try:
-                ticket.rates[candidate.model.place] = await self._reserved(caps, tokens)
+                rates = await self._reserved(caps, tokens)
+                ticket.rates = {**(ticket.rates or {}), candidate.model.place: rates}
             except RateLimited as refused:
                 pause = refused.retry_after or RATE_LIMIT_SECONDS
                 if self._clock.monotonic() + pause > until:
@@ -113,8 +114,10 @@ class Turns:
     def _give_back(self, ticket: "Ticket", candidate: Candidate) -> None:
         """What earlier attempts of this call reserved: they brought no answer. Others under way keep their own."""
         kept = {each.model.place for each in ticket.racing if each is not candidate}
-        for place in [place for place in ticket.rates if place not in kept]:
-            self._meters.settle(ticket.rates.pop(place), 0, 0)
+        for place, rates in list((ticket.rates or {}).items()):
+            if place not in kept:
+                self._meters.settle(rates, 0, 0)
+        ticket.rates = {place: rates for place, rates in (ticket.rates or {}).items() if place in kept}
 
 
 @lru_cache(maxsize=1024)
