@@ -151,7 +151,7 @@ def configurations() -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
     for page, body in examples("json"):
         fields = json.loads(body)
         if "error" not in fields:
-            models = fields.keys() & {"assignments", "fallbacks", "models", "ensembles"}
+            models = fields.keys() & {"assignments", "fallbacks", "models", "ensembles", "routing"}
             pages.setdefault(page, ({}, {}))[1 if models else 0].update(fields)
     return [(page, *files) for page, files in pages.items()]
 
