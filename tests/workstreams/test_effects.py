@@ -258,6 +258,18 @@ async def test_nobody_resolves_what_is_under_way_or_never_was(database: Database
     assert (await process(database, clock, "two", alive=set()).resolve("k", "sent", by="anna")).state == "sent"
 
 
+async def test_nobody_resolves_what_this_very_process_is_at(database: Database, clock: FakeClock) -> None:
+    effects = process(database, clock, "one", alive={"one"})
+
+    async def act() -> Mapping[str, Any]:
+        for outcome in ("failed", "sent"):
+            with pytest.raises(InvalidRequest, match="under way"):
+                await effects.resolve("k", outcome, by="anna")
+        return {"id": 7}
+
+    assert (await effects.once("k", "send", act)).detail == {"id": 7}
+
+
 def test_only_a_certain_failure_leads_back_to_doing_it() -> None:
     assert [state for state, following in TRANSITIONS.items() if "sending" in following] == ["failed"]
     assert TRANSITIONS["sent"] == ()

@@ -136,7 +136,7 @@ class Effects:
         nothing. Raises NotFound, and InvalidRequest where it is still under way, the opposite is known already, or
         it is unknown anew.
         """
-        effect = await self._settled(await self.get(key))
+        effect = await self.settled(key)
         if effect.state == outcome:
             return effect
         if effect.state == "unknown" and since not in (None, effect.updated_at):
