@@ -94,3 +94,24 @@ async def test_mail_is_for_the_owner_alone(served: Served, path: str) -> None:
 async def test_a_wrong_priority_is_named(served: Served, owner: dict[str, str]) -> None:
     got = await served.fetch("GET", "/api/v1/inbox?priority=middling", headers=owner)
     assert (got.status, got.json["error"]["param"]) == (400, "priority")
+
+
+async def test_mail_is_reviewed_and_what_is_learnt_can_be_forgotten(served: Served, owner: dict[str, str]) -> None:
+    queue = await get(served, "/inbox/review?limit=2", owner)
+    assert (queue["open"], queue["settled"], len(queue["mails"])) == (13, 3, 2)
+    assert "rules answered instead of a model" in queue["mails"][0]["doubt"]
+    path = f"/api/v1/inbox/{queue['mails'][0]['id']}/review"
+    said = {"category": "billing_matter", "priority": "LOW"}
+    found = (await served.fetch("POST", path, said, headers=owner)).json
+    assert (found["category"], found["priority"], found["review"]) == ("billing_matter", "LOW", "corrected")
+    wrong = await served.fetch("POST", path, {"category": "nonsense"}, headers=owner)
+    assert (wrong.status, wrong.json["error"]["param"]) == (400, "category")
+    passed = await served.fetch("POST", "/api/v1/inbox/review/settled", {}, headers=owner)
+    assert passed.json == {"approved": 3}
+    assert (await get(served, "/inbox/review", owner))["settled"] == 0
+    corrections = await get(served, "/inbox/corrections", owner)
+    assert {row["label"] for row in corrections} == {"billing_matter", "LOW"}
+    gone = await served.fetch("DELETE", f"/api/v1/inbox/corrections/{corrections[0]['id']}", headers=owner)
+    assert gone.json == {"forgotten": 1}
+    figures = (await get(served, "/analytics/inbox", owner))["total"]
+    assert (figures["mails"], figures["corrected"], figures["fallbacks"]) == (13, 1, 10)
