@@ -54,11 +54,11 @@ class Lesson(Struct, frozen=True):
     why: str
 
 
-def features_of(mail: Mail) -> Features:
-    """Of the subject and of the phrases that rules know; the rest of the text teaches nothing."""
-    told = set(_WORD.findall(topic_of(mail.subject)))
-    for found in rules.candidates(mail):
-        told.update(found.words)
+def features_of(mail: Mail, *, words: bool = True) -> Features:
+    """Words are those of the subject and the phrases that rules know; the rest of the text teaches nothing."""
+    told: set[str] = set()
+    if words:
+        told.update(_WORD.findall(topic_of(mail.subject)), *(found.words for found in rules.candidates(mail)))
     return Features(
         sender=_hash("sender", mail.sender.address.lower()),
         domain=_hash("domain", mail.sender.domain),

@@ -196,7 +196,8 @@ class _Inbox:
                 await self._store(raw, mail, privacy)
             return outcome
         self._in_hand.add(mail.dedupe_key)
-        work = _Work(mail, features_of(mail), await self._memory.refresh(), outcome, self._ask)
+        known = features_of(mail, words=False)
+        work = _Work(mail, known, await self._memory.refresh(), outcome, self._ask)
         started = time.perf_counter()
         settled = self._settled(work)
         outcome.prefilter_ms = (time.perf_counter() - started) * 1000
@@ -297,7 +298,7 @@ class _Inbox:
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
         why = (
             None if fallen is None else verdict.by_rules(fallen),
-            work.lessons.otherwise("category", work.features, triage.category),
+            work.lessons and work.lessons.otherwise("category", features_of(mail), triage.category),
         )
         doubts = verdict.doubts(mail, triage, outcome.results, *why)
         await self._finish(work, triage, priority, doubts, said=(said.category, ranked))
