@@ -157,9 +157,14 @@ def _seat(name: str, role: Role, facts: Facts, catalogue: Catalogue) -> Seat:
     model = member_of(name, catalogue)
     if model is None:
         return Seat(name, role, None, _why_missing(name, catalogue))
-    provider = catalogue.providers[model.provider]
-    why = objection(facts, model, provider, catalogue)
-    return Seat(name, role, Candidate(model, provider) if why is None else None, why or role)
+    why = None
+    for each in catalogue.places(model.name) or (model,):  # of several deployments, the first that may do it
+        provider = catalogue.providers[each.provider]
+        against = objection(facts, each, provider, catalogue)
+        if against is None:
+            return Seat(name, role, Candidate(each, provider), role)
+        why = why or against
+    return Seat(name, role, None, why or role)
 
 
 def _why_missing(name: str, catalogue: Catalogue) -> str:
