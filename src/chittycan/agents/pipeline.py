@@ -298,7 +298,7 @@ class _Inbox:
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
         why = (
             None if fallen is None else verdict.by_rules(fallen),
-            work.lessons and work.lessons.otherwise("category", features_of(mail), triage.category),
+            work.lessons.otherwise("category", features_of(mail), triage.category) if work.lessons else None,
         )
         doubts = verdict.doubts(mail, triage, outcome.results, *why)
         await self._finish(work, triage, priority, doubts, said=(said.category, ranked))
