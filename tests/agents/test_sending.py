@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiosmtpd.smtp import Envelope
+from sqlalchemy import Connection
 
 from chittycan.agents.pipeline import draft_id, new_mail
 from chittycan.agents.response import recipients, references, reply_subject
@@ -19,9 +20,10 @@ from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.smtp import Limits as Patience
 from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.email.sources import RawMail
-from chittycan.store import drafts, inbox
+from chittycan.store import drafts, effects, inbox
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
+from chittycan.store.effects import StoredEffect
 from chittycan.testing import FakeClock
 from chittycan.workstreams.effects import TRANSITIONS, Effects
 from peers import Inbox, MailPeer
@@ -221,6 +223,17 @@ async def test_only_what_was_seen_is_approved(sending: Sending, post: Post, writ
     assert (await sending.approve(draft.id, by="owner", seen=now)).state == "approved"
 
 
+async def test_of_two_edits_at_once_the_second_undoes_nothing(make: Make, post: Post, write: Write) -> None:
+    post.port = 1
+    draft = await write()
+    edits = [make("one").edit(draft.id, Change(body="No cats.")), make("two").edit(draft.id, Change(subject="Re: Cat"))]
+    done = await asyncio.gather(*edits, return_exceptions=True)
+    assert [type(each) for each in done if isinstance(each, Exception)] in ([], [VersionConflict])
+    kept = (await make().show(draft.id)).draft
+    assert (kept.body == "No cats.") is not isinstance(done[0], Exception)
+    assert (kept.subject == "Re: Cat") is not isinstance(done[1], Exception)
+
+
 @pytest.mark.parametrize(
     "tampered",
     [
@@ -263,6 +276,34 @@ async def test_without_a_server_it_says_what_to_set_up(sending: Sending, write: 
     assert isinstance(shown.problem, ConfigError)
     with pytest.raises(ConfigError):
         await sending.approve(draft.id, by="owner")
+
+
+def _lost(connection: Connection, draft_id: str) -> None:
+    """Whoever was sending it died, and nobody can tell what became of it."""
+    begun = StoredEffect(
+        key=draft_id, kind="send", state="unknown", detail="{}", owner="dead", created_at=NOW, updated_at=NOW
+    )
+    effects.begin(connection, begun)
+    drafts.put(connection, draft_id, state="approved", effect=draft_id, message_id="<x@x.example>", dispatched=NOW)
+
+
+async def test_many_that_nobody_can_help_do_not_keep_others_from_being_looked_after(
+    sending: Sending, post: Post, write: Write, database: Database, clock: FakeClock, mail_peer: MailPeer
+) -> None:
+    post.folder = None
+    for number in range(150):
+        await database.run(_lost, (await write(number)).id)
+    clock.advance(DAY)
+    server = Inbox(data="451 greylisted")
+    post.port, post.room = await mail_peer(server), Limits(per_address=1_000)
+    last = await write(1000)
+    await sending.approve(last.id, by="owner")
+    with pytest.raises(NotDelivered):
+        await sending.send(last.id)
+    del server.actions["data"]
+    clock.advance(FIRST_PAUSE + 1)
+    await sending.round()
+    assert (await sending.show(last.id)).draft.state == "sent"
 
 
 # what servers do

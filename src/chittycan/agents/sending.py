@@ -136,7 +136,7 @@ class Sending:
             raise InvalidRequest("an acknowledgement is a fixed text: it can be rejected, not edited", param="draft")
         mail = await self._mail(shown.draft) if change.everyone or change.quote else None
         changed = _changed(shown, change, mail, self._post.own())
-        return await self._shown(await self._database.run(_edit, shown.draft, changed, self._clock.now()))
+        return await self._shown(await self._database.run(_edit, shown, changed, self._clock.now()))
 
     async def approve(self, draft_id: str, *, by: str, seen: str | None = None) -> Draft:
         """Somebody says that exactly this may go out; `seen`: the fingerprint of what they saw. Sends nothing.
@@ -215,8 +215,7 @@ class Sending:
         A mail that a server refused for the moment is tried again, ever more rarely, for a day.
         """
         now = self._clock.now()
-        left = await self._database.read(drafts.open_ends, now - LONGEST_CARE)
-        left += await self._database.read(drafts.listing, state="approved", automatic=True)
+        left = await self._left(now)
         for draft in left:
             # Whoever sends it may be about to finish.
             due, pause = self._again.get(draft.id, ((draft.dispatched or 0.0) + FIRST_PAUSE, FIRST_PAUSE))
@@ -232,6 +231,15 @@ class Sending:
         self._again = {draft.id: self._again[draft.id] for draft in left}
 
     # parts
+
+    async def _left(self, now: float) -> list[Draft]:
+        """What is not finished, whoever began it."""
+        left = await self._database.read(drafts.listing, state="approved", automatic=True)
+        place = now - LONGEST_CARE, ""
+        while found := await self._database.read(drafts.open_ends, place):
+            left += found
+            place = found[-1].dispatched or now, found[-1].id
+        return left
 
     async def _again_if_temporary(self, draft: Draft) -> None:
         effect = await self._effects.get(draft.effect or "")
@@ -326,23 +334,28 @@ def _changed(shown: Shown, change: Change, mail: Mail | None, own: frozenset[str
     return {"body": body, "subject": subject, **people}
 
 
-def _edit(connection: Connection, draft: Draft, changed: Mapping[str, Any], now: float) -> Draft:
-    held = drafts.hold(connection, draft.id)
-    _may(held, "draft")
+def _edit(connection: Connection, shown: Shown, changed: Mapping[str, Any], now: float) -> Draft:
+    held = _held(connection, shown, "draft")
     different = {name: value for name, value in changed.items() if getattr(held, name) != value}
     edited = held.edited or bool(different)
-    return drafts.put(connection, draft.id, **changed, **_UNDECIDED, state="draft", edited=edited, changed=now)
+    return drafts.put(connection, held.id, **changed, **_UNDECIDED, state="draft", edited=edited, changed=now)
 
 
 def _decide(connection: Connection, shown: Shown, values: Mapping[str, Any], now: float) -> Draft:
-    held = drafts.hold(connection, shown.draft.id)
-    _may(held, values["state"])
-    if letters.fingerprint(letters.letter_of(held, shown.letter.sender)) != shown.fingerprint:
-        raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
+    held = _held(connection, shown, values["state"])
     if held.by_model is not None and values["state"] in SCORES:
         score = EDITED if held.edited and values["state"] == "approved" else SCORES[values["state"]]
         feedback.of_agent(connection, held.mail_id, RESPONSE.name, score, now)
     return drafts.put(connection, held.id, **values, changed=now)
+
+
+def _held(connection: Connection, shown: Shown, state: str) -> Draft:
+    """The draft, which nobody else changes now, if it is still what was shown and may become `state`."""
+    held = drafts.hold(connection, shown.draft.id)
+    _may(held, state)
+    if letters.fingerprint(letters.letter_of(held, shown.letter.sender)) != shown.fingerprint:
+        raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
+    return held
 
 
 def _may(draft: Draft, state: str) -> None:

@@ -193,10 +193,15 @@ def listing(
     return [_draft(row) for row in connection.execute(query)]
 
 
-def open_ends(connection: Connection, since: float, limit: int = 100) -> list[Draft]:
-    """What was sent, or tried, after `since` and is not finished: no certain end, or no copy among the sent mails."""
-    query = _all().where(drafts.c.dispatched > since, or_(effects.c.state != "sent", drafts.c.copy.is_(None)))
-    return [_draft(row) for row in connection.execute(query.order_by(drafts.c.dispatched).limit(limit))]
+def open_ends(connection: Connection, after: tuple[float, str], limit: int = 100) -> list[Draft]:
+    """What was sent, or tried, and is not finished: no certain end, or no copy among the sent mails.
+
+    In the order in which they were tried, those behind `after`: when one was, and its id.
+    """
+    at, draft_id = after
+    behind = or_(drafts.c.dispatched > at, and_(drafts.c.dispatched == at, drafts.c.id > draft_id))
+    query = _all().where(behind, or_(effects.c.state != "sent", drafts.c.copy.is_(None)))
+    return [_draft(row) for row in connection.execute(query.order_by(drafts.c.dispatched, drafts.c.id).limit(limit))]
 
 
 def acknowledged(connection: Connection, mail_ids: Collection[str], since: float) -> bool:
