@@ -64,12 +64,12 @@ class Task(Struct, frozen=True, kw_only=True):
     updated: float = 0.0
     started: float | None = None
     ended: float | None = None
+    deaths: int = 0  # workers that ended while they were at it
 
     @property
     def private(self) -> bool:
         """Whether what it is about, or what came of it, is private."""
         return bool(self.options.get("private")) or PRIVATE in (self.model, (self.result or {}).get("label"))
-    deaths: int = 0  # workers that ended while they were at it
 
     @property
     def region(self) -> str | None:
