@@ -1,5 +1,6 @@
 """Automatic acknowledgements: to whom one goes, and above all to whom none does."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from chittycan.integrations.email.sources import RawMail
 from chittycan.store import drafts, inbox
 from chittycan.store import templates as template_rows
 from chittycan.store.database import Database
+from chittycan.store.drafts import Draft
 from chittycan.testing import FakeClock
 from chittycan.workstreams.effects import Effects
 from peers import Inbox, MailPeer
@@ -199,6 +201,27 @@ async def test_mail_of_long_ago_is_not_acknowledged(
     clock.advance(DAY + 1)
     assert await acknowledging().look(terms()) == []
     assert server.received == []
+
+
+class Dying(Sending):
+    """Of a process that ends between an approval and what follows from it."""
+
+    async def send(self, draft_id: str) -> Draft:
+        raise asyncio.CancelledError
+
+
+async def test_one_that_was_left_behind_for_a_day_does_not_go_out_any_more(
+    comes: Comes, server: Inbox, mail_peer: MailPeer, database: Database, clock: FakeClock
+) -> None:
+    parts = database, Effects(database, owner="one", clock=clock), Post(await mail_peer(server)), clock
+    mail = await comes(1)
+    with pytest.raises(asyncio.CancelledError):
+        await Acknowledging(database, Dying(*parts), clock).look(terms())
+    clock.advance(DAY + 1)
+    await Sending(*parts).round()
+    left = await database.read(drafts.find, f"ack-{mail}")
+    assert left is not None
+    assert (left.state, left.reason, server.received) == ("rejected", "a day has passed since", [])
 
 
 async def test_a_dry_run_sends_and_keeps_nothing(

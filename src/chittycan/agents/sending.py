@@ -39,6 +39,7 @@ DAY = 86_400.0
 MAX_BODY = 100_000  # characters
 LONGEST_CARE = 7 * DAY  # seconds after the last try for which nobody gives up on a mail
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # seconds between looks at one draft
+TOO_LATE = "a day has passed since"  # of an acknowledgement that could not go out
 
 Outcome = Literal["sent", "failed"]
 
@@ -212,7 +213,8 @@ class Sending:
     async def round(self) -> None:
         """Go on with what was left: mails of which nobody knows, copies that are missing, refusals for now.
 
-        A mail that a server refused for the moment is tried again, ever more rarely, for a day.
+        A mail that a server refused for the moment is tried again, ever more rarely, for a day; an acknowledgement that
+        nobody came to send waits no longer either.
         """
         now = self._clock.now()
         left = await self._left(now)
@@ -223,10 +225,7 @@ class Sending:
                 self._again[draft.id] = (due, pause)
                 continue
             with suppress(ChittyError):  # what it came to is written down with the effect
-                if draft.state == "failed":
-                    await self._again_if_temporary(draft)
-                else:
-                    await (self.send if draft.state == "approved" else self.look)(draft.id)
+                await self._go_on(draft, now)
             self._again[draft.id] = (now + pause, min(2 * pause, LONGEST_PAUSE))
         self._again = {draft.id: self._again[draft.id] for draft in left}
 
@@ -240,6 +239,16 @@ class Sending:
             left += found
             place = found[-1].dispatched or now, found[-1].id
         return left
+
+    async def _go_on(self, draft: Draft, now: float) -> None:
+        if draft.state == "failed":
+            await self._again_if_temporary(draft)
+        elif draft.state != "approved":
+            await self.look(draft.id)
+        elif draft.decided_at is not None and draft.decided_at < now - DAY:
+            await self.reject(draft.id, by=draft.decided_by or "", reason=TOO_LATE)
+        else:
+            await self.send(draft.id)
 
     async def _again_if_temporary(self, draft: Draft) -> None:
         effect = await self._effects.get(draft.effect or "")
