@@ -28,6 +28,7 @@ test: setup-dev model ## lint, types and tests
 
 bench: setup-dev ## the race against other gateways; BENCH=--quick for a short one
 	$(PY) -m bench.ensembles $(BENCH)
+	$(PY) -m bench.routing $(BENCH)
 	$(PY) -m bench.lawfirm $(BENCH)
 	$(PY) -m bench.durable $(BENCH)
 	$(PY) -m bench.waiting $(BENCH)
