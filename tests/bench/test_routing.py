@@ -2,7 +2,7 @@
 
 import pytest
 from bench.routing_pairs import Pair, measured, plain_orders
-from bench.routing_pools import Pool, pool_rows
+from bench.routing_pools import Expected, Pool, pool_rows
 from bench.routing_sets import Set
 
 from chittycan.routing.quality.estimate import Estimate
@@ -51,7 +51,7 @@ def test_chance_is_half_and_every_order_has_its_row(scored: Set) -> None:
 def test_auto_takes_the_cheap_model_where_enough_is_expected_of_it(scored: Set) -> None:
     pool = Pool(scored)
     assert (pool.strong, pool.cheap) == ("strong", "weak")
-    expected = [
+    expected: Expected = [
         {"weak": Estimate(float(number % 2), 9, ""), "strong": Estimate(1.0, 9, "")} if number < 30 else {}
         for number in range(SIZE)
     ]
