@@ -147,6 +147,23 @@ async def test_starttls_protects_the_login(mail_peer: MailPeer) -> None:
     assert all(protected for protected, _ in seen)
 
 
+async def test_a_challenge_that_makes_no_sense_certainly_takes_nothing() -> None:
+    async def challenge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        async for line in reader:
+            greeted = line.upper().startswith(b"EHLO")
+            writer.write(b"250-here\r\n250 AUTH CRAM-MD5\r\n" if greeted else b"334 YQ\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(challenge, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(NotDelivered, match="makes no sense") as caught:
+        await mailer(port, user="office", password="s3cret").send(MAIL, key="k", at=AT)
+    assert caught.value.temporary
+    server.close()
+    await server.wait_closed()
+
+
 async def test_tls_from_the_first_byte(mail_peer: MailPeer) -> None:
     inbox = Inbox()
     port = await mail_peer(inbox, over_tls=True)

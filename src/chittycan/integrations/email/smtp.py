@@ -142,7 +142,7 @@ class _Dialogue:
             self._connect()
             self._say_who(by, to)
             return self._hand_over(message)
-        except (OSError, UnicodeError) as error:  # smtplib's own errors are OSErrors
+        except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
             if self._handed_over:
                 raise DeliveryUnknown(f"{self._server.host} took the mail and then the connection broke") from None
             raise _not_delivered(self._server.host, error) from None
@@ -229,7 +229,7 @@ def _readable(said: bytes) -> str:
     return " ".join(said.decode("utf-8", "replace").split())[:200]
 
 
-def _not_delivered(host: str, error: OSError | UnicodeError) -> NotDelivered:
+def _not_delivered(host: str, error: OSError | ValueError) -> NotDelivered:
     match error:
         case smtplib.SMTPAuthenticationError():
             fix = "Check smtp.user and smtp.password in config.json."
@@ -247,5 +247,7 @@ def _not_delivered(host: str, error: OSError | UnicodeError) -> NotDelivered:
             return NotDelivered(problem, temporary=False, fix="Check smtp.host in config.json.")
         case UnicodeError():
             return NotDelivered("smtp.user or smtp.password holds characters that no login has", temporary=False)
+        case ValueError():  # e.g. a challenge that is not base64
+            return NotDelivered(f"{host} said something that makes no sense")
         case _:
             return NotDelivered(f"{host} could not be reached: {error.strerror or type(error).__name__}")
