@@ -306,6 +306,26 @@ async def test_many_that_nobody_can_help_do_not_keep_others_from_being_looked_af
     assert (await sending.show(last.id)).draft.state == "sent"
 
 
+async def test_what_breaks_one_does_not_keep_others_from_being_looked_after(
+    sending: Sending, post: Post, write: Write, database: Database, clock: FakeClock, mail_peer: MailPeer
+) -> None:
+    server = Inbox(data="451 greylisted")
+    post.port = await mail_peer(server)
+    one, other = await write(1), await write(2)
+    for draft in (one, other):
+        await sending.approve(draft.id, by="owner")
+        with pytest.raises(NotDelivered):
+            await sending.send(draft.id)
+        clock.advance(1)
+    await database.run(lambda connection: drafts.put(connection, one.id, thread="{"))
+    del server.actions["data"]
+    clock.advance(FIRST_PAUSE)
+    with pytest.raises(msgspec.DecodeError):
+        await sending.round()
+    assert (await sending.show(other.id)).draft.state == "sent"
+    await sending.round()  # not at once again
+
+
 # what servers do
 
 

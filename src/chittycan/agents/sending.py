@@ -6,7 +6,6 @@ the business of `workstreams.effects`; an approval names the effect that will se
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, Literal, NoReturn, Protocol
 
 import msgspec
@@ -214,20 +213,27 @@ class Sending:
         """Go on with what was left: mails of which nobody knows, copies that are missing, refusals for now.
 
         A mail that a server refused for the moment is tried again, ever more rarely, for a day; an acknowledgement that
-        nobody came to send waits no longer either.
+        nobody came to send waits no longer either. What one of them breaks is raised once the others had their turn.
         """
         now = self._clock.now()
         left = await self._left(now)
+        broken: Exception | None = None
         for draft in left:
             # Whoever sends it may be about to finish.
             due, pause = self._again.get(draft.id, ((draft.dispatched or 0.0) + FIRST_PAUSE, FIRST_PAUSE))
             if due > now:
                 self._again[draft.id] = (due, pause)
                 continue
-            with suppress(ChittyError):  # what it came to is written down with the effect
+            try:
                 await self._go_on(draft, now)
+            except ChittyError:  # what it came to is written down with the effect
+                pass
+            except Exception as error:
+                broken = error
             self._again[draft.id] = (now + pause, min(2 * pause, LONGEST_PAUSE))
         self._again = {draft.id: self._again[draft.id] for draft in left}
+        if broken is not None:
+            raise broken
 
     # parts
 
