@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -12,13 +13,14 @@ from chittycan.app import Network
 from chittycan.control.workers import listed
 from chittycan.durable import CHORE_SECONDS, Durable
 from chittycan.errors import Unavailable, UsageError
+from chittycan.store import inbox
 from chittycan.store import workers as rows
 from chittycan.store.database import Database
 from chittycan.store.work_tables import tasks, workers
 from chittycan.testing import FakeClock
 from chittycan.workstreams.task import Task
 from chittycan.workstreams.workers import BEAT_SECONDS, SILENT_SECONDS, this_process
-from serving import config, until, write_config
+from serving import PATIENCE, config, until, write_config
 
 OTHER = replace(this_process("other", "worker"), host="elsewhere", boot="another", pid=4711)
 
@@ -71,6 +73,36 @@ async def test_a_server_with_the_name_of_another_worker_does_not_begin(network: 
     await other_works(network)
     with pytest.raises(UsageError, match="process 4711 on elsewhere"):
         await network.serve_work("other")
+
+
+async def test_mail_is_looked_after_again_whatever_broke(
+    tmp_path: Path, database: Database, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "mail"
+    folder.mkdir()
+    (folder / "1.eml").write_text("From: Ann <ann@bell.example>\nPrecedence: bulk\nSubject: News\n\nHello.\n")
+    office = {"type": "folder", "path": str(folder), "watch": True}
+    write_config(tmp_path / "config", config({}) | {"integrations": {"office": office}}, {})
+    url = database.url.render_as_string(hide_password=False)
+    async with Network(
+        config_folder=tmp_path / "config", env={"HOME": str(tmp_path)}, database=url, clock=clock, look_around=False
+    ) as network:
+        broken = iter([RuntimeError("private")])
+
+        async def breaks(**_wishes: Any) -> None:
+            for error in broken:
+                raise error
+
+        network.durable.mail_submitter = breaks  # type: ignore[method-assign]
+        watching = asyncio.create_task(network.watch_mail())
+        async with asyncio.timeout(PATIENCE):
+            while not await network.database.read(inbox.latest, 1):
+                clock.advance(1)
+                await asyncio.sleep(0.01)
+        watching.cancel()
+        await asyncio.wait((watching,))
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["bug"]
+    assert "private" not in caplog.text
 
 
 async def test_the_list_says_who_works_at_how_much_and_who_is_silent(network: Network) -> None:

@@ -284,9 +284,8 @@ class Network:
         """
         from chittycan.agents.performers.table import performers
 
-        await self.durable.work(
-            lambda me: performers(self._parts(me)), worker, role=role, regions=self.settings.regions
-        )
+        regions = self.settings.regions
+        await self.durable.work(lambda me: performers(self._parts(me)), worker, role=role, regions=regions)
 
     def _parts(self, me: Worker) -> "Parts":
         """What performers are made of, in this worker."""
@@ -304,7 +303,7 @@ class Network:
             files=self.durable.files, acts=Acts(effects, self._outside, self.clock), effects=effects,
             terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
             enforcing=lambda: self.settings.privacy_mode == "enforce",
-            mail_terms=lambda account: mailroom.terms_of(self.settings, account, self.rules),
+            mail_terms=lambda account: mailroom.terms_of(self.settings, account, self.rules, tell=self.durable.tell),
             reread=mailroom.reread(lambda: self.settings, self.env),
         )  # fmt: skip
 
@@ -357,11 +356,25 @@ class Network:
         """Looks after the mail accounts with `watch`, and what goes out, as long as it runs."""
         while not (self.settings.integrations or self.settings.smtp):
             await self.clock.sleep(RELOAD_SECONDS)
+        while True:
+            try:
+                await self._watch_mail()
+            except* Unavailable:  # the database is away; it is said elsewhere
+                pass
+            except* Exception as broken:  # nobody should learn of it only by the mail that does not come
+                for error in broken.exceptions:
+                    self.telemetry.bug(error, "mail")
+            await self.clock.sleep(RELOAD_SECONDS)
+
+    async def _watch_mail(self) -> None:
         from chittycan.mailroom import Mailroom
 
         submit = await self.durable.mail_submitter()
-        mailroom = Mailroom(lambda: self.settings, self.env, self.gateway.ask, self.database, self.clock, submit)
-        await asyncio.gather(mailroom.run(), self.outgoing.run())
+        tell, ask = None if submit is None else self.durable.tell, self.gateway.ask
+        mailroom = Mailroom(lambda: self.settings, self.env, ask, self.database, self.clock, submit, tell)
+        async with asyncio.TaskGroup() as group:
+            for each in (mailroom.run(), self.outgoing.run()):
+                group.create_task(each)
 
     async def ensure_worker(self) -> bool:
         """Makes this process do durable work where nobody else does, now or later, until the network is closed.
