@@ -214,7 +214,7 @@ class Workstreams:
         self._parts = Parts(
             gateway=self._gateway_of(catalogue, SimulatedTransport(world, seed)), database=self._database,
             clock=self._clock, enforcing=lambda: False, sessions=nothing, key_of=nothing, files=nothing, acts=nothing,
-            effects=nothing, terms=nothing, audience=nothing,
+            effects=nothing, terms=nothing, audience=nothing, mail_terms=nothing, reread=nothing,
         )  # fmt: skip
         self._queue = Queue(seed)
         self._recorder = Recorder(cast(Any, self._queue), self._clock)

@@ -9,6 +9,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
+from sqlalchemy import Connection
+
 from chittycan.agents.given import Given
 from chittycan.agents.mail_task import Submit, submitter
 from chittycan.clock import Clock
@@ -20,6 +22,7 @@ from chittycan.store.workers import Worker
 from chittycan.workstreams.advance import Advancer
 from chittycan.workstreams.batches import Batches
 from chittycan.workstreams.engine import Engine, Function
+from chittycan.workstreams.events import Event
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.life import OPEN
 from chittycan.workstreams.record import RUN, Recorder
@@ -121,7 +124,11 @@ class Durable:
         except Unavailable:
             return None
         await self.engine.prepare()
-        return submitter(self.recorder, self._clock, **wishes)
+        return submitter(self.recorder, self._clock, self.tasks.ruling, **wishes)
+
+    def tell(self, connection: Connection, event: Event, also: Sequence[str]) -> None:
+        """Has an event told to whom the owner wants told, and to these addresses; the engine must be prepared."""
+        self.recorder.tell(connection, event, also=also)
 
     def check_working(self) -> None:
         """Raises Unavailable where this process takes no work."""

@@ -18,6 +18,7 @@ from chittycan.agents.invoke import Reread
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.mail_task import Submit
 from chittycan.agents.pipeline import Terms, restore
+from chittycan.agents.told import Tell
 from chittycan.agents.watch import Watcher
 from chittycan.agents.watch_local import Local, LocalWatcher
 from chittycan.clock import Clock
@@ -45,9 +46,10 @@ class Mailroom:
         database: Database,
         clock: Clock,
         submit: Submit | None = None,
+        tell: Tell | None = None,
     ) -> None:
         self._settings, self._env, self._ask, self._database, self._clock = settings, env, ask, database, clock
-        self._submit = submit
+        self._submit, self._tell = submit, tell
         self._rules = RuleBook(database, clock)
         self._at_work: dict[str, tuple[bytes, asyncio.Task[None]]] = {}
 
@@ -83,7 +85,7 @@ class Mailroom:
     def _desk(self, name: str, base: Terms | None) -> Desk:
         async def terms() -> Terms:
             await self._rules.refresh()
-            return terms_of(self._settings(), name, self._rules, base)
+            return terms_of(self._settings(), name, self._rules, base, self._tell)
 
         return Desk(ask=self._ask, database=self._database, terms=terms, clock=self._clock, submit=self._submit)
 
@@ -126,7 +128,9 @@ class Mailroom:
         return found
 
 
-def terms_of(settings: Settings, account: str, rules: RuleBook, base: Terms | None = None) -> Terms:
+def terms_of(
+    settings: Settings, account: str, rules: RuleBook, base: Terms | None = None, tell: Tell | None = None
+) -> Terms:
     """How the mail of an account is worked on, by the rules as they are known; `base` instead of the owner's terms.
 
     Raises ConfigError.
@@ -134,7 +138,7 @@ def terms_of(settings: Settings, account: str, rules: RuleBook, base: Terms | No
     own = base or mailbox.terms(settings)
     # What cannot be read may be a rule that keeps mail private.
     private = own.private or not rules.readable
-    return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private))
+    return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private, tell=tell))
 
 
 def reread(settings: Callable[[], Settings], env: Mapping[str, str]) -> Reread:

@@ -6,6 +6,7 @@ ends a run.
 """
 
 import asyncio
+import dataclasses
 import time
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from chittycan.agents.reception import Privileged, Reception
 from chittycan.agents.report import Outcome, Report
 from chittycan.agents.response import RESPONSE, Answerable, Reply, should_respond
 from chittycan.agents.templates import STANDARD
+from chittycan.agents.told import Tell, tell_of
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.agents.triage import taught as taught_category
 from chittycan.agents.verdict import Mode
@@ -72,6 +74,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     account: str | None = None  # whose mail it is, for rules
     own_addresses: frozenset[str] = frozenset()  # in lower case: nobody writes to oneself
     signatures: Mapping[str, str] = {}  # of accounts that have one of their own
+    tell: Tell | None = None  # has told who a rule says is to be told
 
     @property
     def signed(self) -> str:
@@ -293,7 +296,10 @@ class _Inbox:
             earlier = await self._database.read(conversation.told, stored)
             own = await templates.stored(self._database)
             answerable = Answerable(mail, triage, priority, terms.template, terms.signed, own, earlier=earlier)
-            await self._step(RESPONSE, Reply, answerable, work, done, terms)
+            agent = RESPONSE if "agent" not in applied.values else dataclasses.replace(
+                RESPONSE, kind=f"email.{applied.values['agent']}"
+            )  # fmt: skip
+            await self._step(agent, Reply, answerable, work, done, terms)
             outcome.draft_id = draft_id(outcome.id)
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
         why = (
@@ -342,7 +348,13 @@ class _Inbox:
         found = msgspec.structs.replace(found, said_category=category, said_level=ruled(ranked, applied).level)
         outcome.category, outcome.level = found.category, found.level
         outcome.review, outcome.doubt = found.review, found.doubt
-        await self._database.run(verdict.finish, outcome.id, found, self._clock.now())
+        now = self._clock.now()
+
+        def finish(connection: Connection) -> None:
+            verdict.finish(connection, outcome.id, found, now)
+            tell_of(connection, self._terms.tell, outcome, applied, now)
+
+        await self._database.run(finish)
 
 
 class _Work(Struct):

@@ -205,12 +205,12 @@ class Privacy(Struct, frozen=True, kw_only=True, rename="camel"):
 
     mode: Literal["off", "warn", "enforce"] | None = None
     terms: tuple[str, ...] = ()
+    redact: bool = False
+    names: bool = False
 
     def __repr__(self) -> str:
         return f"Privacy(mode={self.mode!r}, terms={len(self.terms)})"
 
-    redact: bool = False
-    names: bool = False
 
 class OutboundSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """Which servers a task's own requests may go to, and what only we may say to them.
@@ -235,6 +235,7 @@ WebhookEvent = Literal[
     "batch.*", "batch.completed", "batch.failed", "batch.expired", "batch.cancelled",
     "response.*", "response.completed", "response.failed", "response.incomplete", "response.cancelled",
     "budget.*", "budget.alarm",
+    "rule.*", "rule.matched",
 ]  # fmt: skip
 
 
@@ -309,12 +310,12 @@ class ConfigFile(Struct, frozen=True, kw_only=True, rename="camel"):
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     tasks: TaskSettings = TaskSettings()
+    regions: tuple[Region, ...] = ()  # where this machine stands
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
     nudges: Mapping[str, Any] = field(default_factory=dict)
     sync: Mapping[str, Any] = field(default_factory=dict)
     extensions: Mapping[str, Any] = field(default_factory=dict)
-    regions: tuple[Region, ...] = ()  # where this machine stands
     mcp: Mapping[str, Any] = field(default_factory=dict)
     cleanup: Mapping[str, Any] = field(default_factory=dict)
     cache: Mapping[str, Any] = field(default_factory=dict)
@@ -361,13 +362,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     smtp: SmtpSettings | None = None
     context: ContextSettings = ContextSettings()
     tasks: TaskSettings = TaskSettings()
+    regions: tuple[str, ...] = ()
     remotes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inbox: Mapping[str, Any] = field(default_factory=dict)
     integrations: Mapping[str, Any] = field(default_factory=dict)
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     warnings: tuple[Finding, ...] = ()
 
-    regions: tuple[str, ...] = ()
     @property
     def privacy_mode(self) -> Literal["off", "warn", "enforce"]:
         """What the owner wrote, else `enforce` once a model is set up for private work, else `warn`."""

@@ -10,6 +10,7 @@ from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.pipeline import restore
 from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
+from chittycan.routing.rules import actions
 from chittycan.routing.rules.book import Applied, Book, Rule, idle
 from chittycan.store import inbox, ledger
 
@@ -62,6 +63,7 @@ async def create(
     enabled: bool = True,
 ) -> RuleRow:
     """Make a rule, such as `priority:low` → `model:llama-scout`. The grammar is in docs/rules.md."""
+    _check_addresses(network, action)
     made = Rule(id="", name=name, condition=condition, action=action, priority=priority, enabled=enabled)
     return _row(await network.rules.create(made))
 
@@ -79,6 +81,7 @@ async def change(
 ) -> RuleRow:
     """Change what is given of a rule; `rule` is its id or name."""
     given = {"condition": condition, "action": action, "priority": priority, "enabled": enabled}
+    _check_addresses(network, action)
     changed = {name: value for name, value in given.items() if value is not None}
     return _row(await network.rules.change(rule, **changed))
 
@@ -147,6 +150,13 @@ async def _requests(network: "Network", last: int) -> list[Seen]:
 _SEEN: dict[str, Callable[["Network", int], Awaitable[list[Seen]]]] = {
     "mails": _mails, "tasks": _tasks, "requests": _requests,
 }  # fmt: skip
+
+
+def _check_addresses(network: "Network", action: str | None) -> None:
+    """Raises Forbidden and InvalidRequest for a `webhook` that nothing may be sent to."""
+    for each in actions.parse(action) if action is not None else ():
+        if each.verb == "webhook":
+            network.checked_webhook(each.value)
 
 
 async def _book(network: "Network", rule: str | None, condition: str | None) -> Book:

@@ -6,7 +6,7 @@ private nothing is told but that it has ended: who may see it fetches it.
 Source: https://platform.openai.com/docs/api-reference/webhook-events.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -83,12 +83,15 @@ def batch_ended(batch: Batch, status: str, now: float) -> Event:
     )  # fmt: skip
 
 
-def deliveries(event: Event, own: dict[str, Any] | None, audience: Audience) -> Iterator[Task]:
-    """The tasks that tell it: to the thing's own webhook, and to whom the owner wants told; each address once.
+def deliveries(
+    event: Event, own: dict[str, Any] | None, audience: Audience, also: Sequence[str] = ()
+) -> Iterator[Task]:
+    """The tasks that tell it: to the thing's own webhook, to whom the owner wants told, and `also` to these addresses;
+    each address once.
 
     Those of the owner are the owner's, so that nobody with a key can cancel them.
     """
-    places = list(dict.fromkeys(audience(event.type)))
+    places = list(dict.fromkeys((*audience(event.type), *also)))
     asked = None if own is None else own["url"]
     whole = event.data | (event.result if own is not None and own.get("result") else {})
     if asked is not None and asked not in places:

@@ -5,7 +5,7 @@ from the end of a task: tasks that were to begin after it, the next step of its 
 """
 
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -151,9 +151,11 @@ class Recorder:
             self.advance(connection, task.workstream)
         return True
 
-    def tell(self, connection: Connection, event: Event, own: dict[str, Any] | None = None) -> None:
-        """Has it told to the thing's own webhook, if any, and to whom the owner wants told."""
-        for each in events.deliveries(event, own, self.audience):
+    def tell(
+        self, connection: Connection, event: Event, own: dict[str, Any] | None = None, also: Sequence[str] = ()
+    ) -> None:
+        """Has it told to the thing's own webhook, if any, to whom the owner wants told, and to these addresses."""
+        for each in events.deliveries(event, own, self.audience, also):
             self.add(connection, each)
 
     def release(self, connection: Connection, *task_ids: str) -> None:

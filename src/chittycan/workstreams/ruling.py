@@ -46,6 +46,8 @@ def ruled(task: Task, given: Mapping[str, str], ruling: Ruling) -> Task:
         task = replace(task, priority=LEVELS[values["priority"]])
     if "model" in values and task.model in (None, "auto"):
         task = replace(task, model=values["model"])
+    if "agent" in values and task.kind is None:
+        task = replace(task, kind=values["agent"])
     more = {"private": True} if values.get("private") else {}
     more |= {"labels": values["label"]} if "label" in values else {}
     return replace(task, options={**task.options, **more, **_region(task.region, said)})

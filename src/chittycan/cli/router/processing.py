@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from chittycan.agents.mail_task import Submit
     from chittycan.agents.pipeline import Terms
     from chittycan.agents.report import Outcome, Report
+    from chittycan.agents.told import Tell
     from chittycan.cli.session import Session
     from chittycan.config import Settings
     from chittycan.integrations.email.sources import Source
+    from chittycan.routing.rules.book import Book
 
 SHOWN = 40  # mails in the table; the rest is a command away
 EMBEDDED = "smollm2"
@@ -37,10 +39,10 @@ def process_mail(mailbox: "Source", terms: "Terms", *, detach: bool = False) -> 
             await rules.refresh()
             # What cannot be read may be a rule that keeps mail private.
             how = replace(terms, rules=rules.book, private=terms.private or not rules.readable)
-            async with _handing_over(network, how, detach) as submit:
+            async with _handing_over(network, how, detach) as submit, _telling(network, rules.book) as tell:
+                how = replace(how, tell=tell)
                 with Counter(len(mailbox), how) as counter:
-                    tell = counter.add
-                    return await process(mailbox, network.ask, database, how, on_progress=tell, submit=submit)
+                    return await process(mailbox, network.ask, database, how, on_progress=counter.add, submit=submit)
 
     return run(work)
 
@@ -50,13 +52,20 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
     from chittycan.cli.session import run
     from chittycan.clock import SystemClock
     from chittycan.mailroom import Mailroom
+    from chittycan.rulebook import RuleBook
+
+    async def look(room: Mailroom) -> "Report":
+        with Counter(None, terms) as counter:
+            watcher = room.watcher(name, base=terms, on_outcome=counter.add)
+            return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
 
     async def work(network: "Session") -> "Report":
         async with network.database() as database, _handing_over(network, terms, detach) as submit:
-            room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit)
-            with Counter(None, terms) as counter:
-                watcher = room.watcher(name, base=terms, on_outcome=counter.add)
-                return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
+            rules = RuleBook(database, SystemClock())
+            await rules.refresh()
+            async with _telling(network, rules.book) as tell:
+                room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit, tell)
+                return await look(room)
 
     return run(work)
 
@@ -77,6 +86,18 @@ async def _handing_over(network: "Session", terms: "Terms", detach: bool) -> "As
             fix = "pip install 'chittycan[workstreams]', or process without --detach"
             raise UsageError("Durable work needs the extra `workstreams`.", fix=fix)
         yield submit
+
+
+@asynccontextmanager
+async def _telling(network: "Session", rules: "Book") -> "AsyncGenerator[Tell | None]":
+    """Who a rule says is to be told, a server will tell; None where no rule says so, or durable work is not there."""
+    from chittycan.agents.told import VERBS
+
+    if not VERBS & rules.verbs:
+        yield None
+        return
+    async with network.durable() as durable:
+        yield None if await durable.mail_submitter() is None else durable.tell
 
 
 class Counter:

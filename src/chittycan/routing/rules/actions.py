@@ -15,13 +15,13 @@ from chittycan.routing.rules.fields import FLAGS, LEVELS
 VERBS: Mapping[str, str] = {
     "priority": "low, normal, high or critical",
     "model": "the model that answers, a chain's name or an assignment",
-    "agent": "the agent or recipe that takes it on",
+    "agent": "the kind of work that it is, which finds the model assigned to that",
     "label": "a label that it gets",
     "move": "the folder that it goes to",
     "archive": "out of the inbox",
     "draft": "whether a reply is drafted: true or false",
     "template": "the template of the draft",
-    "notify": "who is told",
+    "notify": "who is to be told, in a word: those who listen to rule.matched get it",
     "webhook": "the address that is told",
     "stop": "no later rule is looked at",
     "private": "private models only",
@@ -35,8 +35,8 @@ LONGEST = 1_000  # characters
 FORBIDDEN = ("send", "forward", "delete")
 # Verbs that mean something for some things only.
 FOR: Mapping[str, tuple[str, ...]] = {
-    "priority": ("mail", "task"), "label": ("mail", "task"),
-    **dict.fromkeys(("agent", "move", "archive", "draft", "template", "notify", "webhook", "auto"), ("mail",)),
+    "priority": ("mail", "task"), "label": ("mail", "task"), "agent": ("mail", "task"),
+    **dict.fromkeys(("move", "archive", "draft", "template", "notify", "webhook", "auto"), ("mail",)),
 }  # fmt: skip
 
 _ACTION = re.compile(

@@ -43,6 +43,7 @@ class Book:
         self._read: list[tuple[Rule, Condition, tuple[Action, ...]]] = [
             (each, condition.parse(each.condition), actions.parse(each.action)) for each in ordered
         ]
+        self.verbs = frozenset(action.verb for _, _, does in self._read for action in does)
         self.fields = frozenset().union(*(condition.fields_of(each) for _, each, _ in self._read))
 
     def __bool__(self) -> bool:
