@@ -6,13 +6,17 @@ Whatever dies meanwhile, somebody goes on where it stopped: the steps that are d
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
+from chittycan.agents.mail_facts import facts_of
 from chittycan.clock import Clock
+from chittycan.integrations.email.message import Mail
 from chittycan.store import tasks as rows
 from chittycan.store.inbox import StoredMail
 from chittycan.workstreams.life import TERMINAL
 from chittycan.workstreams.record import Recorder
+from chittycan.workstreams.ruling import Ruling, no_rules
 from chittycan.workstreams.task import Task
 
 TYPE = "mail"
@@ -32,17 +36,22 @@ def under_way(connection: Connection, mail_id: str) -> bool:
     return any(row["status"] not in TERMINAL for row in rows.standing(connection, [task_id(mail_id)]))
 
 
-def submitter(recorder: Recorder, clock: Clock, **wishes: Any) -> Submit:
-    """`wishes`: `model`, `region`, `private` and `template`, where the owner's own are not to count."""
+def submitter(recorder: Recorder, clock: Clock, ruling: Ruling = no_rules, **wishes: Any) -> Submit:
+    """`wishes`: `model`, `region`, `private` and `template`, where the owner's own are not to count.
+
+    A region to which a rule binds the mail goes before the one that is wished: only workers of it are to have it.
+    """
     options = {name: wishes[name] for name in ("region", "private") if wishes.get(name)}
     template = {"template": wishes["template"]} if wishes.get("template") else {}
 
     def submit(connection: Connection, mail: StoredMail) -> None:
         now = clock.now()
+        facts = facts_of(msgspec.json.decode(mail.mail, type=Mail), now=now, account=mail.account)
+        bound = {name: value for name, value in ruling(facts).values.items() if name == "region"}
         private = {"private": True} if mail.privacy is not None else {}
         task = Task(
             id=task_id(mail.id), type=TYPE, title=f"mail: {mail.subject}"[:LONGEST_TITLE], model=wishes.get("model"),
-            spec={"mail": mail.id, **template}, options=options | private, created=now, updated=now, since=now,
+            spec={"mail": mail.id, **template}, options=options | bound | private, created=now, updated=now, since=now,
         )  # fmt: skip
         recorder.add(connection, task)
 

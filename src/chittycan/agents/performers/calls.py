@@ -48,7 +48,8 @@ class Calls:
         return cls(parts, task, options_of(task, private=private), key)
 
     async def ask(self, request: ChatRequest, options: Options | None = None) -> Answer:
-        """Of `options` the kind of task and the region count where the task has none, and `private` in any case.
+        """Of `options` the kind of task counts where the task has none, `private` in any case, and the region before
+        the task's: it is what binds the very thing that is asked about.
 
         Raises Held where the task has to wait, ChittyError where it has failed.
         """
@@ -57,7 +58,7 @@ class Calls:
         asked = replace(
             self._options,
             kind=self._task.kind or wished.kind,
-            region=self._options.region or wished.region,
+            region=wished.region or self._options.region,
             private=private,
         )
         self._private = self._private or private
