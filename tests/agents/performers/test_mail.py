@@ -9,18 +9,21 @@ from sqlalchemy import Connection
 from chittycan.agents.mail_task import submitter, task_id
 from chittycan.agents.pipeline import Terms, process
 from chittycan.integrations.email.sources import open_source
+from chittycan.routing.rules.book import Rule
 from chittycan.store import inbox
 from chittycan.store import tasks as rows
 from chittycan.testing import Reply, Scenario
 from chittycan.testing.ask import ScriptedAsk
 from chittycan.testing.clock import FakeClock
 from chittycan.workstreams.task import Done, Outcome, WaitForModel
-from performing import INBOX, MakeOffice, Office
+from performing import INBOX, PRICE, MakeOffice, Office
 
 TRIAGE = {"category": "appointment_request", "confidence": 0.9, "needs_reply": True, "reasoning": "A talk."}
 PRIORITY = {"level": "HIGH", "score": 0.9, "factors": ["client"], "reasoning": "Soon."}
 REPLY = {"about": "a talk", "body": "Thank you for your mail about a talk. We will read it and propose a time."}
 FILE = next(INBOX.glob("01*.eml"))
+REGIONS = ("eu-west", "us-east")
+BOUND = Rule(id="", name="bound", condition="-has:invite", action="region:eu-west")
 
 
 def done(outcome: Outcome) -> Done:
@@ -101,6 +104,29 @@ async def test_a_mail_and_its_task_are_stored_together_and_once(office: MakeOffi
     assert (task.type, task.spec, task.options, task.status) == (
         "mail", {"mail": outcome.id}, {"region": "eu-west"}, "queued",
     )  # fmt: skip
+
+
+async def test_what_a_rule_binds_to_a_region_is_handed_to_workers_of_that_region(office: MakeOffice) -> None:
+    made = await office()
+    network = made.network
+    await network.rules.create(BOUND)
+    for wished in ({}, {"region": "us-east"}):  # what binds a mail goes before what all of them are asked with
+        submit = await network.durable.mail_submitter(**wished)
+        file = FILE if not wished else next(INBOX.glob("02*.eml"))
+        (found,) = (await process(open_source(file), ScriptedAsk({}), network.database, submit=submit)).outcomes
+        assert (await network.tasks.get(task_id(found.id))).region == "eu-west"
+
+
+async def test_a_rule_that_came_later_keeps_other_regions_out(office: MakeOffice) -> None:
+    europe, america = ({"proxy": "home", "price": PRICE, "upstream": each, "regions": [each]} for each in REGIONS)
+    made = await office({"europe": europe, "america": america}, {"*": ["america", "europe"]})
+    for name in REGIONS:
+        made.says(name, *map(json.dumps, (TRIAGE, PRIORITY, REPLY)))
+    mail = await made.mail("01")
+    await made.network.rules.create(BOUND)
+    task = {"spec": {"mail": mail["id"]}, "options": {"region": "us-east"}}
+    assert done(await made.perform("mail", **task)).model == "europe"
+    assert made.asked("us-east") == []
 
 
 async def test_where_the_task_cannot_be_stored_neither_is_the_mail(office: MakeOffice) -> None:
