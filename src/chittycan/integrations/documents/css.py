@@ -71,7 +71,8 @@ class StyleSheet:
     """The rules of a page's `<style>` blocks that can hide or show an element."""
 
     def __init__(self) -> None:
-        self._rules: dict[str, list[tuple[frozenset[str], Declarations]]] = defaultdict(list)
+        # By one of the names that an element must have: all that it must have, and what it then gets.
+        self._rules: dict[str, dict[frozenset[str], Declarations]] = defaultdict(dict)
         self._count = 0
 
     def add(self, css: str) -> None:
@@ -83,7 +84,8 @@ class StyleSheet:
                 needs = _last_compound(selector)
                 if needs and self._count < MAX_RULES:
                     self._count += 1
-                    self._rules[max(needs, key=len)].append((needs, style))
+                    rules = self._rules[max(needs, key=len)]
+                    rules[needs] = {**rules.pop(needs, {}), **style}  # the later rule goes to the end
 
     def of(self, tag: str, attributes: dict[str, str]) -> Declarations:
         """What the rules declare for an element, later ones over earlier ones."""
@@ -94,7 +96,7 @@ class StyleSheet:
             names.add("#" + attributes["id"].strip().lower())
         merged: Declarations = {}
         for name in names:
-            for needs, style in self._rules.get(name, ()):
+            for needs, style in self._rules.get(name, {}).items():
                 if needs <= names:
                     merged.update(style)
         return merged

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from html import unescape
+from itertools import islice
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.css import Declarations, StyleSheet, declarations, font_is_gone, hides
 
 MAX_SOURCE = 4_000_000  # characters; the rest is not read
+MAX_PIECES = 300_000  # tags and texts between them; the rest is not read. 4 MB of a real page have a tenth
 
 
 def _words(names: str) -> frozenset[str]:
@@ -51,6 +53,7 @@ _ENDS = {
 
 _TAG_NAME = re.compile(r"[A-Za-z][^\s/>]*")
 _ATTRIBUTE = re.compile(r"""[\s/]*([^\s/>][^\s/>=]*)(?:\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>"'][^\s>]*)))?""")
+_COMMENT_END = re.compile("--!?>")
 _OPEN_QUOTE = re.compile(r"""\s*=\s*["']""")
 _SPACE = re.compile(r"[ \t\n\r\f\v\xa0]+")
 _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
@@ -60,10 +63,10 @@ def visible_text(html: str) -> tuple[str, bool]:
     """The text of `html` that shows, as plain lines, and whether text was hidden in it.
 
     Paragraphs are parted by a blank line, list items begin with "- ", table cells are parted by " | ".
-    Never raises; reads at most `MAX_SOURCE` characters.
+    Never raises; reads as much as `is_long` allows.
     """
     page = _Page()
-    for kind, value, attributes in _tokens(html[:MAX_SOURCE]):
+    for kind, value, attributes in islice(_tokens(html[:MAX_SOURCE]), MAX_PIECES):
         if kind == "text":
             page.text(value)
         elif kind == "open":
@@ -73,6 +76,11 @@ def visible_text(html: str) -> tuple[str, bool]:
         else:
             page.raw(kind, value, attributes)
     return page.finish()
+
+
+def is_long(html: str) -> bool:
+    """Whether this is more than `visible_text` reads."""
+    return len(html) > MAX_SOURCE or html.count("<") * 2 > MAX_PIECES
 
 
 def title(html: str) -> str | None:
@@ -127,8 +135,8 @@ def _skip_markup(source: str, start: int) -> int:
     if source.startswith("<!--", start):
         if source.startswith(("<!-->", "<!--->"), start):
             return source.find(">", start) + 1
-        ends = [end for end in (source.find("-->", start + 4), source.find("--!>", start + 4)) if end >= 0]
-        return _after(source, ">", min(ends)) if ends else len(source)
+        end = _COMMENT_END.search(source, start + 4)
+        return end.end() if end else len(source)
     return _after(source, ">", start)
 
 

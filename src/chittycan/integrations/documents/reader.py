@@ -43,7 +43,7 @@ def read(kind: Kind, data: bytes, max_chars: int) -> Document:
 def read_html(data: bytes, max_chars: int) -> Document:
     source, defects = plain.decode(data, _declared_charset(data))
     text, hidden = html.visible_text(source)
-    truncated = len(text) > max_chars or len(source) > html.MAX_SOURCE
+    truncated = len(text) > max_chars or html.is_long(source)
     return Document(
         kind="html",
         text=text[:max_chars],

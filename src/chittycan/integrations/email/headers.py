@@ -15,12 +15,17 @@ from msgspec import Struct
 
 MAX_VALUE = 16 * 1024  # characters of one header that are looked at
 MAX_ADDRESSES = 500
+# The modern parser takes a time that grows with the square of what it is given, or worse: a header of 16 KiB, half a
+# minute. Longer lists go through the old one, address by address.
+MAX_MODERN = 1_000  # characters
+MAX_ADDRESS = 500
 
 # Python's codecs that are not charsets of mail, two of them with quadratic cost.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,400}>")
+_LISTED = re.compile(r'(?:"[^"]*"|[^",])+')
 _ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]]+@[^\s<>\"'(),:;\[\]]+")
 
 
@@ -83,9 +88,14 @@ def _old_decoded(text: str) -> str:
 
 def addresses(name: str, values: Iterable[object]) -> tuple[Address, ...]:
     """The mailboxes of an address header; an unreadable header gives those that can be picked out of its text."""
+    texts = [readable(value) for value in values]
     found: list[Address] = []
-    for value in values:
-        found += _addresses(name, readable(value))
+    if sum(map(len, texts)) <= MAX_MODERN:
+        for text in texts:
+            found += _addresses(name, text)
+    else:
+        for listed in _LISTED.findall(", ".join(texts)[:MAX_VALUE])[:MAX_ADDRESSES]:
+            found += _old_addresses(listed[:MAX_ADDRESS])
     return tuple(found[:MAX_ADDRESSES])
 
 

@@ -6,11 +6,13 @@ boundary in their stride.
 """
 
 import re
+from itertools import chain
 
 MAX_MESSAGE = 50 * 1024 * 1024  # bytes
 MAX_HEADERS = 256 * 1024  # bytes of the mail's own header block
 MAX_PARTS = 1000
 MAX_DEPTH = 50
+TOO_MANY = f"more than {MAX_PARTS} parts: the rest was not read"
 
 _BLANK_LINE = re.compile(rb"\r?\n\r?\n|\r\r")
 # A part that holds parts, with its folded lines; or a line that could be a boundary.
@@ -52,8 +54,18 @@ def _end_of_structure(raw: bytes) -> tuple[int, str | None]:
     """Where the mail has too many parts or too deep ones, and which it was."""
     open_parts: list[bytes | None] = []  # the boundary of each open container; None for an attached message
     parts = 0
-    for mark in _MARKS.finditer(raw):
+    blocks = len(raw)  # from here on each blank line begins a part, as the blocks of a delivery report are parts
+    for mark in chain(_MARKS.finditer(raw), [None]):
+        for blank in _BLANK_LINE.finditer(raw, blocks, mark.start() if mark else len(raw)):
+            parts += 1
+            if parts > MAX_PARTS:
+                return blank.start(), TOO_MANY
+        blocks = len(raw)
+        if mark is None:
+            break
         if mark["holder"]:
+            if mark["rest"][:15].lower() == b"delivery-status":
+                blocks = mark.end()
             found = _BOUNDARY.search(mark["rest"]) if mark["holder"].lower() == b"multipart" else None
             open_parts.append((found[1] or found[2] or b"")[:200] if found else None)
             if len(open_parts) > MAX_DEPTH:
@@ -71,5 +83,5 @@ def _end_of_structure(raw: bytes) -> tuple[int, str | None]:
             continue
         parts += 1
         if parts > MAX_PARTS:
-            return mark.start(), f"more than {MAX_PARTS} parts: the rest was not read"
+            return mark.start(), TOO_MANY
     return len(raw), None

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from msgspec import Struct, field
 
 from chittycan.integrations.documents.characters import visible_characters
-from chittycan.integrations.documents.html import visible_text
+from chittycan.integrations.documents.html import MAX_SOURCE, is_long, visible_text
 from chittycan.integrations.email.headers import (
+    MAX_VALUE,
     Address,
     addresses,
     decode_bytes,
@@ -30,17 +31,27 @@ from chittycan.integrations.email.limits import MAX_DEPTH, body_start, within_li
 MAX_TEXT = 200_000  # characters of visible text that are kept
 MAX_HEADERS = 300  # different header names that are kept
 MAX_HEADER = 2_000  # characters of each
+MAX_PARAMETERS = 60  # of a Content-* header that are looked at
 
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _UNSAFE_NAME = re.compile(r"[/\\\x00-\x1f]+")
+_MANY = re.compile(rf"(?:[^;]*;){{{MAX_PARAMETERS}}}")
 _QUOTED_FROM = re.compile(rb"^>+From ", re.MULTILINE)
 _IDENTITY = (b"message-id", b"from", b"to", b"date", b"subject")
+
+_PAGES = ("text/html", "application/xhtml+xml")
 
 T = TypeVar("T")
 
 
 class _AsWritten(Compat32):
-    """Gives header values as they came: the library's own way loses undeclared 8-bit bytes."""
+    """Gives header values as they came, up to a length: the library's own way loses undeclared 8-bit bytes."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        # The library takes a time that grows with the square of the parameters to find a boundary or a charset.
+        many = _MANY.match(value) if name[:8].lower() == "content-" else None
+        return name, value[: min(many.end() if many else MAX_VALUE, MAX_VALUE)]
 
     def header_fetch_parse(self, name: str, value: str) -> str:
         return value
@@ -61,7 +72,8 @@ class Attachment(Struct, frozen=True):
 class Mail(Struct, kw_only=True):
     """A mail as far as it could be understood.
 
-    `text` is what a person would see, and `hidden_text` says that there was more; `date` is Unix seconds.
+    `text` is what a person would see; `hidden_text` says that there was more, in it or in a page that is attached;
+    `date` is Unix seconds.
     `headers` maps the lower-case name to the first (topmost) value as written, unfolded.
     """
 
@@ -174,6 +186,7 @@ class _Body:
         self.hidden = False
         self._defects = defects
         self._index = -1
+        self._room = MAX_SOURCE  # characters of HTML that are still read
 
     def read(self, part: Message, depth: int) -> list[str]:
         """The text that shows of `part` and the parts in it."""
@@ -189,6 +202,8 @@ class _Body:
             if kind == "multipart/alternative":
                 return self._alternative(children, depth)
             return [piece for child in children for piece in self.read(child, depth + 1)]
+        if kind.startswith("multipart/") and not children:
+            kind = "text/plain"  # its boundary is missing: what it holds is shown as it stands
         name = _name(part)
         attached = _attempt(part.get_content_disposition, None) == "attachment"
         if kind not in ("text/plain", "text/html") or attached or (name and self._index > 0 and not _inline(part)):
@@ -214,9 +229,11 @@ class _Body:
         return []
 
     def _attach(self, part: Message, kind: str, name: str) -> None:
-        size = len(_bytes(part))
-        if name or (size and not kind.startswith("multipart/")):
-            self.attachments.append(Attachment(name or f"part-{self._index}", kind, size, self._index))
+        data = _bytes(part)
+        if name or (data and not kind.startswith("multipart/")):
+            self.attachments.append(Attachment(name or f"part-{self._index}", kind, len(data), self._index))
+        if kind in _PAGES or name.lower().endswith((".html", ".htm", ".xhtml")):
+            self._shown(decode_bytes(data, _attempt(part.get_content_charset, None))[0])
 
     def _text(self, part: Message, kind: str) -> str:
         charset = _attempt(part.get_content_charset, None)
@@ -224,9 +241,17 @@ class _Body:
         if not clean:
             self._defects.append(f"text not readable as {readable(charset or 'utf-8')[:40]}: windows-1252 was assumed")
         if kind == "text/html":
-            text, hidden = visible_text(text)
-        else:
-            text, hidden = visible_characters(text[: MAX_TEXT * 2])
+            return self._shown(text)
+        text, hidden = visible_characters(text[: MAX_TEXT * 2])
+        self.hidden = self.hidden or hidden
+        return text
+
+    def _shown(self, html: str) -> str:
+        """What of the page shows. All pages of a mail together are read as far as one."""
+        if len(html) > self._room or is_long(html):
+            self._defects.append("more HTML than is read: the rest was not read")
+        text, hidden = visible_text(html[: self._room])
+        self._room = max(0, self._room - len(html))
         self.hidden = self.hidden or hidden
         return text
 
