@@ -84,6 +84,7 @@ def test_a_header_that_makes_no_sense_is_named(headers: dict[bytes, bytes], para
         ({"timeout": [1]}, "chitty.timeout"),
         ({"models": [1]}, "chitty.models"),
         ({"models": {"a": 1}}, "chitty.models"),
+        ({"models": ["m"] * 33}, "chitty.models"),
         ({"max_cost_usd": "free"}, "chitty.max_cost_usd"),
     ],
 )

@@ -204,6 +204,27 @@ def test_a_key_that_may_use_auto_may_use_what_auto_chooses_and_nothing_by_name()
         decide(Facts(model="gpt-4", allowed=frozenset({"auto"})), catalogue)
 
 
+def test_a_key_that_may_use_auto_may_not_list_what_it_likes() -> None:
+    catalogue = _catalogue(assignments={"*": "gpt-4"})
+    with pytest.raises(Forbidden):
+        decide(Facts(model="auto", models=("claude",), allowed=frozenset({"auto"})), catalogue)
+    listed = Facts(model="auto", models=("claude", "gpt-4"), allowed=frozenset({"auto", "gpt-4"}))
+    assert _names(decide(listed, catalogue)) == ["gpt-4"]
+    kept_in = Facts(model="auto", models=("gpt-4",), allowed=frozenset({"auto"}), private=True)
+    assert _names(decide(kept_in, catalogue)) == ["mistral", "smollm2"]  # our choice again
+
+
+def test_a_key_that_may_use_auto_may_use_what_the_owners_rule_chooses_for_it() -> None:
+    ruled = Facts(model="gpt-4", rule="night", keep_answering=True, allowed=frozenset({"auto"}))
+    assert _names(decide(ruled, _catalogue()))[0] == "gpt-4"
+    with pytest.raises(Forbidden):
+        decide(Facts(model="gpt-4", rule="night", allowed=frozenset({"claude"})), _catalogue())
+
+
+def test_the_route_of_what_is_assigned_to_everything_says_so() -> None:
+    assert decide(Facts(model="auto"), _catalogue(assignments={"*": "gpt-4"})).route == "assignment:*"
+
+
 def test_private_work_goes_to_private_models_only_whatever_was_named() -> None:
     catalogue = _catalogue(fallbacks={"gpt-4": ("claude",)}, assignments={"private": "mistral"})
     decision = decide(Facts(model="gpt-4", private=True), catalogue)

@@ -10,6 +10,7 @@ from chittycan.gateway.call import NO_OPTIONS, Options
 
 FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 PREFIX = b"x-chitty-"
+MOST_MODELS = 32  # that a caller may list
 OPTION_NAMES = (
     "kind", "session", "task", "region", "private", "max_cost_usd", "models", "timeout", "cache", "recall", "record",
     "webhook", "redact", "hedge",
@@ -126,6 +127,8 @@ def _names(given: dict[str, tuple[str, Any]]) -> tuple[str, ...]:
     names = value.split(",") if isinstance(value, str) else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise InvalidRequest(f"`{place}` must be a list of model names.", param=place)
+    if len(names) > MOST_MODELS:
+        raise InvalidRequest(f"`{place}` may list {MOST_MODELS} models at most.", param=place)
     return tuple(name.strip() for name in names if name.strip())
 
 

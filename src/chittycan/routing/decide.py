@@ -219,8 +219,9 @@ def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Nam
     if choice is not None:
         told = ", told from the request" if facts.inferred and leaves_choice else ""
         told += f" ({facts.signals})" if told and facts.signals else ""
-        why = f"assigned to {kind or DEFAULT_CHAIN}{told}"
-        return [*_with_fallbacks(choice, why, catalogue), *_default_chain(catalogue)], f"assignment:{kind}"
+        kind = kind or DEFAULT_CHAIN
+        names = [*_with_fallbacks(choice, f"assigned to {kind}{told}", catalogue), *_default_chain(catalogue)]
+        return names, f"assignment:{kind}"
     if not leaves_choice:
         raise _unknown(facts.model, catalogue)
     return _chosen(facts, catalogue, policy)
@@ -286,8 +287,16 @@ def _private_models(facts: Facts, catalogue: Catalogue) -> list[Named]:
 
 
 def _allows_choice(facts: Facts, catalogue: Catalogue) -> bool:
-    """A key that may use a virtual model (`auto`) may use whatever that chooses."""
-    return facts.model in (facts.allowed or ()) and catalogue.resolve(facts.model) is None
+    """A key that may use a virtual model (`auto`) may use whatever that, or the owner's rule, chooses for it.
+
+    What its caller lists is the caller's choice.
+    """
+    allowed = facts.allowed or frozenset()
+    if facts.rule is not None:
+        return bool(allowed & CHOOSING)
+    if facts.models and not (facts.private or facts.model.startswith(ENSEMBLE)):
+        return False
+    return facts.model in allowed and catalogue.resolve(facts.model) is None
 
 
 def objection(facts: Facts, model: Model, provider: Provider, catalogue: Catalogue) -> str | None:
