@@ -20,7 +20,7 @@ from chittycan.gateway.running import Running
 from chittycan.routing.decide import Candidate, Decision
 from chittycan.routing.failure import Failure
 from chittycan.testing import FakeClock
-from gateway_parts import call, candidate, failing
+from gateway_parts import ScriptedResponse, call, candidate, chunk, failing, live
 
 A, B, C = candidate("a"), candidate("b"), candidate("c")
 FAR = 600.0
@@ -66,6 +66,7 @@ class Raced:
         async def attempt(asked: Candidate, key: Secret | None, alone: bool) -> Any:
             name, (seconds, outcome) = asked.model.name, script[asked.model.name]
             self.log.append((name, "asked", self.clock.monotonic()))
+            place = len(self.racing)
             self.racing.append(tuple(each.model.name for each in self.running.ticket.racing))
             assert self.running.sent is not None
             self.running.sent.add(asked.model.place)
@@ -74,6 +75,7 @@ class Raced:
             except asyncio.CancelledError:
                 self.log.append((name, "cancelled", self.clock.monotonic()))
                 raise
+            outcome = outcome(self.racing[place]) if callable(outcome) else outcome
             if isinstance(outcome, Exception):
                 raise outcome
             return outcome
@@ -199,10 +201,22 @@ async def test_where_the_second_refuses_and_the_first_fails_nobody_else_is_asked
     assert race.error.status == 422
 
 
-async def test_a_second_that_cannot_be_paid_for_is_passed_over(race: Raced) -> None:
-    await race({"a": (9, "fine"), "b": (0, BudgetExceeded("too dear"))}, A, B)
+async def test_where_two_cannot_be_paid_for_the_first_is_waited_for_alone(race: Raced) -> None:
+    await race({"a": (9, "fine"), "b": (0, BudgetExceeded("too dear")), "c": (0, "never asked")}, A, B, C)
     assert race.result == "fine"
-    assert race.running.trail.skipped == {"b": "too dear"}
+    assert [name for name, what, _ in race.log if what == "asked"] == ["a", "b"]
+    assert (race.running.trail.asked, race.running.trail.started) == ([A], 1)
+
+
+async def test_a_second_that_cannot_be_paid_for_beside_the_first_is_asked_alone_when_that_fails(race: Raced) -> None:
+    def dear(beside: tuple[str, ...]) -> Any:
+        return BudgetExceeded("too dear together") if len(beside) > 1 else "fine"
+
+    await race({"a": (9, failing(Failure.SILENT)), "b": (0, dear), "c": (0, dear)}, A, B, C)
+    assert race.result == "fine"
+    assert [name for name, what, _ in race.log if what == "asked"] == ["a", "b", "b"]
+    assert race.running.trail.skipped == {}
+    assert race.running.trail.asked == [A, B]
 
 
 # what is left behind
@@ -221,6 +235,28 @@ async def test_a_client_that_leaves_ends_both(race: Raced) -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert sorted(race.log[-2:]) == [("a", "cancelled", 5), ("b", "cancelled", 5)]
+
+
+async def test_a_client_that_leaves_while_the_slower_one_is_stopped_leaves_nothing_open(race: Raced) -> None:
+    response = ScriptedResponse(chunk("fine"))
+    won = live(response, B)
+    await won.begin()
+
+    async def attempt(asked: Candidate, key: Secret | None, alone: bool) -> Any:
+        if asked is B:
+            return won
+        try:
+            await race.clock.sleep(30)
+        finally:
+            await race.clock.sleep(1)  # it takes a moment to let go
+
+    race._attempt = lambda script: attempt  # type: ignore[method-assign]
+    running = race.begin({}, [A, B])
+    await race.clock.run(2.5)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert response.closed
 
 
 async def test_who_was_overtaken_counts_as_slow_and_not_as_failed(race: Raced) -> None:

@@ -261,6 +261,13 @@ class Walk(Generic[T]):
         else:
             self.trail.skipped[candidate.model.name] = "all its keys are resting"
 
+    def put_back(self, candidate: Candidate) -> None:
+        """It was not asked after all, and is the next again."""
+        place = self._place
+        self._candidates = (*self._candidates[:place], candidate, *self._candidates[place:])
+        self.trail.asked.remove(candidate)
+        self.trail.started -= 1
+
     def exhausted(self) -> ChittyError:
         """What to say where nobody is left."""
         objection, trail = self._objection, self.trail

@@ -2,7 +2,8 @@
 
 The loser is cancelled at once and accounted. At most two models are asked at the same time; each is asked once. Where
 the first one refuses for good (`caller_fault`, content policy) that is the answer; where the second does, the first
-one is waited for, and nobody else is asked.
+one is waited for, and nobody else is asked. Where the money does not cover both, the first is waited for alone, and the
+second is asked if that fails.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Generic
 
 from chittycan.catalogue import Catalogue, Hedging
 from chittycan.clock import Clock
-from chittycan.errors import ChittyError
+from chittycan.errors import BudgetExceeded, ChittyError
 from chittycan.gateway.attempt import Whole
 from chittycan.gateway.call import Call
 from chittycan.gateway.chain import PASSED_OVER, Lost, T, Walk
@@ -56,12 +57,12 @@ def _meant(call: Call, setting: Hedging) -> bool:
 
 
 class Runner(Generic[T]):
-    """One model that is being asked. `began` is monotonic."""
+    """One model that is being asked. `began` is monotonic; `beside`: another one was being asked then."""
 
-    __slots__ = ("began", "candidate", "task")
+    __slots__ = ("began", "beside", "candidate", "task")
 
-    def __init__(self, candidate: Candidate, walk: Walk[T], began: float) -> None:
-        self.candidate, self.began = candidate, began
+    def __init__(self, candidate: Candidate, walk: Walk[T], began: float, beside: bool) -> None:
+        self.candidate, self.began, self.beside = candidate, began, beside
         self.task = asyncio.get_running_loop().create_task(_asked(candidate, walk))
 
 
@@ -76,6 +77,12 @@ async def _asked(candidate: Candidate, walk: Walk[T]) -> tuple[T, Callable[[], N
     return result, won
 
 
+def _let_go(result: object) -> None:
+    """Closes an answer that nobody will read."""
+    if isinstance(result, Live):
+        result.close()
+
+
 class Race(Generic[T]):
     """One walk with at most two models at a time. `runners` are in the order of their beginning."""
 
@@ -83,6 +90,7 @@ class Race(Generic[T]):
         self._walk, self._running, self._late, self._clock, self._latency = walk, running, late, clock, latency
         self._runners: list[Runner[T]] = []
         self._nobody = False  # is left to be asked
+        self._alone = False  # two cannot be paid for: the one that is asked is waited for
         self._verdict: ChittyError | None = None  # of a second model: nobody may be asked after it
 
     async def run(self) -> T:
@@ -101,7 +109,11 @@ class Race(Generic[T]):
                     except PASSED_OVER as error:
                         self._failed(runner, error, first=first)
                         continue
-                    await self._stop(overtaken=True)
+                    try:
+                        await self._stop(overtaken=True)
+                    except BaseException:  # the caller left meanwhile
+                        _let_go(result)
+                        raise
                     won()
                     return result
         except ChittyError:
@@ -118,9 +130,11 @@ class Race(Generic[T]):
         if candidate is None:
             self._nobody = True
             return False
-        if self._runners:
+        beside = bool(self._runners)
+        if beside:
             self._running.ticket.racing = (self._runners[0].candidate, candidate)
-        self._runners.append(Runner(candidate, self._walk, self._clock.monotonic()))
+        self._alone = False
+        self._runners.append(Runner(candidate, self._walk, self._clock.monotonic(), beside))
         return True
 
     def _leave(self, runner: Runner[T]) -> bool:
@@ -147,13 +161,17 @@ class Race(Generic[T]):
 
     def _pause(self) -> float | None:
         """Seconds until the one that is asked is late; None where nobody would be asked beside it."""
-        if len(self._runners) != 1 or self._nobody or self._verdict is not None:
+        if len(self._runners) != 1 or self._nobody or self._alone or self._verdict is not None:
             return None
         runner = self._runners[0]
         return max(0.0, self._late(runner.candidate) - (self._clock.monotonic() - runner.began))
 
     def _failed(self, runner: Runner[T], error: Exception, *, first: bool) -> None:
         """Raises where that ends the call."""
+        if isinstance(error, BudgetExceeded) and runner.beside:
+            self._alone = True
+            self._walk.put_back(runner.candidate)
+            return
         try:
             self._walk.failed(runner.candidate, error)
         except ChittyError as verdict:
@@ -175,8 +193,8 @@ class Race(Generic[T]):
         for runner in runners:
             runner.task.cancel()
         for result in await asyncio.gather(*(runner.task for runner in runners), return_exceptions=True):
-            if isinstance(result, tuple) and isinstance(result[0], Live):
-                result[0].close()
+            if isinstance(result, tuple):
+                _let_go(result[0])
 
     def _note(self, runner: Runner[T], overtaken: bool) -> None:
         place, running = runner.candidate.model.place, self._running
