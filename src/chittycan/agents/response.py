@@ -11,11 +11,13 @@ from msgspec import Meta, Struct
 
 from chittycan.agents import templates
 from chittycan.agents.agent import Agent
+from chittycan.agents.links import without_links
 from chittycan.agents.priority import Priority
 from chittycan.agents.schema import AnswerError
 from chittycan.agents.triage import Triage
 from chittycan.agents.words import MailView, Phrase, view_of
 from chittycan.errors import InvalidRequest, NotFound
+from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.email.headers import Address
 from chittycan.integrations.email.message import Mail
 
@@ -39,7 +41,6 @@ _PROBLEMS = re.compile(
     r"we promise|you will win|without any risk|wir garantieren|mit sicherheit|rechtsberatung)\b",
     re.IGNORECASE,
 )
-_LINK = re.compile(r"(?:https?://|www\.)\S+|!?\[([^\]]*)\]\([^)]*\)", re.IGNORECASE)
 _AMOUNT = re.compile(r"(?:[$€£]\s?\d|\b(?:USD|EUR|GBP)\s?\d|\d\s?(?:USD|EUR|GBP|dollars|euros)\b)", re.IGNORECASE)
 _SENTENCE = re.compile(r"\S.*?[.!?][\"')”]*(?=\s|$)", re.DOTALL)
 _FIGURE = re.compile(
@@ -177,7 +178,9 @@ def _set_into(value: Answerable, body: str, warnings: list[str]) -> tuple[str, s
 def _finish(value: Answerable, said: Said) -> Reply:
     """A figure, date or weekday that the mail does not name is invented, and the draft with it refused."""
     given = " ".join(f"{value.mail.subject}\n{value.mail.text}".lower().split())
-    body = _own_sentences(_LINK.sub(lambda found: found[1] or "", said.body), given)
+    shown, _ = visible_characters(said.body)
+    bare = without_links(shown)
+    body = _own_sentences(bare, given)
     if len(body.split()) < 4:
         raise AnswerError("body must be at least one whole sentence, not copied from the mail")
     for copied in _EXAMPLE_MATTERS & {said.about.lower()}:  # small models answer the example instead of the mail
@@ -187,7 +190,7 @@ def _finish(value: Answerable, said: Said) -> Reply:
         if not re.search(rf"(?<!\w){re.escape(figure.lower())}(?!\w)", given):
             raise AnswerError(f"body names {figure!r}, which is not in the mail")
     warnings = problems(body)
-    if _LINK.search(said.body):
+    if bare != shown:
         warnings.append("a link was taken out")
     return _reply(value, body, "ai_generated", warnings)
 
