@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from chittycan.agents.invoke import invoke
 from chittycan.agents.pipeline import Terms, process
@@ -104,6 +105,24 @@ async def test_half_done_mail_goes_on_where_it_stopped(ask: ScriptedAsk, databas
         "priority",
         "response",
     ]
+
+
+async def test_headers_that_were_looked_at_are_not_looked_at_twice(ask: ScriptedAsk, sqlite: Database) -> None:
+    """The process died after the first step was kept."""
+    terms = Terms(private=True, privileged="metadata")
+    (outcome,) = (await process([raw("one")], ask, sqlite, terms)).outcomes
+    await sqlite.run(lambda connection: connection.execute(update(inbox.mails).values(state="new", review=None)))
+    await process([raw("one")], ask, sqlite, terms)
+    assert [run.agent for run in await sqlite.read(inbox.runs_of, outcome.id)] == ["triage", "priority"]
+
+
+async def test_a_mail_that_is_private_in_one_mailbox_is_so_in_all(ask: ScriptedAsk, database: Database) -> None:
+    """It was stored from a public one first, and no model was there."""
+    with pytest.raises(UnknownModel):
+        await process([raw("one")], failing(ask, triage=UnknownModel("gone")), database)
+    await process([raw("one")], ask, database, Terms(private=True, account="secret"))
+    (stored,) = await database.read(inbox.latest, 1)
+    assert stored.privacy == "local"
 
 
 async def test_without_any_model_everything_is_done_by_rules_and_says_so(

@@ -4,11 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from chittycan.agents import verdict
 from chittycan.agents.pipeline import Terms, process
+from chittycan.agents.priority import Facts, Priority
 from chittycan.agents.report import Outcome
+from chittycan.agents.review import Said, judge
+from chittycan.agents.verdict import ONLY_HEADERS
 from chittycan.errors import AllFailed
 from chittycan.integrations.email.sources import Place, RawMail
-from chittycan.routing.rules.book import Book, Rule
+from chittycan.routing.rules.book import Applied, Book, Rule
 from chittycan.store import inbox, mail_actions, mailboxes
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
@@ -91,3 +95,35 @@ async def test_rules_see_mail_that_needs_no_model_too(ask: ScriptedAsk, sqlite: 
     assert (outcome.settled, outcome.review) == ("newsletter", "auto_approved")
     assert await asked(sqlite) == [("archive", "")]
     assert ask.requests == []
+
+
+MASS = "List-Id: <w.court.example>\nList-Unsubscribe: <mailto:u@court.example>\nDelivered-To: urgent@firm.example\n"
+
+
+async def test_what_is_verified_to_be_critical_is_settled_by_no_form_of_its_headers(
+    ask: ScriptedAsk, sqlite: Database
+) -> None:
+    facts = Facts(critical_recipients=frozenset({"urgent@firm.example"}))
+    outcome = await one(ask, sqlite, Terms(facts=facts), mail(more=MASS))
+    assert (outcome.settled, outcome.level) == (None, "CRITICAL")
+
+
+async def test_of_what_only_the_headers_were_read_a_person_looks_even_where_they_settle_it(
+    ask: ScriptedAsk, sqlite: Database
+) -> None:
+    outcome = await one(ask, sqlite, Terms(mode="auto", private=True, privileged="metadata"), mail(more=MASS))
+    assert (outcome.settled, outcome.review, outcome.doubt) == ("newsletter", "pending", ONLY_HEADERS)
+
+
+async def test_a_persons_word_outlasts_a_process_that_was_at_the_same_mail(
+    ask: ScriptedAsk, database: Database
+) -> None:
+    """Two processes read the same mailbox; the second ends when a person has spoken already."""
+    outcome = await one(ask, database, Terms())
+    said = Said(category="spam", level="LOW")
+    await database.run(judge, outcome.id, said, by="owner", now=1.0)
+    high = Priority(level="HIGH", score=1, numeric_score=3)
+    late = verdict.finding("general_inquiry", high, Applied(), "auto", (), None)
+    await database.run(verdict.finish, outcome.id, late, 2.0)
+    stored = await database.read(inbox.get, outcome.id)
+    assert (stored.category, stored.level, stored.review) == ("spam", "LOW", "corrected")

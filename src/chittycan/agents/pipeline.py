@@ -211,10 +211,12 @@ class _Inbox:
         return outcome
 
     def _settled(self, work: "_Work") -> prefilter.Settled | None:
-        """Without a model: by its form, or by what a person said of this sender's mails."""
+        """Without a model: by its form, or by what a person said of this sender's mails; nothing that is critical."""
+        if verified(work.mail, self._terms.facts) is not None:
+            return None
         found = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
         lesson = work.lessons.of("category", work.features)
-        if lesson is None or verified(work.mail, self._terms.facts) is not None:
+        if lesson is None:
             return found
         return prefilter.taught(found, lesson.label, lesson.why)
 
@@ -250,7 +252,8 @@ class _Inbox:
             plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
             said = TRIAGE.rules(work.mail).category if plain is None else plain.category
             priority = _settled_priority(work.mail, settled)
-            await self._finish(work, found, priority, (), said=(said, priority))
+            doubts = (verdict.ONLY_HEADERS,) if stored.privacy == "metadata" else ()
+            await self._finish(work, found, priority, doubts, said=(said, priority))
         elif stored.privacy == "metadata":
             await self._by_headers(work)
         elif self._submit is not None or (isinstance(raw, RawMail) and await self._database.read(under_way, stored.id)):
@@ -260,13 +263,16 @@ class _Inbox:
 
     async def _by_headers(self, work: "_Work") -> None:
         """No model, no draft: there is no text."""
+        done = {run.agent for run in await self._database.read(inbox.runs_of, work.outcome.id)}
         said = TRIAGE.rules(work.mail)
-        await self._record(work.outcome, by_rules(TRIAGE, said))
+        if TRIAGE.name not in done:
+            await self._record(work.outcome, by_rules(TRIAGE, said))
         triage = work.taught(said)
         reason = verified(work.mail, self._terms.facts)
         prioritized = Prioritized(work.mail, triage, self._terms.facts)
         priority = critical(work.mail, reason) if reason else PRIORITY.rules(prioritized)
-        await self._record(work.outcome, by_rules(PRIORITY, priority))
+        if PRIORITY.name not in done:
+            await self._record(work.outcome, by_rules(PRIORITY, priority))
         await self._finish(work, triage, priority, (verdict.ONLY_HEADERS,), said=(said.category, priority))
 
     async def _ask_agents(self, work: "_Work", stored: inbox.StoredMail) -> None:

@@ -76,9 +76,11 @@ def finding(
 
 
 def finish(connection: Connection, mail_id: str, found: inbox.Finding, now: float) -> None:
-    """Keeps it; what rules want done is asked for in the same transaction, where no person has to agree first."""
-    inbox.finish(connection, mail_id, found, now)
-    if found.review == "auto_approved":
+    """Keeps it; what rules want done is asked for in the same transaction, where no person has to agree first.
+
+    Where another process was sooner, nothing is done: a person may have spoken since.
+    """
+    if inbox.finish(connection, mail_id, found, now) and found.review == "auto_approved":
         carry_out(connection, mail_id, found.proposed, now)
 
 

@@ -214,14 +214,16 @@ class AgentSummary(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def add(connection: Connection, mail: NewMail, now: float) -> tuple[StoredMail, bool]:
-    """The mail as stored, and whether it is new; an older copy stays as it is."""
+    """The mail as stored, and whether it is new. An older copy stays as it is, but is private where this one is."""
     values = {**asdict(mail), "state": "new", "rank": 0, "read": False, "added": now}
     del values["references"]
     values |= {"thread": _thread(connection, mail, now), "topic": topic_of(mail.subject)}
     statement = insert(connection, mails).values(values).on_conflict_do_nothing(index_elements=["dedupe_key"])
     new = connection.execute(statement.returning(mails.c.id)).first() is not None
-    row = connection.execute(select(mails).where(mails.c.dedupe_key == mail.dedupe_key)).one()
-    return _stored(row), new
+    same = mails.c.dedupe_key == mail.dedupe_key
+    if not new and mail.privacy is not None:  # what it holds beyond its headers is here already
+        connection.execute(update(mails).where(same, mails.c.privacy.is_(None)).values(privacy="local"))
+    return _stored(connection.execute(select(mails).where(same)).one()), new
 
 
 def _thread(connection: Connection, mail: NewMail, now: float) -> str:
@@ -274,11 +276,12 @@ class Finding(Struct, frozen=True, kw_only=True):
     said_level: str | None = None
 
 
-def finish(connection: Connection, mail_id: str, found: Finding, now: float) -> None:
-    """Say that every step of a mail is done, and what came out."""
+def finish(connection: Connection, mail_id: str, found: Finding, now: float) -> bool:
+    """Say that every step of a mail is done, and what came out. False where that was said: what is there then stays."""
     said = {"said_category": found.said_category or found.category, "said_level": found.said_level or found.level}
     values = {**asdict(found), **said, "state": "done", "done": now}
-    connection.execute(update(mails).where(mails.c.id == mail_id).values(values))
+    open_ = (mails.c.id == mail_id, mails.c.state != "done")
+    return connection.execute(update(mails).where(*open_).values(values)).rowcount > 0
 
 
 def get(connection: Connection, start: str) -> StoredMail:
