@@ -1,7 +1,10 @@
 """Files of strangers are read in a child process, which they may ruin, and nothing else."""
 
+import os
 import re
+import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -79,3 +82,83 @@ def test_the_reader_gets_no_keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert extract(b"hi", "a.txt").defects == ("the file made its reader fail",)
+
+
+@pytest.fixture
+def reader_that(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Puts these lines in the place of the reader, as a file might that took it over."""
+
+    def put(lines: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(f"import os, sys, time\n{lines}\nos._exit(0)")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return put
+
+
+def test_a_reader_that_talks_without_end_is_ended(
+    reader_that: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extraction, "MAX_OUTPUT", 1_000_000)
+    reader_that("while True: os.write(1, b'x' * 65536)")
+    assert extract(b"hi", "a.txt").defects == ("the file made its reader say more than a document can hold",)
+
+
+def test_a_reader_that_does_not_listen_is_no_trouble(reader_that: Callable[[str], None]) -> None:
+    reader_that("os.close(0)")
+    assert extract(b"x" * 5_000_000, "a.txt").defects == ("the file made its reader fail",)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_what_a_reader_leaves_running_is_ended_with_it(
+    reader_that: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A process of its own that keeps the pipe open holds nobody up."""
+    monkeypatch.setattr(extraction, "WALL_SECONDS", 1.0)
+    reader_that(
+        f"if os.fork() == 0:\n    open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n    time.sleep(60)"
+    )
+    assert "took longer" in extract(b"hi", "a.txt").defects[0]
+    left = int((tmp_path / "pid").read_text())
+    while _is_running(left):
+        os.sched_yield()
+
+
+def test_a_locked_pdf_needs_its_password(make_pdf: Make) -> None:
+    password = b"/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <%s> /U <%s> >>" % (b"00" * 32, b"00" * 32)
+    locked = make_pdf("x").replace(b"/Root 1 0 R", b"/Root 1 0 R /ID [<00><00>] " + password)
+    assert extract(locked, "a.pdf").defects == ("the file needs a password",)
+
+
+def test_a_pdf_of_pictures_is_said_to_be_scanned(make_pdf: Make) -> None:
+    assert "scanned" in extract(make_pdf(""), "a.pdf").defects[0]
+
+
+def test_a_pdf_that_claims_pages_without_end_has_those_it_has(make_pdf: Make) -> None:
+    claimed = make_pdf("The one page").replace(b"/Count 1", b"/Count 2000000000")
+    assert extract(claimed, "a.pdf").text == "The one page"
+
+
+def test_bombs_in_a_workbook_are_refused(make_xlsx: Make) -> None:
+    rows = "<sheetData>" + "<row><c><v>1</v></c></row>" * 2_000_000 + "</sheetData>"
+    assert "archive bombs" in extract(make_xlsx(("A", rows)), "a.xlsx").defects[0]
+    laughs = '<!DOCTYPE x [<!ENTITY a "lol"><!ENTITY b "&a;&a;&a;&a;&a;">]>'
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("xl/workbook.xml", f"{laughs}<workbook>&b;</workbook>")
+    assert "entity bombs" in extract(packed.getvalue(), "a.xlsx").defects[0]
+
+
+def test_a_workbook_that_repeats_itself_is_cut(make_xlsx: Make) -> None:
+    """A few KB that would be 12 GB of text."""
+    row = "<row>" + '<c t="s"><v>0</v></c>' * 16_000 + "</row>"
+    document = extract(
+        make_xlsx(("A", f"<sheetData>{row}</sheetData>"), strings=f"<si><t>{'ab c' * 200_000}</t></si>"), "a.xlsx"
+    )
+    assert document.truncated
+    assert 0 < len(document.text) <= extraction.MAX_CHARS

@@ -1,9 +1,11 @@
 """`extract`: the text of any file, read by a child process that a hostile file cannot make dangerous."""
 
 import os
+import selectors
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,10 @@ from chittycan.integrations.documents.document import Document, Kind, sniff
 
 MAX_FILE = 50 * 2**20  # bytes
 MAX_CHARS = 1_000_000  # characters of text; more than any model reads
+MAX_OUTPUT = 32 * 2**20  # bytes that the child may answer: the text, what stands where in it, and room
 WALL_SECONDS = 30.0
+
+_PIECE = 64 * 1024  # bytes, what a pipe holds
 
 _PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 
@@ -47,16 +52,82 @@ def _read_in_child(kind: Kind, data: bytes, max_chars: int) -> Document:
     command = [sys.executable, "-m", "chittycan.integrations.documents.reader", kind, str(max_chars)]
     # It gets none of our keys: what it reads is a stranger's.
     environment = {key: os.environ[key] for key in _PASSED_ON if key in os.environ}
+    with subprocess.Popen(  # noqa: S603 -- our own interpreter and a kind of our own
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment,
+        bufsize=0, start_new_session=True,
+    ) as child:  # fmt: skip
+        try:
+            answer = _exchange(child, data)
+        except _EndedError as reason:
+            return Document(kind=kind, defects=(str(reason),))
+        finally:
+            _end(child)
     try:
-        done = subprocess.run(  # noqa: S603 -- our own interpreter and a kind of our own
-            command, input=data, capture_output=True, env=environment, timeout=WALL_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Document(kind=kind, defects=(f"reading the file took longer than {WALL_SECONDS:.0f} s",))
-    try:
-        return msgspec.json.decode(done.stdout, type=Document)
+        return msgspec.json.decode(answer, type=Document)
     except msgspec.MsgspecError:
-        return Document(kind=kind, defects=(_death(done.returncode),))
+        return Document(kind=kind, defects=(_death(child.returncode),))
+
+
+class _EndedError(Exception):
+    """The child is not waited for any longer; the message is for a person."""
+
+
+def _exchange(child: "subprocess.Popen[bytes]", data: bytes) -> bytes:
+    """What the child answers to the file, which it may take as slowly as it likes. Raises _EndedError."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    until = time.monotonic() + WALL_SECONDS
+    left, answer = memoryview(data), bytearray()
+    os.set_blocking(child.stdin.fileno(), False)
+    with selectors.DefaultSelector() as pipes:
+        pipes.register(child.stdin, selectors.EVENT_WRITE)
+        pipes.register(child.stdout, selectors.EVENT_READ)
+        while pipes.get_map():
+            if (patience := until - time.monotonic()) <= 0:
+                raise _EndedError(f"reading the file took longer than {WALL_SECONDS:.0f} s")
+            for key, _ in pipes.select(patience):
+                if key.fileobj is child.stdin:
+                    left = _put(child.stdin.fileno(), left)
+                    if not left:
+                        pipes.unregister(child.stdin)
+                        child.stdin.close()
+                    continue
+                piece = os.read(child.stdout.fileno(), _PIECE)
+                answer += piece
+                if len(answer) > MAX_OUTPUT:
+                    raise _EndedError("the file made its reader say more than a document can hold")
+                if not piece:
+                    pipes.unregister(child.stdout)
+        return _after_closing(child, until, bytes(answer))
+
+
+def _put(pipe: int, data: memoryview) -> memoryview:
+    """What is left of `data` when the pipe is full; nothing where nobody reads it any more."""
+    try:
+        return data[os.write(pipe, data[:_PIECE]) :]
+    except BlockingIOError:
+        return data
+    except BrokenPipeError:
+        return data[:0]
+
+
+def _after_closing(child: "subprocess.Popen[bytes]", until: float, answer: bytes) -> bytes:
+    """Its answer, once it has ended: a child may close its output and go on. Raises _EndedError."""
+    try:
+        child.wait(max(0.1, until - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise _EndedError(f"reading the file took longer than {WALL_SECONDS:.0f} s") from None
+    return answer
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """A child that has not ended, and what it may have started, which is all in a process group of its own."""
+    if child.returncode is not None:
+        return  # its number may by now be somebody else's
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass  # nothing of it is left
 
 
 def _death(status: int) -> str:

@@ -20,7 +20,7 @@ def read(data: bytes, max_chars: int) -> Document:
         pdf = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         locked = "password" in str(error).lower()
-        return Document(kind="pdf", defects=("the file is locked by a password" if locked else "the file is damaged",))
+        return Document(kind="pdf", defects=("the file needs a password" if locked else "the file is damaged",))
     with pdf:
         texts: list[str] = []
         sections: list[Section] = []

@@ -16,6 +16,7 @@ from chittycan.integrations.documents.document import Document, Kind
 
 MEMORY = 1 << 30  # bytes of address space
 CPU_SECONDS = 20
+MAX_SECTIONS = 20_000  # headings and pages that are told apart
 TOO_MUCH_MEMORY = "the file needs more memory than it may take"
 
 
@@ -37,7 +38,8 @@ def read(kind: Kind, data: bytes, max_chars: int) -> Document:
     found = _READERS[kind](data, max_chars)
     # JSON cannot carry lone surrogates, which broken files hold.
     clean = found.text.encode("utf-8", "replace").decode()  # one "?" for each, so that sections stay in place
-    return msgspec.structs.replace(found, text=clean)
+    defects = found.defects or (() if clean.strip() else ("the file holds no text",))
+    return msgspec.structs.replace(found, text=clean, defects=defects, sections=found.sections[:MAX_SECTIONS])
 
 
 def read_html(data: bytes, max_chars: int) -> Document:

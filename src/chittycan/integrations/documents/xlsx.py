@@ -19,6 +19,8 @@ from chittycan.integrations.documents.document import Document, Section
 MAX_SHEETS = 256
 MAX_CELLS = 1_000_000  # over all sheets
 MAX_COLUMN = 16_384  # of Excel itself
+MAX_CELL = 32_767  # characters, of Excel itself
+MAX_ROW = 1_000_000  # characters
 ROWS_TOGETHER = 20  # that one reference names
 GAP = 8  # empty cells in a row that are still shown as such
 
@@ -45,7 +47,7 @@ def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
         raise RefusedError("the file holds no Excel workbook")
     parse(unpacked(archive, "xl/workbook.xml"), book)
     sheets = _sheets(archive, book)
-    strings, styles = _Strings(max_chars), _Styles()
+    strings, styles = _Strings(), _Styles()
     for name, handler in (("xl/sharedStrings.xml", strings), ("xl/styles.xml", styles)):
         if name in archive.namelist():
             parse(unpacked(archive, name), handler)
@@ -135,9 +137,8 @@ class _Links(_Handler):
 class _Strings(_Handler):
     """The shared strings, of which cells name the number. Phonetic readings are left out."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self) -> None:
         self.values: list[str] = []
-        self._room = room  # longer ones than are shown at all need not be kept
         self._parts: list[str] = []
         self._in_text, self._phonetic = False, False
 
@@ -153,7 +154,7 @@ class _Strings(_Handler):
     def end(self, name: str) -> None:
         tag = name.rpartition(" ")[2]
         if tag == "si":
-            self.values.append("".join(self._parts)[: self._room])
+            self.values.append("".join(self._parts)[:MAX_CELL])
         elif tag == "rPh":
             self._phonetic = False
         elif tag == "t":
@@ -246,9 +247,10 @@ class _Grid(_Handler):
         self._strings, self._styles, self._since = strings, styles, since
         self._lines, self._name, self.room = lines, name, room
         self.hidden = False
-        self._hidden_columns: list[tuple[int, int]] = []
+        self._hidden_columns = bytearray(MAX_COLUMN + 1)  # 1 for each that is hidden
         self._row, self._row_hidden = 0, False
         self._cells: list[tuple[int, str]] = []
+        self._held = 0  # characters of the row
         self._column, self._type, self._style = 0, "n", 0
         self._value: list[str] = []
         self._reading, self._formula = False, False
@@ -266,13 +268,14 @@ class _Grid(_Handler):
         elif tag == "row":
             self._row = _whole(attributes.get("r")) or self._row + 1
             self._row_hidden = attributes.get("hidden") in ("1", "true")
-            self._cells, self._column = [], 0
+            self._cells, self._column, self._held = [], 0, 0
         elif tag in ("v", "t"):
             self._reading = True
         elif tag == "rPh":
             self._reading = False
         elif tag == "col" and attributes.get("hidden") in ("1", "true"):
-            self._hidden_columns.append((_whole(attributes.get("min")), _whole(attributes.get("max"))))
+            first, last = _whole(attributes.get("min")), min(_whole(attributes.get("max")), MAX_COLUMN)
+            self._hidden_columns[first : last + 1] = b"\x01" * max(0, last + 1 - first)
 
     def characters(self, text: str) -> None:
         if self._reading:
@@ -284,15 +287,17 @@ class _Grid(_Handler):
             self._reading = False
         elif tag == "c" and self.room > 0:
             self.room -= 1
-            if (shown := self._shown("".join(self._value))) and 0 < self._column <= MAX_COLUMN:
+            shown = self._shown("".join(self._value)[:MAX_CELL]) if self._held < MAX_ROW else ""
+            if shown and 0 < self._column <= MAX_COLUMN:
                 self._cells.append((self._column, shown))
+                self._held += len(shown)
             elif self._formula and not self._value:
                 self.unsaved += 1
         elif tag == "row":
             self._end_row()
 
     def _end_row(self) -> None:
-        seen = [each for each in self._cells if not any(low <= each[0] <= high for low, high in self._hidden_columns)]
+        seen = [each for each in self._cells if not self._hidden_columns[each[0]]]
         if self._row_hidden or len(seen) < len(self._cells):
             self.hidden = self.hidden or bool(self._cells)
         if self._row_hidden or not seen:
