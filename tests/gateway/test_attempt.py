@@ -14,6 +14,7 @@ from chittycan.dialects import load
 from chittycan.gateway.attempt import (
     AttemptFailed,
     Deadlines,
+    Line,
     deadlines,
     explain_json,
     output_limit,
@@ -24,6 +25,7 @@ from chittycan.gateway.attempt import (
 from chittycan.gateway.facts import input_tokens
 from chittycan.providers.connection import ConnectFailed, TimedOut
 from chittycan.routing.failure import Failure
+from chittycan.testing import FakeClock
 from gateway_parts import CUT, SILENCE, ScriptedResponse, call, candidate
 
 NOW = 1000.0
@@ -218,3 +220,38 @@ async def test_json_instead_of_a_stream_is_a_failed_attempt(pieces: list[Any], f
 
 def test_an_answer_is_an_object() -> None:
     assert read_json(b'{"error": null, "id": "x"}', load("openai")) == {"error": None, "id": "x"}
+
+
+# a provider's refusal
+
+
+class Refusing:
+    """A transport whose every answer is the same refusal."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self._status, self._body = status, msgspec.json.encode({"error": {"message": message}})
+
+    def origin(self, *place: Any) -> None:
+        return None
+
+    async def send(self, *request: Any, **limits: Any) -> ScriptedResponse:
+        return ScriptedResponse(self._body, status=self._status)
+
+
+@pytest.mark.parametrize(
+    ("operation", "embeddings", "failure"),
+    [
+        ("embeddings", False, Failure.CALLER_FAULT),  # that it makes none is no reason to rest its key
+        ("embeddings", True, Failure.CREDENTIAL),
+        ("chat", False, Failure.CREDENTIAL),
+    ],
+)
+async def test_a_model_that_makes_no_embeddings_has_no_bad_key(
+    clock: FakeClock, operation: str, embeddings: bool, failure: Failure
+) -> None:
+    line = Line(Refusing(403, "You are not allowed to generate embeddings from this model"), clock)  # type: ignore[arg-type]
+    limits = Deadlines(first=None, total=float("inf"), idle=60.0, by_caller=False)
+    asked = call(operation=operation)
+    with pytest.raises(AttemptFailed) as raised:
+        await line.post(asked, candidate(embeddings=embeddings), None, "http://upstream.test/v1", limits)
+    assert (raised.value.failure, raised.value.failed.status) == (failure, 403)

@@ -232,6 +232,16 @@ def test_private_work_goes_to_private_models_only_whatever_was_named() -> None:
     assert {"gpt-4", "claude"} <= {reason.model for reason in decision.reasons if not reason.kept}
 
 
+def test_auto_asks_one_that_makes_embeddings_where_they_are_wanted_and_nobody_else() -> None:
+    catalogue = _catalogue(fallbacks={"*": ("gpt-4", "llama")}, quickest_first=True)
+    decision = decide(Facts(model="auto", surface="openai", embeddings=True), catalogue)
+    assert (_names(decision), decision.equals) == (["vectors"], ())
+    chosen = decide(Facts(model="auto:best", embeddings=True, size=10, written=10, difficulty="complex"), catalogue)
+    assert _names(chosen) == ["vectors"]
+    other = Facts(model="auto", embeddings=True, allowed=frozenset({"llama"}))
+    assert _names(decide(other, catalogue)) == ["llama"]  # nobody knows that it makes none
+
+
 def test_the_virtual_model_private_is_private_work() -> None:
     decision = decide(Facts(model="private"), _catalogue())
     assert (_names(decision), decision.label) == (["mistral", "smollm2"], "private")

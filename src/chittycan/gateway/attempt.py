@@ -31,6 +31,7 @@ DEFAULT_TOKENS = 1024  # taken for an answer whose request sets no limit
 TIMER_SLACK = 0.002  # uvloop counts in whole milliseconds: its timers may fire a little early
 ERROR_BODY_SECONDS = 5.0  # for the body of a refusal; its status has come already
 NO_STATUS = 0
+MAKES_NONE = frozenset({403, 404, 405, 501})  # how a provider says that a model makes no embeddings
 USER_AGENT = "chittycan"
 
 
@@ -104,6 +105,8 @@ class Line:
         if 200 <= response.status < 300:
             return response
         failure = await self._refused(response, dialect, deadlines)
+        if call.operation == "embeddings" and not candidate.model.embeddings and response.status in MAKES_NONE:
+            failure.failure = Failure.CALLER_FAULT  # it says nothing of its key, nor of how it chats
         if self._dislikes_stream_options(call, provider, failure):
             return await self.post(call, candidate, key, endpoint, deadlines)
         raise failure

@@ -145,6 +145,7 @@ def decide(facts: Facts, catalogue: Catalogue, policy: Policy = NO_POLICY) -> De
         refuse(facts, reasons, catalogue)
     label = "private" if facts.private or facts.model == PRIVATE else "public"
     quickest = catalogue.quickest_first and facts.model == AUTO and not route.startswith(f"{AUTO}:")
+    quickest = quickest and not facts.embeddings
     equals = equals_of([candidate.model for candidate in chain], catalogue, quickest=quickest)
     return Decision(tuple(chain), tuple(reasons), route, label, equals=equals, kind=facts.kind)
 
@@ -238,6 +239,8 @@ def assigned_to(facts: Facts, catalogue: Catalogue) -> str | None:
 def _chosen(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Named], str]:
     """By cost and quality, as far as anything is known of them; the default chain follows, so that somebody answers."""
     default = _default_chain(catalogue)
+    if facts.embeddings:
+        return _one_that_embeds(facts, default, catalogue, policy) or default, facts.model
     if not (facts.size or facts.written):
         return default, facts.model
     expected, estimates = Expected(facts, policy), dict(facts.estimates)
@@ -254,6 +257,18 @@ def _chosen(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Na
                 break  # of several deployments, one that may do it speaks for all
     names, route = choose(facts, options, policy)
     return names + default, route
+
+
+def _one_that_embeds(facts: Facts, default: list[Named], catalogue: Catalogue, policy: Policy) -> list[Named]:
+    """The first that is known to make embeddings and may; alone, since vectors of two models cannot be compared."""
+    expected = Expected(facts, policy)
+    for name in dict.fromkeys([*(name for name, _ in default), *catalogue.models]):
+        for model in catalogue.places(name):
+            provider = catalogue.providers[model.provider]
+            against = objection(facts, model, provider, catalogue) or _too_dear(expected.of(model, provider)[0], facts)
+            if model.embeddings and against is None:
+                return [(name, "makes embeddings")]
+    return []
 
 
 def _with_fallbacks(name: str, why: str, catalogue: Catalogue) -> Iterable[Named]:
