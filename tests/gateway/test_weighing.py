@@ -135,6 +135,18 @@ def test_a_change_of_policy_is_effective_for_the_next_call() -> None:
     assert decisions.of(said(SUM)).route == "auto:maths:cheapest"
 
 
+def test_a_choice_by_cost_follows_prices_that_have_a_time_of_day() -> None:
+    prices = {"large": 2, "small": 1}
+    equally_good = Quality(Learnt(models=dict.fromkeys(prices, Mean(0.8, 70))))
+    decisions = Decisions(CATALOGUE, Policy(quality=equally_good, cost=lambda model, *_: prices[model.name]))
+    asked = said(SUM)
+    assert decisions.of(asked).chain[0].model.name == "small"
+    prices["small"] = 3
+    later = said(SUM)
+    later.at = asked.at + 3600
+    assert decisions.of(later).chain[0].model.name == "large"
+
+
 def test_one_keys_decision_is_not_anothers() -> None:
     decisions = Decisions(CATALOGUE, Policy(quality=TAUGHT, cost=lambda *_: 1))
     limited = said(SUM)

@@ -13,13 +13,14 @@ from chittycan.routing.decide import Decision, Facts, decide, every_line, needs_
 from chittycan.routing.ensembles.seating import asked_for, seat
 
 DECISIONS = 1024  # remembered
+PRICED_SECONDS = 900.0  # after these a choice by cost is made anew: prices may have a time of day
 
 
 class Decisions:
     """`use` takes up another catalogue or policy, for the next call."""
 
     def __init__(self, catalogue: Catalogue, policy: Policy = NO_POLICY) -> None:
-        self._remembered: dict[Hashable, Decision] = {}  # by `Facts`, or by `plain_facts`
+        self._remembered: dict[Hashable, Decision] = {}  # by `plain_facts`, or `Facts` and where it matters the time
         self.use(catalogue, policy)
 
     def use(self, catalogue: Catalogue, policy: Policy) -> None:
@@ -35,14 +36,16 @@ class Decisions:
         if decision is not None:
             return decision
         facts = facts_of(call)
+        known: Hashable = facts
         if weighs:
             facts = weighed(call, facts, self._weighing)
-        decision = self._remembered.get(facts)
+            known = facts, call.at // PRICED_SECONDS
+        decision = self._remembered.get(known)
         if decision is None:
             decision = self._decided(facts)
             if len(self._remembered) >= DECISIONS:
                 self._remembered.clear()
-            self._remembered[facts] = decision
+            self._remembered[known] = decision
         if plain is not None:
             self._remembered[plain] = decision
         return decision
