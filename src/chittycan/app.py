@@ -122,7 +122,7 @@ class Network:
         self.meters = Meters(self.database, self.clock)
         self._admin = read_or_create(self.data)
         self.keys = Keys(self.database, self.clock, self._admin)
-        self.rules = RuleBook(self.database, self.clock)
+        self.rules = RuleBook(self.database, self.clock, self.keys.name_of)
         self.slots = Slots(self.database, self.clock, self.meters.owner)
         turns = Turns(self.slots, self.meters, self.clock)
         self.admission = Admission(self.meters, self.prices, configured.totals(self.settings), turns)
@@ -140,7 +140,7 @@ class Network:
         self.policy = RoutingPolicy(self.gateway, self.database, self.clock, self.prices, self.settings)
         self._use_privacy(self.settings)
         self.durable = Durable(self.database, self.clock)
-        self.durable.tasks.ruling = self.durable.streams.ruling = self.rules.apply
+        self.durable.tasks.ruling = self.durable.streams.ruling = self.durable.batches.ruling = self.rules.apply
         self._outside: Outside | None = None  # the ways out, where this process does work
         clerk = BatchClerk(
             partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock

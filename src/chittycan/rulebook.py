@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,16 +26,22 @@ MOST_RULES = 1_000
 
 
 class RuleBook:
-    """`book` is what to apply. `refresh` before it is used first; `run` keeps it fresh."""
+    """`book` is what to apply. `refresh` before it is used first; `run` keeps it fresh.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    `key_name`: what the owner calls the virtual key of this id; rules know keys by their names.
+    """
+
+    def __init__(self, database: Database, clock: Clock, key_name: Callable[[str], str | None] | None = None) -> None:
+        self._database, self._clock, self._key_name = database, clock, key_name
         self._revision = -1
         self.book = NO_RULES
         self.readable = True  # False: rules were written that this version cannot read, and `book` is without them
 
     def apply(self, facts: Facts) -> Applied:
-        """What the rules say of something now."""
+        """What the rules say of something now; its `key` is an id."""
+        key = facts.get("key")
+        if key is not None and self._key_name is not None:
+            facts = {**facts, "key": self._key_name(key)}
         return self.book.apply(facts)
 
     async def every(self) -> list[Rule]:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from bare_http import fetch
+from chittycan.control.table import OPERATIONS
+from chittycan.routing.rules.book import Rule
 from chittycan.testing.upstream import ScriptedUpstream
 from chittycan.workstreams.task import Task
 from desks import Desk, wait_for
-from serving import PATIENCE, config, proxy, write_config
+from serving import PATIENCE, Serve, config, proxy, write_config
 
 CANARY = "Kaninchenzuchtverein Oberursel"
 
@@ -124,9 +126,11 @@ async def test_who_asks_is_told_which_worker_is_missing(regions: Regions) -> Non
     assert nowhere.status == 400
     assert "not in region mars" in nowhere.json["error"]["message"]
     listed = await desk.processes.can("workers", "list", "--json", CHITTY_DATABASE_URL=desk.url)
+    assert listed.process.stdout is not None
     async with asyncio.timeout(PATIENCE):
+        said = await listed.process.stdout.read()
         assert await listed.end() == 0
-    assert [each["regions"] for each in json.loads(listed.said)] == [["us-east"]]
+    assert [each["regions"] for each in json.loads(said)] == [["us-east"]]
 
 
 async def test_a_region_that_cannot_be_is_refused(desk: Desk) -> None:
@@ -135,3 +139,52 @@ async def test_a_region_that_cannot_be_is_refused(desk: Desk) -> None:
         assert await process.end() == 1
     assert "CHITTY_REGION" in process.said
     assert "names no regions" in " ".join(process.said.split())
+
+
+# what rules bind
+
+
+EU = {"model": "auto", "input": "My card is 4111 1111 1111 1111.", "background": True}
+
+
+@pytest.mark.parametrize("redact", ["false", "true"])
+async def test_a_background_response_is_bound_when_it_is_stored(
+    serve: Serve, up: ScriptedUpstream, redact: str
+) -> None:
+    models = {"eu": {"proxy": "one", "upstream": "ok", "regions": ["eu-west"]}}
+    served = await serve({"one": proxy(up.url, "openai")}, models, {"*": ["eu"]})
+    await served.network.rules.create(Rule(id="", name="bound", condition="kind:legal", action="region:eu-west"))
+    made = await fetch(
+        served.port, "POST", "/v1/responses", headers={"x-chitty-kind": "legal", "x-chitty-redact": redact}, body=EU
+    )
+    assert made.status == 200, made.body
+    assert (await served.network.tasks.get(made.json["id"])).region == "eu-west"
+
+
+async def test_a_batch_is_bound_when_it_is_stored(serve: Serve, up: ScriptedUpstream) -> None:
+    served = await serve({"one": proxy(up.url, "openai")}, {"any": {"proxy": "one", "upstream": "ok"}})
+    network, asked = served.network, {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    await network.rules.create(Rule(id="", name="bound", condition="kind:legal", action="region:eu-west"))
+    file = await network.durable.files.create(b"{}", name="lines.jsonl", purpose="batch")
+    asked["input_file_id"] = file.id
+    for region, status in ((None, 200), ("eu-west", 200), ("us-east", 403)):
+        headers = {"x-chitty-kind": "legal"} | ({"x-chitty-region": region} if region else {})
+        made = await fetch(served.port, "POST", "/v1/batches", headers=headers, body=asked)
+        assert made.status == status, made.body
+        if status == 200:
+            assert (await network.durable.batches.get(made.json["id"])).region == "eu-west"
+
+
+async def test_a_rule_knows_keys_by_their_names_whatever_they_ask_for(serve: Serve, up: ScriptedUpstream) -> None:
+    served = await serve({"one": proxy(up.url, "openai")}, {"any": {"proxy": "one", "upstream": "ok"}})
+    network = served.network
+    await network.rules.create(Rule(id="", name="bound", condition="key:partner", action="region:eu-west"))
+    await served.key("partner")
+    key = next(each.id for each in await network.keys.list() if each.name == "partner")
+    await network.durable.engine.prepare()
+    task = await network.tasks.submit("Hello", key_id=key)
+    other = await network.tasks.submit("Hello")
+    assert (task.region, other.region) == ("eu-west", None)
+    tried = next(each for each in OPERATIONS if each.name == "rules_tried")
+    hits = (await tried(network, of="tasks")).hits
+    assert [each.id for each in hits] == [task.id]

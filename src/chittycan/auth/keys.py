@@ -130,6 +130,11 @@ class Keys:
     def _with_id(self, key_id: str) -> Key | None:
         return next((key for key in self._keys if key.id == key_id), None)
 
+    def name_of(self, key_id: str) -> str | None:
+        """None where it is not known (yet)."""
+        key = self._with_id(key_id)
+        return None if key is None else key.name
+
     async def create(self, new: NewKey) -> tuple[Key, str]:
         """The new key and its secret, which nobody can ever read again.
 

@@ -133,7 +133,12 @@ async def _tasks(network: "Network", last: int) -> list[Seen]:
     from chittycan.workstreams import ruling
 
     tasks, _ = await network.tasks.list(limit=last)
-    return [(each.id, each.title or each.type, each.key_id or "", ruling.facts_of(each, {})) for each in tasks]
+    names = {each.id: each.name for each in await network.keys.list()}
+    return [
+        (each.id, each.title or each.type, names.get(each.key_id or "", ""),
+         ruling.facts_of(each, {}) | {"key": names.get(each.key_id or "")})
+        for each in tasks
+    ]  # fmt: skip
 
 
 async def _requests(network: "Network", last: int) -> list[Seen]:

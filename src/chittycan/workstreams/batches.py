@@ -19,6 +19,7 @@ from chittycan.workstreams.batch_work import BEGIN, PRIORITY, begin_name, enqueu
 from chittycan.workstreams.durations import seconds
 from chittycan.workstreams.engine import Engine
 from chittycan.workstreams.files import Files
+from chittycan.workstreams.ruling import Ruling, no_rules, ruled_batch
 
 SETTLE_SECONDS = 3.0  # after a cancellation, until its books are closed: what is answered by then is in the output
 SHORTEST_WINDOW, LONGEST_WINDOW = 60, 14 * 86_400  # seconds
@@ -29,7 +30,10 @@ PREFIX: dict[Surface, str] = {"openai": "batch_", "anthropic": "msgbatch_"}
 
 
 class Batches:
+    """`ruling`: what the owner's rules say of a batch's calls."""
+
     def __init__(self, database: Database, engine: Engine, files: Files, clock: Clock) -> None:
+        self.ruling: Ruling = no_rules
         self._database, self._engine, self._files, self._clock = database, engine, files, clock
 
     async def create(
@@ -44,7 +48,8 @@ class Batches:
     ) -> Batch:
         """Submits the requests of a file, each of which is for `endpoint`; `total` of them where that is known.
 
-        Raises NotFound where there is no such file, InvalidRequest for an endpoint or a window that cannot be.
+        Raises NotFound where there is no such file, InvalidRequest for an endpoint or a window that cannot be, and
+        Forbidden where a rule binds it to another region.
         """
         detail = detail or Detail()
         if endpoint not in ENDPOINTS:
@@ -56,6 +61,7 @@ class Batches:
             id=f"{PREFIX[surface]}{secrets.token_hex(12)}", surface=surface, endpoint=endpoint, status="validating",
             key_id=key_id, input_file=input_file, detail=detail, total=total, created=now, expires=now + window,
         )  # fmt: skip
+        batch = ruled_batch(batch, self.ruling)
 
         def store(connection: Connection) -> None:
             rows.add(connection, to_row(batch))

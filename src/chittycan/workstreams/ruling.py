@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.errors import region_conflict
+from chittycan.workstreams.batch import Batch
 from chittycan.workstreams.task import Task
 from chittycan.workstreams.workstream import Workstream
 
@@ -66,6 +67,20 @@ def ruled_stream(stream: Workstream, ruling: Ruling) -> Workstream:
     private = stream.options.private or bool(said.values.get("private"))
     region = _region(stream.options.region, said).get("region", stream.options.region)
     return replace(stream, options=replace(stream.options, private=private, region=region))
+
+
+def ruled_batch(batch: Batch, ruling: Ruling) -> Batch:
+    """The batch as rules over calls want all of its lines: private, and in its region.
+
+    Of a line's own model and size nothing is known yet. Raises Forbidden as `ruled` does.
+    """
+    options = batch.detail.options
+    said = ruling({
+        "source": "request", "kind": options.get("kind"), "session": options.get("session"), "key": batch.key_id,
+        "region": batch.region, "private": bool(options.get("private")),
+    })  # fmt: skip
+    more = {"private": True} if said.values.get("private") else {}
+    return replace(batch, detail=replace(batch.detail, options={**options, **more, **_region(batch.region, said)}))
 
 
 def _region(asked: str | None, said: Said) -> dict[str, str]:
