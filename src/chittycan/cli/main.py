@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "config": ("config", "app", "Set up remotes and providers, step by step."),
     "doctor": ("doctor", "doctor", "What works, what does not, and the fix for each."),
     "context": ("context", "app", "The documents that models, tasks and people share."),
+    "documents": ("documents", "app", "What files say: PDF, Word, Excel, pages, text."),
     "tasks": ("tasks", "app", "Durable tasks: submit work and walk away; watch, wait, retry."),
     "workstreams": ("workstreams", "app", "Recipes at work: run, watch, approve, resume, fork."),
     "feedback": ("feedback", "feedback", "Say how good an answer was; see what was said."),
@@ -38,7 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 SPELLINGS = {
     "key": "keys", "task": "tasks", "workstream": "workstreams", "worker": "workers", "contexts": "context",
-    "ensembles": "ensemble",
+    "ensembles": "ensemble", "document": "documents",
 }  # fmt: skip
 
 

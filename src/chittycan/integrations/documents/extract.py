@@ -33,9 +33,12 @@ def extract(source: Path | bytes, name: str | None = None, max_chars: int = MAX_
     if isinstance(source, Path):
         name = name or source.name
         try:
-            if source.stat().st_size > MAX_FILE:
-                return _too_large(source.stat().st_size)
-            data = source.read_bytes()
+            if (size := source.stat().st_size) > MAX_FILE:
+                return _too_large(size)
+            if not source.is_file() and not source.is_dir():
+                raise NotFound(f"{source} is no file", param="file")  # a pipe would never end
+            with source.open("rb") as file:
+                data = file.read(MAX_FILE + 1)
         except OSError as error:
             raise NotFound(f"{source} cannot be read: {error.strerror or error}", param="file") from error
     else:
