@@ -68,7 +68,7 @@ def xlsx() -> bytes:
         "xl/workbook.xml": book.encode(),
         "xl/_rels/workbook.xml.rels": b'<R xmlns="urn:x"><Relationship Id="r1" Target="worksheets/s.xml"/></R>',
         "xl/sharedStrings.xml": f'<sst xmlns="{EXCEL}"><si><t>Rent</t></si></sst>'.encode(),
-        "xl/styles.xml": f'<styleSheet xmlns="{EXCEL}"><cellXfs><xf numFmtId="14"/></cellXfs></styleSheet>'.encode(),
+        "xl/styles.xml": f'<styleSheet xmlns="{EXCEL}"><cellXfs><xf numFmtId="0"/></cellXfs></styleSheet>'.encode(),
         "xl/worksheets/s.xml": f'<worksheet xmlns="{EXCEL}"><sheetData>{rows}</sheetData></worksheet>'.encode(),
     })  # fmt: skip
 

@@ -43,7 +43,7 @@ def documents() -> None:
 
 @app.command("read")
 def read(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH ...", help="Files, and folders of files.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files, and folders of files.")],
     text: Annotated[bool, typer.Option("--text", help="Print the text.")] = False,
     chunks: Annotated[
         int | None, typer.Option(help="Print it in pieces of so many tokens, each with its page.", min=16)
