@@ -1,8 +1,9 @@
 """Plugin: servers of other people, as scripted by a test: `http_peer` answers requests, `mail_peer` takes mails."""
 
 import asyncio
+import signal
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,30 @@ async def mail_peer() -> AsyncIterator[MailPeer]:
     yield started
     for server in servers:
         server.close()
+
+
+class Killer(Inbox):
+    """Takes mails, and kills their sender with SIGKILL: recipient → `before` or `after` it was handed over."""
+
+    def __init__(self, kills: Mapping[str, str]) -> None:
+        super().__init__()
+        self.sender: asyncio.subprocess.Process | None = None
+        self.left = dict(kills)
+
+    def strike(self, address: str, moment: str) -> None:
+        if self.left.get(address) == moment and self.sender is not None:
+            del self.left[address]
+            self.sender.send_signal(signal.SIGKILL)
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        self.strike(address, "before")
+        return await super().handle_RCPT(server, session, envelope, address, options)
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.strike(envelope.rcpt_tos[0], "after")
+        return await super().handle_DATA(server, session, envelope)
 
 
 def server_tls() -> ssl.SSLContext:

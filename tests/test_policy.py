@@ -10,12 +10,13 @@ from msgspec.structs import replace
 from chittycan.catalogue import Model, PriceRow, Provider
 from chittycan.clock import Clock
 from chittycan.config.settings import ModelSettings, RoutingSettings, Settings
-from chittycan.policy import POLL_SECONDS, RoutingPolicy, policy_of
+from chittycan.policy import RoutingPolicy, policy_of
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
 from chittycan.routing.quality.learnt import Learnt, Mean
 from chittycan.store import quality as rows
 from chittycan.store.database import Database
+from chittycan.store.revisions import POLL_SECONDS
 from chittycan.testing import FakeClock
 from chittycan.usage.prices import Prices
 

@@ -7,8 +7,9 @@ import pytest
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.routing.rules.book import Rule
 from chittycan.routing.rules.condition import RuleError
-from chittycan.rulebook import POLL_SECONDS, RuleBook
+from chittycan.rulebook import RuleBook
 from chittycan.store.database import Database
+from chittycan.store.revisions import POLL_SECONDS
 from chittycan.testing import FakeClock
 
 

@@ -17,12 +17,10 @@ from chittycan.routing.cost.policy import Policy
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
 from chittycan.store.database import Database
 from chittycan.store.quality import REVISION, newest
-from chittycan.store.revisions import current
+from chittycan.store.revisions import current, kept_fresh
 from chittycan.usage.prices import Prices
 
 log = logging.getLogger(__name__)
-
-POLL_SECONDS = 1.0
 
 
 class RoutingPolicy:
@@ -55,12 +53,7 @@ class RoutingPolicy:
 
     async def run(self) -> None:
         """Keeps it fresh, as long as it runs."""
-        while True:
-            await self._clock.sleep(POLL_SECONDS)
-            try:
-                await self.refresh()
-            except ChittyError:  # the database is away; it is said elsewhere
-                continue
+        await kept_fresh(self.refresh, self._clock)
 
 
 def policy_of(settings: Settings, quality: Quality, prices: Prices) -> Policy:

@@ -16,11 +16,10 @@ from chittycan.routing.rules.book import NO_RULES, Applied, Book, Rule
 from chittycan.routing.rules.condition import Facts
 from chittycan.store import rules as rows
 from chittycan.store.database import Database
-from chittycan.store.revisions import current
+from chittycan.store.revisions import current, kept_fresh
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 1.0
 LONGEST_NAME = 100
 MOST_RULES = 1_000
 
@@ -102,12 +101,7 @@ class RuleBook:
 
     async def run(self) -> None:
         """Keeps `book` fresh, as long as it runs."""
-        while True:
-            await self._clock.sleep(POLL_SECONDS)
-            try:
-                await self.refresh()
-            except ChittyError:  # the database is away; it is said elsewhere
-                continue
+        await kept_fresh(self.refresh, self._clock)
 
 
 def check(rule: Rule) -> None:

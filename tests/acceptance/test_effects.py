@@ -7,11 +7,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
-
 from chittycan.store.database import Database
 from chittycan.workstreams.effects import Effects
-from peers import Inbox, MailPeer
+from peers import Killer, MailPeer
 
 MAILS = 12
 # Mail → the moment at which its sender is killed: before the text, or when the server has the text and the sender
@@ -43,34 +41,10 @@ asyncio.run(main())
 """
 
 
-class Killer(Inbox):
-    """Takes mails, and kills their sender with SIGKILL."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sender: asyncio.subprocess.Process | None = None
-        self.left = {f"mail-{number}@example.org": moment for number, moment in KILLS.items()}
-
-    def strike(self, address: str, moment: str) -> None:
-        if self.left.get(address) == moment and self.sender is not None:
-            del self.left[address]
-            self.sender.send_signal(signal.SIGKILL)
-
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        self.strike(address, "before")
-        return await super().handle_RCPT(server, session, envelope, address, options)
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        self.strike(envelope.rcpt_tos[0], "after")
-        return await super().handle_DATA(server, session, envelope)
-
-
 async def test_each_mail_goes_out_at_most_once_however_often_its_sender_is_killed(
     database: Database, mail_peer: MailPeer, tmp_path: Path
 ) -> None:
-    killer = Killer()
+    killer = Killer({f"mail-{number}@example.org": moment for number, moment in KILLS.items()})
     port = await mail_peer(killer)
     script = tmp_path / "sender.py"
     script.write_text(SENDER)
