@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -234,16 +234,32 @@ def dovecot_server() -> Iterator[Dovecot]:
             pytest.fail(f"no Dovecot, and it cannot be fetched: {error}. Fix: {tool.FIX}")
     if program is None:
         pytest.skip(f"no Dovecot on this machine: {tool.FIX}")
-    unpacked = program != tool.SYSTEM
+    found = dovecot_program()
+    assert found is not None
+    with running_dovecot(*found) as server:
+        yield server
+
+
+def dovecot_program() -> tuple[Path, str] | None:
+    """The program, and the folders of its libraries where it is not the system's; None where there is none."""
+    tool = _tool()
+    program = tool.found()
+    return None if program is None else (program, "" if program == tool.SYSTEM else tool.libraries())
+
+
+@contextmanager
+def running_dovecot(program: Path, libraries: str) -> Iterator[Dovecot]:
     # A socket's path holds about 100 characters: pytest's own folders are too deep.
     with tempfile.TemporaryDirectory(prefix="imap", ignore_cleanup_errors=True) as folder:
         base = Path(folder)
         base.chmod(0o755)
         (base / "run").mkdir()
-        server = Dovecot(base, program, tool.libraries() if unpacked else "")
+        server = Dovecot(base, program, libraries)
         server.start()
-        yield server
-        server.close()
+        try:
+            yield server
+        finally:
+            server.close()
 
 
 FETCH = re.compile(r"UID FETCH (\d+)(:\*)? \((.*)\)$")
