@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from chittycan.agents import templates
 from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
+from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
 from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical, verified
 from chittycan.agents.reading import paper_of, read_paper
@@ -53,7 +54,8 @@ async def invoke(
 ) -> AgentResult[Any]:
     """Run the agent `name` on the mail whose id begins with `email`, record it, and give back what it said.
 
-    What an earlier agent found is used as it stands, else found by rules; `response` writes the mail's draft anew.
+    The owner's rules hold for it: whether it is private, and its region. What an earlier agent found is used as it
+    stands, else found by rules; `response` writes the mail's draft anew.
     Raises `NotFound` for an unknown agent, mail or attachment, `Unavailable` where the mail's server cannot be
     reached, and `InvalidRequest` where no reply is possible or what is given besides makes no sense.
     """
@@ -63,7 +65,11 @@ async def invoke(
     if stored.privacy == "metadata":
         raise InvalidRequest("this mail is privileged: only its headers were read, and no model sees it", param="email")
     mail = restore(stored)
-    terms = replace(terms, private=terms.private or stored.privacy is not None)
+    said = terms.rules.apply(facts_of(mail, now=clock.now(), account=stored.account)).values
+    terms = replace(
+        terms, private=terms.private or stored.privacy is not None or bool(said.get("private")),
+        region=said.get("region", terms.region),
+    )  # fmt: skip
     recorded = {entry.agent: entry.output for entry in await database.read(inbox.runs_of, stored.id)}
     done = {**recorded, **{agent: msgspec.json.encode(found).decode() for agent, found in besides.earlier.items()}}
     if name == DOCUMENT.name:

@@ -6,6 +6,7 @@ from pathlib import Path
 from sqlalchemy import text
 
 from chittycan.errors import InvalidRequest, NotFound
+from chittycan.routing.rules.book import Rule
 from chittycan.store import drafts, inbox
 from chittycan.workstreams.task import Done, Failed, Outcome, WaitForModel
 from performing import MakeOffice
@@ -110,6 +111,17 @@ async def test_an_agent_needs_something_to_read(office: MakeOffice) -> None:
         outcome = await made.perform("agent", spec=spec)
         assert isinstance(outcome, Failed)
         assert isinstance(outcome.error, InvalidRequest)
+
+
+async def test_a_mail_that_a_rule_binds_is_read_by_models_of_its_region_alone(office: MakeOffice) -> None:
+    bound = {"proxy": "home", "upstream": "europe", "regions": ["eu-west"]}
+    made = await office({"europe": bound}, {"*": ["cheap", "europe"]})
+    made.says("europe", json.dumps(TRIAGE))
+    mail = await made.mail("01")
+    rule = Rule(id="", name="bound", condition="-has:invite", action="region:eu-west")
+    await made.network.rules.create(rule)
+    assert done(await made.perform("agent", spec={"name": "triage", "mail": mail})).model == "europe"
+    assert made.asked("cheap") == []
 
 
 async def test_a_privileged_mail_is_read_by_private_models_alone(office: MakeOffice) -> None:

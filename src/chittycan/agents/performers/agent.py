@@ -44,7 +44,7 @@ async def _run(parts: Parts, task: Task, calls: Calls) -> AgentResult[Any]:
     if spec.get("mail") is None:
         raise InvalidRequest("there is neither a mail nor a file to look at", param="mail")
     stored, _ = await mail_of(parts, task, spec["mail"])
-    terms = replace(parts.terms(), model=task.model)
+    terms = replace(parts.mail_terms(stored.account or ""), model=task.model)
     if spec.get("template"):
         terms = replace(terms, template=spec["template"])
     earlier = {name: msgspec.to_builtins(spec[name]) for name in ("triage", "priority") if spec.get(name) is not None}

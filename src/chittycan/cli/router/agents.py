@@ -91,18 +91,25 @@ def invoke(
 
     Exit status 1 where no model answered and rules stood in.
     """
+    from msgspec.structs import replace
+
     from chittycan.agents.invoke import Besides
     from chittycan.agents.invoke import invoke as run_agent
     from chittycan.cli.session import Session, run
+    from chittycan.clock import SystemClock
     from chittycan.config import load
     from chittycan.mailbox import terms
     from chittycan.mailroom import reread
+    from chittycan.rulebook import RuleBook
 
     settings = load()
-    how = terms(settings, template=template, model=model, region=region, local=private)
+    asked = terms(settings, template=template, model=model, region=region, local=private)
 
     async def work(network: Session) -> "AgentResult[Any]":
         async with network.database() as database:
+            rules = RuleBook(database, SystemClock())
+            await rules.refresh()
+            how = replace(asked, rules=rules.book, private=asked.private or not rules.readable)
             with progress(f"{plain(name)} reads the mail"):
                 return await run_agent(
                     name, email, network.ask, database, how,
