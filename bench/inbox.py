@@ -1,0 +1,210 @@
+"""The inbox: mails per minute without a model's time, memory, and how well it sorts. `python -m bench.inbox [--quick]`.
+
+Throughput and memory: 10,000 mails, made from the real ones of the shared data (else examples/inbox) by new
+Message-IDs and a line at the end, go through the whole pipeline into a database, four at a time; the model is a
+stand-in in this process that answers at once, so that what is measured is ours.
+
+Quality: (a) what settles the 450 labelled mails of the shared data (SpamAssassin's public corpus: easy ham, hard ham,
+spam) without a model, and what rules then make of the rest; (b) tests/data/office_mails.json, 70 short mails of a law
+office in six languages with category and level, written for this by somebody who knew the seventeen categories: by
+rules alone, and with `--embedded` N of them (chosen by a seed) by the model that runs inside.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+from bench.mutants import DATA, ROOT, SEED, samples
+from bench.run import machine, save
+from chittycan.agents.agent import Ask, run
+from chittycan.agents.pipeline import Terms, process
+from chittycan.agents.prefilter import settle
+from chittycan.agents.priority import PRIORITY, Prioritized
+from chittycan.agents.triage import TRIAGE
+from chittycan.chat import ChatRequest, ChatResponse, Text
+from chittycan.gateway.call import Answer, Options, Trace
+from chittycan.integrations.email.message import Mail, parse
+from chittycan.integrations.email.sources import RawMail
+from chittycan.store.database import Database
+from chittycan.store.migrations import migrate
+
+MAILS = 10_000
+OFFICE = ROOT / "tests" / "data" / "office_mails.json"
+_SAID = {
+    "triage": {"category": "general_inquiry", "confidence": 0.9, "needs_reply": True, "reasoning": "A question."},
+    "priority": {"level": "NORMAL", "score": 0.5, "factors": ["client"], "reasoning": "Nothing presses."},
+    "response": {"about": "your message", "body": "Thank you for your message. We will come back to you soon."},
+}
+
+
+async def at_once(request: ChatRequest, options: Options) -> Answer:
+    """The stand-in."""
+    form = request.response_format
+    assert form is not None
+    said = json.dumps(_SAID[form.name or ""])
+    response = ChatResponse(id="c", model="stand-in", parts=[Text(said)], stop_reason="stop")
+    return Answer(response=response, trace=Trace(request_id="c", model="stand-in", cost_nano=0))
+
+
+def multiplied(mails: Sequence[bytes], count: int) -> Iterator[RawMail]:
+    """`count` mails that are all different."""
+    for number in range(count):
+        raw = mails[number % len(mails)]
+        head = b"X-Copy: %d\nMessage-ID: <copy-%d@bench.example>\n" % (number, number)
+        yield RawMail("bench", str(number), head + raw + b"\nCopy %d\n" % number)
+
+
+def resident() -> float:
+    """MB now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def on_disk(folder: str) -> float:
+    """MB."""
+    return sum(file.stat().st_size for file in Path(folder).iterdir()) / 2**20
+
+
+async def throughput(count: int) -> dict[str, Any]:
+    memory: list[float] = []
+    states: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/chitty.db")
+        migrate(database)
+        before, started, spent = resident(), time.monotonic(), time.process_time()
+
+        def seen(outcome: Any) -> None:
+            states[outcome.state] += 1
+            if sum(states.values()) % max(1, count // 10) == 0:
+                memory.append(round(resident(), 1))
+
+        try:
+            await process(multiplied(samples(), count), at_once, database, Terms(parallel=4), on_progress=seen)
+        finally:
+            database.close()
+        took, spent = time.monotonic() - started, time.process_time() - spent
+        size = on_disk(folder)
+    return {
+        "mails": count, "states": dict(states), "seconds": round(took, 1), "mails_per_minute": round(count * 60 / took),
+        "processor_ms_per_mail": round(spent * 1000 / count, 2), "mb_before": round(before, 1),
+        "mb_after_each_tenth": memory, "database_mb": round(size, 1),
+        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }  # fmt: skip
+
+
+def corpus() -> dict[str, Any]:
+    """For each label: by what the mails were settled, and as what rules see the rest."""
+    found: dict[str, Any] = {}
+    for folder in ("easy_ham", "hard_ham", "spam"):
+        settled: Counter[str] = Counter()
+        rest: Counter[str] = Counter()
+        for file in sorted((DATA / "mail" / folder).glob("*.eml")):
+            mail = parse(file.read_bytes())
+            if (reason := settle(mail)) is not None:
+                settled[reason.reason] += 1
+            else:
+                rest[TRIAGE.rules(mail).category] += 1
+        found[folder] = {"settled": dict(settled), "rest_by_rules": dict(rest)}
+    return found
+
+
+def office() -> list[tuple[dict[str, str], Mail]]:
+    """(labels, mail)."""
+    found = []
+    for number, row in enumerate(json.loads(OFFICE.read_text())):
+        mail = EmailMessage()
+        mail["From"], mail["To"], mail["Subject"] = row["from"], "office@meyer.example", row["subject"]
+        mail["Message-ID"] = f"<office-{number}@bench.example>"
+        mail.set_content(row["text"])
+        found.append((row, parse(mail.as_bytes())))
+    return found
+
+
+def score(rows: Sequence[tuple[dict[str, str], str, str]]) -> dict[str, Any]:
+    """Of (labels, category, level): the share that is right, in all and by language; and what went wrong how often."""
+    right = [row["category"] == category for row, category, _ in rows]
+    levels = [row["priority"] == level for row, _, level in rows]
+    languages: dict[str, list[bool]] = {}
+    for (row, _, _), good in zip(rows, right, strict=True):
+        languages.setdefault(row["language"], []).append(good)
+    wrong = Counter(f"{row['category']} → {category}" for row, category, _ in rows if row["category"] != category)
+    high = [level == "HIGH" for row, _, level in rows if row["priority"] == "HIGH"]
+    return {
+        "mails": len(rows), "category": _share(right), "level": _share(levels), "high_seen_as_high": _share(high),
+        "category_by_language": {name: _share(each) for name, each in sorted(languages.items())},
+        "most_wrong": dict(wrong.most_common(10)),
+    }  # fmt: skip
+
+
+def _share(found: Sequence[bool]) -> float:
+    return round(sum(found) / max(1, len(found)), 3)
+
+
+def by_rules(mails: Sequence[tuple[dict[str, str], Mail]]) -> dict[str, Any]:
+    rows = []
+    for row, mail in mails:
+        triage = TRIAGE.rules(mail)
+        rows.append((row, triage.category, PRIORITY.rules(Prioritized(mail, triage)).level))
+    return score(rows)
+
+
+async def by_model(ask: Ask, most: int, seed: int) -> dict[str, Any]:
+    chosen = random.Random(seed).sample(office(), most)
+    rows, seconds, fallbacks = [], 0.0, 0
+    for row, mail in chosen:
+        triage = await run(TRIAGE, mail, ask)
+        level = await run(PRIORITY, Prioritized(mail, triage.value), ask)
+        seconds += (triage.ms + level.ms) / 1000
+        fallbacks += triage.fallback + level.fallback
+        rows.append((row, triage.value.category, level.value.level))
+    return {**score(rows), "seconds_per_mail": round(seconds / most, 1), "answers_by_rules": fallbacks,
+            "rules_on_the_same": by_rules(chosen)}  # fmt: skip
+
+
+async def embedded(most: int, seed: int) -> dict[str, Any]:
+    """With the model that runs inside, and a configuration of its own."""
+    from chittycan.app import Network
+
+    with tempfile.TemporaryDirectory() as folder:
+        env = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+        env |= {"CHITTY_CONFIG_DIR": folder, "CHITTY_DATABASE_URL": f"sqlite:///{folder}/chitty.db"}
+        for name in ("config.json", "models.json"):
+            (Path(folder) / name).write_text("{}")
+            (Path(folder) / name).chmod(0o600)
+        async with Network(env=env) as network:
+            return await by_model(network.gateway.ask, most, seed)
+
+
+def main() -> int:
+    given = argparse.ArgumentParser(prog="bench.inbox", description=__doc__.splitlines()[0])
+    given.add_argument("--quick", action="store_true", help="a tenth of the mails")
+    given.add_argument("--embedded", type=int, default=0, metavar="N", help="ask the embedded model about N mails")
+    given.add_argument("--seed", type=int, default=SEED)
+    options = given.parse_args()
+    result: dict[str, Any] = {"machine": machine(), "seed": options.seed}
+    parts: dict[str, Callable[[], Any]] = {
+        "throughput": lambda: asyncio.run(throughput(MAILS // 10 if options.quick else MAILS)),
+        "corpus": corpus, "office_by_rules": lambda: by_rules(office()),
+    }  # fmt: skip
+    if options.embedded:
+        parts["office_by_embedded"] = lambda: asyncio.run(embedded(options.embedded, options.seed))
+    for name, measure in parts.items():
+        result[name] = measure()
+        print(f"{name}: {json.dumps(result[name], ensure_ascii=False)}", flush=True)
+    print(f"saved {save('inbox', result, options.quick)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
