@@ -13,7 +13,7 @@ from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail, Tried
 from chittycan.gateway.facts import input_tokens
 from chittycan.gateway.sketches import Sketches
-from chittycan.routing.decide import AUTO, Candidate, Decision
+from chittycan.routing.decide import AUTO, CHOOSING, Candidate, Decision
 from chittycan.usage.ledger import Attempt, Ledger, Outcome
 from chittycan.usage.prices import Prices
 
@@ -43,7 +43,7 @@ class Recorder:
         self._ledger.note(_counted(row, usage))
         if trail.lost:
             self._hedged(call, trail, decision, row.position + 1, usage)
-        if self.sketches is not None:
+        if self.sketches is not None and call.model in CHOOSING:
             self.sketches.note(call, decision)
         return _with_parts(row.cost_nano, trail)
 

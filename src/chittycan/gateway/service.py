@@ -121,8 +121,13 @@ class Gateway:
         """Raises RequestError, AccessError, LimitError or Unavailable where no model may answer."""
         if call.placeholders is None and call.detected is not False and self.privacy.redacts(call):  # not prepared
             call = self.privacy.redacted_now(call, at_home=self._at_home(call))
+        return self._decided(call)
+
+    def _decided(self, call: Call) -> Decision:
+        """Of a call that is prepared, as far as it has to be."""
         found = self._held(call)
-        return _labelled(self._decisions.of(call), call, found)
+        decision = self._decisions.of(call)
+        return _labelled(decision, call, found) if found or call.placeholders is not None else decision
 
     def _held(self, call: Call) -> bool:
         """Holds the call to the owner's rules; whether something private was found in it."""
@@ -251,12 +256,8 @@ class Gateway:
 
     def worst_nano(self, call: Call, candidate: Candidate) -> int:
         """Nano-dollars that this model may cost for this call at most; 0 where no price is known."""
-        return (
-            self._recorder.prices.worst_case_nano(
-                candidate.model, candidate.provider, input_tokens(call), output_limit(call)
-            )
-            or 0
-        )
+        prices, given, written = self._recorder.prices, input_tokens(call), output_limit(call)
+        return prices.worst_case_nano(candidate.model, candidate.provider, given, written) or 0
 
     def explain(
         self, chat: ChatRequest, options: Options = NO_OPTIONS, key: Key | None = None, *, keep_answering: bool = True
@@ -292,7 +293,7 @@ class Gateway:
     # stages
 
     async def _recall(self, call: Call) -> Reply | None:
-        self.decide(call)  # a hit must not answer what the key or the policy now forbids
+        self._decided(call)  # a hit must not answer what the key or the policy now forbids
         reply = await self._cache.find(call)
         if reply is not None:
             ticket = self._admission.admit(call, 0, 0)
@@ -302,7 +303,7 @@ class Gateway:
         return reply
 
     def _admit(self, call: Call) -> Running:
-        decision = self.decide(call)
+        decision = self._decided(call)
         if decision.equals:
             chain = self.latency.ordered(decision.chain, decision.equals, stream=call.stream)
             decision = replace(decision, chain=chain)
