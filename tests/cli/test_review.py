@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -130,6 +131,33 @@ def test_a_real_terminal_takes_single_keys(can: Any, processed: Any, home: Any) 
     assert b"1 reviewed, 0 skipped, 12 left" in shown
     assert process.wait(timeout=30) == 0
     os.close(leader)
+
+
+def test_nothing_is_wider_than_the_terminal(can: Any, processed: Any) -> None:
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "60"}
+    command = [str(Path(sys.executable).with_name("can")), "router", "review"]
+    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment)
+    os.close(follower)
+    shown = _until(leader, b"quit")
+    os.write(leader, b"ssssq")
+    shown += _until(leader, b"left")
+    assert process.wait(timeout=30) == 0
+    os.close(leader)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()).splitlines()]
+    assert max(map(len, lines)) <= 60
+    offered = [word for line in lines if "p priority" in line or "q quit" in line for word in line.split("  ")]
+    assert {"enter right", "p priority", "t text", "q quit"} <= set(offered)
+
+
+def test_a_long_paragraph_is_not_cut_in_silence(can: Any, office: Any, walk: Any, tmp_path: Path) -> None:
+    """Many programs write a paragraph in one line."""
+    text = "What does it cost? " + "The matter is long and tedious. " * 250
+    head = "From: Ann <ann@bell.example>\nMessage-ID: <1@bell.example>\nSubject: Long\n"
+    (tmp_path / "long.eml").write_text(f"{head}\n{text}THE LAST WORDS\n")
+    assert can("router", "inbox", "process", "--source", str(tmp_path / "long.eml")).code == 0
+    assert "more: t" in walk("q")
+    assert "THE LAST WORDS" in walk("tq")
 
 
 def _until(terminal: int, words: bytes) -> bytes:

@@ -107,12 +107,18 @@ class Walk:
         elif key == "p":
             item.priority = _level(await self._choice(review_view.LEVEL_KEYS, item.priority))
         elif key == "t":
-            review_view.text(item, None)
+            review_view.text(await self._whole(item), None)
             if item.draft is not None:
                 review_view.draft(item.draft, None)
         elif item.draft is not None and key in review_drafts.KEYS:
             item.draft = await review_drafts.KEYS[key](self._network, item.draft, self._read)
         return None
+
+    async def _whole(self, item: "ReviewItem") -> str:
+        """Its text as far as it is kept: a queue has only the beginning of each."""
+        from chittycan.control.inbox import shown
+
+        return (await self._network.call(shown, email=item.id)).text
 
     async def _choice(self, choices: dict[str, str], now: str) -> str:
         from chittycan.cli.router import review_view

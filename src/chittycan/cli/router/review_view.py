@@ -1,8 +1,10 @@
 """How a mail that waits for a person's word looks on a terminal, and the keys that give it."""
 
 import string
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from chittycan.cli.output import console, date, dollars, plain, seconds
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from chittycan.control.review import ReviewItem, ReviewQueue, WaitingDraft
 
 LINES = 12  # of a mail's text, until the whole is asked for
-WIDTH = 100  # characters of a line that are shown
+WIDTH = 100  # characters of a line: more nobody likes to read, however wide the terminal is
 DRAFT_LINES = 8
 
 LEVEL_KEYS = {"c": "CRITICAL", "h": "HIGH", "n": "NORMAL", "l": "LOW"}
@@ -32,15 +34,15 @@ def show(item: "ReviewItem", place: int, total: int) -> None:
     for name, value in (("From", item.sender), ("Subject", item.subject or "(no subject)"), ("Date", _date(item)),
                         ("With", ", ".join(item.attachments))):  # fmt: skip
         if value:
-            console.print(f"[dim]{name + ':':9}[/]{plain(value)}")
+            _say(f"[dim]{name + ':':9}[/]{plain(value)}")
     _why(item)
-    text(item, LINES)
+    text(item.text, LINES)
     for each in item.proposed:
         what = f"{each.verb} {each.value}".strip()
-        console.print(f"[cyan]→[/] {plain(what)} [dim]({plain(each.because)})[/]")
+        _say(f"[cyan]→[/] {plain(what)} [dim]({plain(each.because)})[/]")
     if item.draft is not None:
         draft(item.draft, DRAFT_LINES)
-    console.print(_by_whom(item))
+    _say(_by_whom(item))
 
 
 def keys(item: "ReviewItem") -> None:
@@ -53,31 +55,56 @@ def keys(item: "ReviewItem") -> None:
     if item.settled:
         offered.append("[b]g[/] all such mail is right")
     offered += ["[b]t[/] text", "[b]s[/] skip", "[b]q[/] quit"]
-    console.print("[dim]" + "  ".join(offered) + "[/]")
+    for line in _rows(offered):
+        console.print(f"[dim]{line}[/]")
 
 
-def text(item: "ReviewItem", lines: int | None) -> None:
-    """The mail's own words; with `lines` only so many."""
-    said = [line[:WIDTH] for line in item.text.splitlines() if line.strip()] if lines else item.text.splitlines()
+def text(said: str, lines: int | None) -> None:
+    """The mail's own words; with `lines` only so many, without those that are empty."""
+    shown = said.splitlines()
+    folded = _folded((line for line in shown if line.strip()) if lines else shown, margin=2)
     console.print()
-    for line in said[:lines]:
+    for line in folded[:lines]:
         console.print(f"  {plain(line)}")
-    if lines is not None and len(said) > lines:
-        console.print(f"  [dim]… {len(said) - lines} more lines[/]")
-    if not said:
+    if lines is not None and len(folded) > lines:
+        console.print(f"  [dim]… {len(folded) - lines} more: t[/]")
+    if not folded:
         console.print("  [dim](no text)[/]")
     console.print()
 
 
 def draft(waiting: "WaitingDraft", lines: int | None) -> None:
-    console.print(f"[green]✎[/] draft to {plain(', '.join(waiting.to))}: {plain(waiting.subject)}")
-    said = [line for line in waiting.body.splitlines() if line.strip()]
-    for line in said[:lines]:
+    _say(f"[green]✎[/] draft to {plain(', '.join(waiting.to))}: {plain(waiting.subject)}")
+    folded = _folded((line for line in waiting.body.splitlines() if line.strip()), margin=4)
+    for line in folded[:lines]:
         console.print(f"  [dim]│[/] {plain(line)}")
-    if lines is not None and len(said) > lines:
-        console.print(f"  [dim]│ … {len(said) - lines} more lines[/]")
+    if lines is not None and len(folded) > lines:
+        console.print(f"  [dim]│ … {len(folded) - lines} more: t[/]")
     for warning in waiting.warnings:
-        console.print(f"  [yellow]![/] {plain(warning)}")
+        _say(f"  [yellow]![/] {plain(warning)}")
+
+
+def _say(line: str) -> None:
+    """Broken between words where the terminal ends."""
+    console.print(line, soft_wrap=False)
+
+
+def _folded(lines: Iterable[str], margin: int) -> list[str]:
+    """No wider than the terminal, less `margin`."""
+    width = max(20, min(console.width, WIDTH) - margin)
+    return [part.plain.rstrip() for line in lines for part in Text(line).wrap(console, width) or [Text()]]
+
+
+def _rows(offered: Iterable[str]) -> list[str]:
+    """As many in a row as the terminal holds; none is broken."""
+    rows: list[str] = []
+    for each in offered:
+        longer = f"{rows[-1]}  {each}" if rows else each
+        if rows and cell_len(Text.from_markup(longer).plain) <= console.width:
+            rows[-1] = longer
+        else:
+            rows.append(each)
+    return rows
 
 
 def letters(choices: dict[str, str], now: str) -> None:
@@ -116,21 +143,21 @@ def _headline(item: "ReviewItem") -> Text:
 
 def _why(item: "ReviewItem") -> None:
     if item.doubt:
-        console.print(f"[yellow]![/] {plain(item.doubt)}")
+        _say(f"[yellow]![/] {plain(item.doubt)}")
     if item.settled:
-        console.print(f"[dim]– {mail.words(item.settled)}: no model was needed[/]")
+        _say(f"[dim]– {mail.words(item.settled)}: no model was needed[/]")
     if item.privacy == "local":
-        console.print("[dim]– privileged: only private models may see it[/]")
+        _say("[dim]– privileged: only private models may see it[/]")
     for quote in item.evidence:
-        console.print(f"[dim]  “{plain(quote.quote)}”[/]")
+        _say(f"[dim]  “{plain(quote.quote)}”[/]")
     if item.reasoning:
-        console.print(f"[dim]  {plain(item.reasoning)}[/]")
+        _say(f"[dim]  {plain(item.reasoning)}[/]")
     facts = [f"deadline {item.deadline}"] if item.deadline else []
     facts += ["waits for an answer"] if item.needs_reply else []
     if facts or item.factors:
-        console.print(f"[dim]  {plain(' · '.join(dict.fromkeys([*facts, *item.factors])))}[/]")
+        _say(f"[dim]  {plain(' · '.join(dict.fromkeys([*facts, *item.factors])))}[/]")
     for line in item.conversation:
-        console.print(f"[dim]  earlier: {plain(line)}[/]")
+        _say(f"[dim]  earlier: {plain(line)}[/]")
 
 
 def _date(item: "ReviewItem") -> str:
