@@ -45,6 +45,24 @@ def test_does_not_hold(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "sender",
+    ["clerk@court.example <x@evil.example>", "x@court.example.evil.example", "x@evil.example <court.example@a.example>",
+     "x@notcourt.example"],
+)  # fmt: skip
+def test_nobody_is_of_a_domain_by_name(sender: str) -> None:
+    assert not parse("from:@court.example OR from:clerk@court.example").holds({"from": sender})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from:anna@court.example", "from=anna@court.example", "from:@Court.Example", "from:anna@", "from:@court",
+     "from:berg", "to:@b.example", "from~court"],
+)  # fmt: skip
+def test_people_are_known_by_address_and_by_name(text: str) -> None:
+    assert parse(text).holds({**MAIL, "to": ["Ann <a@a.example>", "b@b.example"]})
+
+
+@pytest.mark.parametrize(
     ("text", "column", "says"),
     [
         ("", 1, "a condition is needed"),

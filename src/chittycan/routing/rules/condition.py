@@ -239,8 +239,10 @@ def _quantity(text: str, units: Mapping[str, int]) -> float:
 
 def _compare(test: Test, fact: Any) -> bool:
     match test.kind:
-        case "text" | "choice" | "parts":
-            return _COMPARE_TEXT[test.operator, test.kind == "text"](str(fact), test.value)
+        case "people" if test.operator != "~":
+            return _is_person(str(fact).casefold(), test.value, whole=test.operator == "=")
+        case "text" | "people" | "choice" | "parts":
+            return _COMPARE_TEXT[test.operator, test.kind in ("text", "people")](str(fact), test.value)
         case "level":
             text = str(fact).casefold()
             fact = LEVELS.index(text) if text in LEVELS else None
@@ -267,6 +269,20 @@ _COMPARE_TEXT: Mapping[tuple[str, bool], Callable[[str, Any], bool]] = {
     ("~", True): found_in,
     ("~", False): found_in,
 }
+
+
+def _is_person(person: str, value: str, *, whole: bool) -> bool:
+    """`person`: `name <address>` or an address. A domain (`@court.example`) and an address are compared as such.
+
+    Anybody can call themselves `clerk@court.example`, and own `court.example.evil.example`.
+    """
+    address = person.rpartition("<")[2].removesuffix(">")
+    if whole:
+        return value in (person, address)
+    local, at, domain = value.rpartition("@")
+    if at and "." in domain:
+        return address == value if local else address.rpartition("@")[2] == domain
+    return value in (address if at else person)
 
 
 def _under(fact: str, value: str) -> bool:

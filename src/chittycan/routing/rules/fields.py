@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-Kind = Literal["text", "choice", "level", "number", "duration", "size", "flag", "parts"]
+Kind = Literal["text", "people", "choice", "level", "number", "duration", "size", "flag", "parts"]
 
 LEVELS = ("low", "normal", "high", "critical")  # lowest first
 VERDICTS = ("pass", "fail", "none")
@@ -11,7 +11,7 @@ VERDICTS = ("pass", "fail", "none")
 # field → its kind. `header.NAME` is text too.
 FIELDS: Mapping[str, Kind] = {
     # of a mail
-    "from": "text", "to": "text", "cc": "text", "subject": "text", "body": "text", "list-id": "text",
+    "from": "people", "to": "people", "cc": "people", "subject": "text", "body": "text", "list-id": "text",
     "account": "text", "category": "choice", "has": "parts", "dkim": "choice", "spf": "choice", "dmarc": "choice",
     "sender-known": "flag", "size": "size", "age": "duration",
     # of what agents found
@@ -40,8 +40,8 @@ OF: Mapping[str, tuple[str, ...]] = {
 
 # What each kind can be asked: `:` contains or is, `=` is, `~` matches a regular expression, `<` and `>` compare.
 OPERATORS: Mapping[Kind, str] = {
-    "text": ":=~", "choice": ":=~", "level": ":=<>", "number": ":=<>", "duration": "<>", "size": "<>", "flag": ":=",
-    "parts": ":=",
+    "text": ":=~", "people": ":=~", "choice": ":=~", "level": ":=<>", "number": ":=<>", "duration": "<>", "size": "<>",
+    "flag": ":=", "parts": ":=",
 }  # fmt: skip
 
 SIZES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30}
