@@ -87,3 +87,20 @@ def test_a_workbook_that_a_prompt_names_is_read(can: Any, home: Any, papers: Pat
     said = can("ask", "--model", "openai/echo", "--json", f"sum up {papers}/budget.xlsx")
     assert said.code == 0
     assert "29: Rent | 29" in said.out
+
+
+def test_a_workbook_that_a_task_is_given_is_read(can: Any, home: Any, papers: Path, upstream: Any) -> None:
+    home.proxies(upstream.proxies())
+    said = can(
+        "tasks",
+        "submit",
+        "sum it up",
+        "--model",
+        "openai/echo",
+        "--file",
+        str(papers / "budget.xlsx"),
+        "--wait",
+        "--json",
+    )
+    assert said.code == 0
+    assert "29: Rent | 29" in said.out
