@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bare_http import Got, Json
 from chittycan.testing import ANSWER
@@ -157,6 +158,29 @@ async def test_both_have_to_be_paid_for(up: ScriptedUpstream, serve: Serve) -> N
     got = await served.chat("asked", headers=SOON | {"authorization": f"Bearer {secret}"})
     assert (got.status, got.headers["x-chitty-served-by"]) == (200, "asked")
     assert not up.calls("never")
+
+
+async def test_the_loser_is_paid_for_also_where_nobody_knows_what_the_winner_costs(
+    up: ScriptedUpstream, serve: Serve
+) -> None:
+    served = await serve(
+        {"one": proxy(up.url, "openai"), "two": proxy(up.url, "openai", "sk-second")},
+        {
+            "asked": {"proxy": "one", "upstream": "s04-hang", "price": PRICE},
+            "spare": {"proxy": "two", "upstream": "ok"},
+        },
+        {"asked": ["spare"]},
+    )
+    gateway = served.network.gateway
+    away = {name: replace(each, local=False) for name, each in gateway.catalogue.providers.items()}
+    gateway.catalogue = replace(gateway.catalogue, providers=away)  # what runs on this machine is free
+    secret = await served.key(budget="100/day")
+    (key,) = await served.network.keys.list()
+    await served.clients(secret).ask("openai", "asked", stream=False, extra_headers=SOON)
+    winner, lost = await served.recorded(2)
+    assert winner["cost_nano"] is None
+    await served.network.meters.close()
+    assert await served.network.meters.standing(key.budget_caps[0]) == (spent([lost]), 0)
 
 
 async def test_what_a_caller_pays_at_most_counts_for_both(up: ScriptedUpstream, serve: Serve) -> None:

@@ -99,6 +99,11 @@ class Trail(Struct):
         used = [lost.usage for lost in self.lost if lost.usage is not None]
         return sum(lost.cost_nano or 0 for lost in self.lost), sum(usage.input + usage.output for usage in used)
 
+    @property
+    def beside_nano(self) -> int:
+        """Nano-dollars of what was used of broken-off answers, and of what was overtaken."""
+        return sum(tried.cost_nano or 0 for tried in self.tried) + self.spent[0]
+
     def public(self) -> list[dict[str, object]]:
         """The failed attempts as an error body shows them, without upstream text."""
         return [tried.public() for tried in self.tried]

@@ -136,7 +136,7 @@ def _with_parts(cost: int | None, trail: Trail) -> int | None:
     """With the parts that broken-off answers contributed, and with what was overtaken."""
     if cost is None or not (trail.tried or trail.lost):
         return cost
-    return cost + sum(tried.cost_nano or 0 for tried in trail.tried) + trail.spent[0]
+    return cost + trail.beside_nano
 
 
 def _counted(row: Attempt, usage: Usage | None) -> Attempt:

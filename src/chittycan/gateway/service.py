@@ -461,8 +461,7 @@ class Gateway:
     def broken(self, running: Running, candidate: Candidate, error: ChittyError) -> Trace:
         """No model could finish the answer."""
         self._recorder.failed(running.call, running.trail, running.decision, error)
-        cost = sum(tried.cost_nano or 0 for tried in running.trail.tried) + running.trail.spent[0]
-        return self._settled(running, candidate, None, cost)
+        return self._settled(running, candidate, None, running.trail.beside_nano)
 
     def left(self, running: Running, candidate: Candidate, usage: Usage) -> Trace:
         """The client left in the middle."""
@@ -474,7 +473,7 @@ class Gateway:
         tokens = usage.input + usage.output if usage else 0
         if running.trail.lost:
             tokens += running.trail.spent[1]
-        self._admission.settle(running.ticket, cost or 0, tokens)
+        self._admission.settle(running.ticket, running.trail.beside_nano if cost is None else cost, tokens)
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace
