@@ -40,6 +40,7 @@ def train(
     from chittycan.auth.limits import parse_duration
     from chittycan.cli.session import Session, run
     from chittycan.clock import SystemClock
+    from chittycan.control.models import listed
     from chittycan.control.routing import kept, own_scores
 
     now = SystemClock().now()
@@ -51,7 +52,8 @@ def train(
             rows = await database.read(own_scores, back) + given
             if not rows:
                 return None
-            data, report = _learnt(rows)
+            at_hand = frozenset(model.name for model in await network.call(listed))
+            data, report = _learnt(rows, at_hand)
             if not dry_run:
                 await database.run(kept, data, report, now)
             return report
@@ -120,7 +122,7 @@ def _read(files: list[Path], public: Path | None, names: list[str]) -> "list[Sco
     return rows
 
 
-def _learnt(rows: "list[Scored]") -> "tuple[bytes, Report]":
+def _learnt(rows: "list[Scored]", at_hand: frozenset[str]) -> "tuple[bytes, Report]":
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from chittycan.routing.quality.report import learn
@@ -132,7 +134,7 @@ def _learnt(rows: "list[Scored]") -> "tuple[bytes, Report]":
         advance: Callable[[int, int], None] = lambda done, total: bar.update(  # noqa: E731
             learning, completed=done, total=total + 1
         )
-        return learn(rows, advance)
+        return learn(rows, advance, at_hand)
 
 
 def _show(report: "Report") -> None:
@@ -143,6 +145,16 @@ def _show(report: "Report") -> None:
     columns = ("kind of work", "model", "scored", "quality", "cost")
     table(columns, [_row(each) for each in [*report.kinds, *report.models]])
     console.print(f"\n{_says(report.checked)}")
+    if not report.kept:
+        console.print(
+            "What quality costs is not known: too few prompts have scores and costs of several models that are here, "
+            "or none is as good for less."
+        )
+    for each in report.kept:
+        console.print(
+            f"At {each.target:.0%} of {plain(report.strong or '')}: about {each.saved:.0%} saved, {each.kept:.0%} kept "
+            "(cross-validated)."
+        )
 
 
 def _row(each: "ScoredModel") -> tuple[object, ...]:

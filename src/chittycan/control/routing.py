@@ -55,6 +55,7 @@ async def train(network: "Network", caller: "Key | None", *, since: str = "90d",
     """
     import asyncio
     from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
     from multiprocessing import get_context
 
     from chittycan.auth.limits import parse_duration
@@ -65,8 +66,9 @@ async def train(network: "Network", caller: "Key | None", *, since: str = "90d",
     rows = await network.database.read(own_scores, now - parse_duration(since))
     if not rows:
         return Training(at=None, report=None)
+    names = frozenset(network.gateway.catalogue.models)
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        data, report = await asyncio.get_running_loop().run_in_executor(pool, learn, rows)
+        data, report = await asyncio.get_running_loop().run_in_executor(pool, partial(learn, rows, pool=names))
     if not dry_run:
         await network.database.run(kept, data, report, now)
     return Training(at=None if dry_run else now, report=report)

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from chittycan.catalogue import Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
-from chittycan.routing.cost.choice import Option, bar, ranked
+from chittycan.routing.cost.choice import Option, bar, by_worth, demand, ranked
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.decide import Decision, Facts, decide, objection
 from chittycan.routing.quality.estimate import Estimate, Quality
+from chittycan.routing.quality.frontier import Frontier, Paid, Step
 from chittycan.routing.quality.learnt import Learnt, Mean
 
 PROVIDERS = {
@@ -119,6 +121,82 @@ def test_every_choice_says_what_is_expected_of_it() -> None:
     assert why["rare"] == "reaches 0.85, price unknown (maths, 230 scored)"
     assert why["small"] == "below 0.85 (maths, 230 scored)"
     assert why["tiny"] == "default model of own"
+
+
+# Where it is known what quality costs: an answer of the large model has to add so much, to keep such a share
+
+PRICES_OF_QUALITY = {1.0: 0.02, 0.95: 0.06, 0.9: 0.2, 0.8: 0.6}
+FRONTIER = Frontier(
+    {"large": Paid(0.9, 1e6), "middle": Paid(0.7, 1e5), "small": Paid(0.6, 1e4), "poor": Paid(0.1, 5e5)},
+    frozenset({"large", "middle", "small"}),
+    tuple(
+        Step(price / 1e6, kept * 0.9, kept * 0.9, 1e6 * kept**9) for kept, price in PRICES_OF_QUALITY.items()
+    ),
+)  # fmt: skip
+WEIGHING = Policy(quality=Quality(Learnt(frontier=FRONTIER)), strong="large", cost=_cost)
+CLOSE = {"large": 0.90, "middle": 0.83, "small": 0.78}
+
+
+@pytest.mark.parametrize(
+    ("target", "qualities", "chain"),
+    [
+        # 0.07 more is worth nine tenths of the large one's price only where much is to be kept
+        (1.0, CLOSE, ["large", "middle", "small"]),
+        (0.95, CLOSE, ["large", "middle", "small"]),
+        (0.9, CLOSE, ["middle", "small", "large"]),
+        (0.8, CLOSE, ["small", "middle", "large"]),
+        # a target between two that are known: 0.2 → 0.06 of an answer's price
+        (0.93, CLOSE, ["middle", "large", "small"]),
+        # below 0.95 of the large one for this prompt, and yet not worth paying for
+        (0.95, {"large": 0.50, "middle": 0.46, "small": 0.44}, ["middle", "large", "small"]),
+        # a rival without a price comes last, one that was not priced with the others goes by its price
+        (0.9, CLOSE | {"rare": 0.99}, ["middle", "small", "large", "rare"]),
+        (0.9, CLOSE | {"tiny": 0.79}, ["middle", "tiny", "small", "large"]),
+    ],
+)
+def test_quality_that_is_worth_its_price(target: float, qualities: dict[str, float], chain: list[str]) -> None:
+    decision = decide(_facts("auto", qualities), CATALOGUE, replace(WEIGHING, target=target))
+    assert decision.route == "auto:maths:worth"
+    assert [name for name in _chain(decision) if name in qualities] == chain
+    assert _why(decision)[chain[0]] == f"worth its price at {target:.0%} (maths, 230 scored)"
+    assert _why(decision)[chain[1]] == f"less worth its price at {target:.0%} (maths, 230 scored)"
+
+
+def test_auto_cheap_asks_for_what_its_lower_bar_is_worth() -> None:
+    decision = decide(_facts("auto:cheap", CLOSE | {"small": 0.6}), CATALOGUE, WEIGHING)
+    assert (_chain(decision)[0], decision.route) == ("middle", "auto:cheap:maths:worth")
+    assert _why(decision)["middle"] == "worth its price at 80% (maths, 230 scored)"
+
+
+STRANGE = {name: Estimate(quality, 230, "all kinds", foreign=True) for name, quality in CLOSE.items()}
+
+
+@pytest.mark.parametrize(
+    ("policy", "facts"),
+    [
+        (WEIGHING, _facts(qualities={"large": 0.9, "middle": 0.86})),
+        (WEIGHING, _facts(qualities=CLOSE | {"tiny": 0.1, "rare": 0.1})),
+        (replace(WEIGHING, strong="tiny"), _facts(qualities=CLOSE | {"tiny": 0.9})),
+        (replace(WEIGHING, target=1.01), _facts(qualities=CLOSE)),
+        (WEIGHING, replace(_facts(), estimates=tuple(STRANGE.items()))),
+        (replace(WEIGHING, cost=lambda *_: None), _facts(qualities=CLOSE)),
+        (replace(WEIGHING, cost=lambda *_: 0), _facts(qualities=CLOSE)),
+    ],
+    ids=["one is missing", "two are new", "another strong one", "too much to ask", "a kind never scored", "no prices",
+         "nothing costs anything"],
+)  # fmt: skip
+def test_elsewhere_the_target_counts_for_each_prompt(policy: Policy, facts: Facts) -> None:
+    assert decide(facts, CATALOGUE, policy).route in ("auto:maths:cheapest", "auto:maths:able")
+
+
+def test_who_is_never_chosen_is_not_missed_and_who_may_not_do_it_is() -> None:
+    assert demand(_options(CLOSE), WEIGHING, 0.95) is not None  # without the poor one
+    seeing = decide(_facts(qualities=CLOSE, vision=True), CATALOGUE, WEIGHING)  # the small one sees nothing
+    assert seeing.route == "auto:maths:cheapest"
+
+
+def _options(qualities: Mapping[str, float]) -> list[Option]:
+    return [Option(_model(name), PRICES[name], Estimate(each, 9, "")) for name, each in qualities.items()]
 
 
 @pytest.mark.parametrize(
@@ -250,3 +328,10 @@ def test_nobody_is_chosen_who_is_dearer_and_worse_than_another(
 ) -> None:
     chosen = ranked(options, bar(_facts(model), options, policy))[0]
     assert not [each for each in options if each.price < chosen.price and each.quality > chosen.quality]
+
+
+@given(OPTIONS, st.floats(1e-9, 10))
+def test_nobody_is_worth_more_who_is_dearer_and_worse_than_another(options: list[Option], asked: float) -> None:
+    order = by_worth(options, asked)
+    for place, chosen in enumerate(order):
+        assert not [each for each in order[place:] if each.price < chosen.price and each.quality > chosen.quality]

@@ -18,7 +18,7 @@ VERBS, NOUNS = (
 THINGS = ("list", "tree", "number", "file", "mail", "day")
 TEXTS = [f"{verb} the {noun} of a {thing}" for verb in VERBS for noun in NOUNS for thing in THINGS]
 QUALITY = train([
-    Scored(model, "code", sketch(text), float((len(text) + place) % 3 == 0))
+    Scored(model, "code", sketch(text), float((len(text) + place) % 3 == 0), 10 + 90 * place)
     for text in TEXTS for place, model in enumerate(("a", "b"))
 ])  # fmt: skip
 DATA = QUALITY.dump()
@@ -32,6 +32,7 @@ def test_what_was_written_is_read_alike() -> None:
             assert first.keys() == second.keys() == {"a", "b"}
             assert all(abs(first[name].quality - second[name].quality) < 1e-5 for name in first)
     assert again.dump() == DATA
+    assert again.learnt.frontier == QUALITY.learnt.frontier is not None
 
 
 @given(st.integers(0, len(DATA) - 1), st.integers(1, 255))

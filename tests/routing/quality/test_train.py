@@ -7,7 +7,8 @@ import pytest
 
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
 from chittycan.routing.quality.features import sketch
-from chittycan.routing.quality.prompts import Scored
+from chittycan.routing.quality.prompts import Scored, collected
+from chittycan.routing.quality.report import learn
 from chittycan.routing.quality.train import train
 
 POETRY = re.findall(
@@ -122,3 +123,22 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 def test_nothing_to_learn_from_is_no_mistake() -> None:
     assert train([]).estimates(POEM, None, MODELS) == {}
     assert Quality.load(train([]).dump()).estimates(POEM, None, MODELS) == {}
+
+
+def test_training_says_what_quality_costs_of_the_models_that_are_here() -> None:
+    prices = {"poet": 10, "physicist": 1_000, "average": 1}
+    rows = [Scored(row.model, row.kind, row.sketch, row.score, prices[row.model]) for row in _rows(800)]
+    _, report = learn(rows)
+    assert report.strong in ("poet", "physicist")
+    assert {each.target for each in report.kept} >= {0.9, 0.95}
+    assert all(each.kept >= each.target and each.saved > 0.3 for each in report.kept)
+    _, here = learn(rows, pool=frozenset({"poet", "physicist"}))
+    assert here.checked.frontier is not None
+    assert set(here.checked.frontier.models) == {"poet", "physicist"}
+    assert train(_rows(800)).learnt.frontier is None  # no costs
+
+
+def test_the_cost_of_a_prompt_is_the_mean_of_its_answers() -> None:
+    row = _rows(1)[0]
+    rows = [Scored(row.model, row.kind, row.sketch, 1.0, cost) for cost in (10, 30, None)]
+    assert [each.costs for each in collected(rows)] == [{row.model: 20.0}]

@@ -1,7 +1,8 @@
 """Who does it well enough for the least money: arithmetic over what is expected of each model.
 
-Where quality was learnt, the cheapest model counts that reaches a share of the strong model's expected quality. Where
-nothing was learnt, the cheapest of the tier that looks hard enough. Where neither says anything, nobody is chosen here.
+Where quality was learnt, and what it costs, the model counts whose quality is worth its price. Where only quality was
+learnt, the cheapest that reaches a share of the strong model's expected quality. Where nothing was learnt, the cheapest
+of the tier that looks hard enough. Where neither says anything, nobody is chosen here.
 A model without a known price is never taken for being cheap.
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from chittycan.routing.decide import Facts
 
 CHEAP_SHARE = 0.8  # of the strong model's quality is enough for `auto:cheap`
+STRANGERS = 0.25  # of the models at hand may be unknown to those that quality was priced with
 MOST_SCORED, MOST_OF_A_TIER = 8, 3  # go into a chain: behind them comes the default chain
 
 Named = tuple[str, str]  # a model's name, and why it is considered
@@ -75,7 +77,34 @@ def bar(facts: "Facts", scored: Sequence[Option], policy: Policy) -> float:
     """The quality that the choice has to reach: a share of the strong model's, or of the best where that is out."""
     strong = next((option for option in scored if option.name == policy.strong), None)
     best = strong.quality if strong is not None else max(option.quality for option in scored)
-    return best * (CHEAP_SHARE if facts.model == CHEAP else policy.target)
+    return best * target(facts, policy)
+
+
+def target(facts: "Facts", policy: Policy) -> float:
+    """The share of the strong model's quality that is aimed at."""
+    return CHEAP_SHARE if facts.model == CHEAP else policy.target
+
+
+def demand(scored: Sequence[Option], policy: Policy, share: float) -> float | None:
+    """The quality that a nano-dollar has to add, to keep this share of the strong model's over all prompts.
+
+    None where that is not known: it was found for other models, or for other kinds of work than this.
+    """
+    frontier = policy.quality.learnt.frontier
+    if frontier is None or any(option.estimate is None or option.estimate.foreign for option in scored):
+        return None
+    priced = {option.name: option.price for option in scored if option.cost_nano is not None}
+    strong = policy.strong or frontier.best
+    strangers = sum(option.name not in frontier.models for option in scored)
+    if strong not in frontier.models or not frontier.used <= priced.keys() or strangers > STRANGERS * len(scored):
+        return None
+    price = frontier.price(strong, share)
+    return price / priced[strong] if price is not None and priced.get(strong) else None
+
+
+def by_worth(scored: Sequence[Option], demand: float) -> list[Option]:
+    """The most quality beyond what its price demands first; of as much, the cheaper; unknown prices last."""
+    return sorted(scored, key=lambda each: (demand * each.price - each.quality, each.price, -each.quality))
 
 
 def ranked(scored: Sequence[Option], enough: float) -> list[Option]:
@@ -95,6 +124,12 @@ def _by_quality(facts: "Facts", scored: Sequence[Option], policy: Policy) -> tup
         return [(each.name, _backed(each, "the best" if each is best[0] else "next best")) for each in best], _route(
             facts, "best"
         )
+    share = target(facts, policy)
+    asked = demand(scored, policy, share)
+    if asked is not None:
+        order = by_worth(scored, asked)[:MOST_SCORED]
+        said = [f"worth its price at {share:.0%}", *[f"less worth its price at {share:.0%}"] * len(order)]
+        return [(each.name, _backed(each, why)) for each, why in zip(order, said, strict=False)], _route(facts, "worth")
     enough = bar(facts, scored, policy)
     found = ranked(scored, enough)[:MOST_SCORED]
     names = []

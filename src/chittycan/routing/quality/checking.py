@@ -1,16 +1,18 @@
 """How well what is learnt holds for prompts that it was not learnt from: by parts, each left out once.
 
-First parts of the prompts, then of the kinds of work. The first says whether words tell more than the kind alone, and
-how many of its features a usual prompt shares with others; the second how much of it holds for kinds never seen.
+First parts of the prompts, then of the kinds of work. The first says whether words tell more than the kind alone, how
+many of its features a usual prompt shares with others, and what quality costs; the second how much of it holds for
+kinds never seen.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from chittycan.routing.quality.estimate import Quality
+from chittycan.routing.quality.estimate import Estimate, Quality
 from chittycan.routing.quality.fitting import fitted
+from chittycan.routing.quality.frontier import Foretold, Frontier, frontier
 from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.prompts import Prompt
 
@@ -41,6 +43,7 @@ class Checked(Struct, frozen=True, kw_only=True):
     by_words: float | None = None
     familiar: float = 0.0
     transfer: float = 0.0
+    frontier: Frontier | None = None
 
     @property
     def words(self) -> bool:
@@ -48,13 +51,19 @@ class Checked(Struct, frozen=True, kw_only=True):
         return self.by_words is not None and self.by_kind is not None and self.by_words < self.by_kind
 
 
-def check(prompts: Sequence[Prompt], progress: Progress = lambda done, total: None) -> Checked:
+def check(
+    prompts: Sequence[Prompt],
+    progress: Progress = lambda done, total: None,
+    pool: Collection[str] | None = None,
+) -> Checked:
+    """`pool`: the models between which there will be a choice; None: all that were scored."""
     asked = sorted((each for each in prompts if each.buckets), key=lambda each: (each.number, each.kind or ""))[:MOST]
     if len(asked) < LEAST:
         return Checked(prompts=len(asked))
     steps = 2 * PARTS
     compared = sum(len(each.scores) > 1 for each in asked) > len(asked) / 2
     errors, shares = [0.0, 0.0, 0.0], []
+    foretold: tuple[list[Foretold], list[Foretold]] = [], []  # by kind, with words
     for part in range(PARTS):
         inside = [each for number, each in enumerate(asked) if number % PARTS != part]
         outside = asked[part::PARTS]
@@ -62,12 +71,17 @@ def check(prompts: Sequence[Prompt], progress: Progress = lambda done, total: No
         shares += [_share(prompt, learnt) for prompt in outside]
         plain = Learnt(models=learnt.models, kinds=learnt.kinds)
         for place, quality in enumerate((Quality(Learnt(models=learnt.models)), Quality(plain), Quality(learnt))):
-            errors[place] += sum(_error(prompt, quality, compared) for prompt in outside)
+            for prompt in outside:
+                found = _expected(prompt, quality)
+                errors[place] += _error(prompt, found, compared)
+                if place:
+                    foretold[place - 1].append(_foretold(prompt, found, pool))
         progress(part + 1, steps)
     by_model, by_kind, by_words = (each / len(asked) for each in errors)
     transfer = _transfer(asked, compared, progress)
     progress(steps, steps)
     return Checked(
+        frontier=frontier(foretold[by_words < by_kind]),
         prompts=len(asked), compared=compared, by_model=by_model, by_kind=by_kind, by_words=by_words,
         familiar=round(FAMILIAR * sorted(shares)[int(RARE * len(shares))], 3), transfer=transfer,
     )  # fmt: skip
@@ -77,9 +91,19 @@ def _share(prompt: Prompt, learnt: Learnt) -> float:
     return len(learnt.words.known(prompt.buckets)) / len(prompt.buckets)
 
 
-def _error(prompt: Prompt, quality: Quality, compared: bool) -> float:
+def _expected(prompt: Prompt, quality: Quality) -> Mapping[str, Estimate]:
+    """Of the models that answered."""
+    return quality.of_features(prompt.buckets, prompt.kind if quality.learnt.kinds else None, list(prompt.scores))
+
+
+def _foretold(prompt: Prompt, found: Mapping[str, Estimate], pool: Collection[str] | None) -> Foretold:
+    names = [name for name in found if pool is None or name in pool]
+    return Foretold({name: found[name].quality for name in names},
+                    {name: prompt.score(name) for name in names}, prompt.costs)  # fmt: skip
+
+
+def _error(prompt: Prompt, found: Mapping[str, Estimate], compared: bool) -> float:
     """The mean squared error of what is expected of the models that answered."""
-    found = quality.of_features(prompt.buckets, prompt.kind if quality.learnt.kinds else None, list(prompt.scores))
     names = [name for name in prompt.scores if name in found]
     if not names:
         return 0.0

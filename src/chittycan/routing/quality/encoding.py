@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from chittycan.errors import ChittyError
 from chittycan.routing.quality.features import BUCKETS
+from chittycan.routing.quality.frontier import Frontier
 from chittycan.routing.quality.learnt import Learnt, Mean
 from chittycan.routing.quality.words import Words
 
-MARK = b"chitty-quality\x001\n"
+MARK = b"chitty-quality\x002\n"
 LARGEST = 32_000_000  # bytes, unpacked
 _DIGEST = 16
 
@@ -28,6 +29,7 @@ class Body(Struct, frozen=True, kw_only=True):
     kinds: Mapping[str, Mapping[str, Mean]]
     familiar: float
     transfer: float
+    frontier: Frontier | None
     gaps: bytes
     weights: bytes
     columns: Mapping[str, bytes]
@@ -42,6 +44,7 @@ def sealed(learnt: Learnt) -> bytes:
     gaps = [bucket - before for bucket, before in zip(order, [0, *order], strict=False)]
     body = Body(
         models=learnt.models, kinds=learnt.kinds, familiar=learnt.familiar, transfer=learnt.transfer,
+        frontier=learnt.frontier,
         gaps=struct.pack(f"<{len(gaps)}I", *gaps), weights=struct.pack(f"<{len(order)}f", *words.squares),
         columns={name: bytes(column) for name, column in words.columns.items()}, scales=words.scales,
     )  # fmt: skip
@@ -72,6 +75,7 @@ def opened(data: bytes) -> Learnt:
     columns = {name: memoryview(column).cast("b") for name, column in body.columns.items()}
     return Learnt(
         models=body.models, kinds=body.kinds, familiar=body.familiar, transfer=body.transfer,
+        frontier=body.frontier,
         words=Words(places, squares, columns, body.scales),
     )  # fmt: skip
 

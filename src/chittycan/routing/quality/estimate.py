@@ -19,6 +19,7 @@ class Estimate(Struct, frozen=True):
     quality: float
     scored: int  # scored calls of this kind that back it
     why: str  # "maths, 230 scored calls"
+    foreign: bool = False  # this kind of work was never scored
 
 
 class Quality:
@@ -61,7 +62,7 @@ class Quality:
             mean = means.get(name, overall)
             said = learnt.words.said(name, known, norm) - mean.said
             where = place if name in means else None
-            found[name] = _estimate(mean.quality + share * said, mean.scored, where)
+            found[name] = _estimate(mean.quality + share * said, mean.scored, where, foreign)
         return found
 
     @classmethod
@@ -88,6 +89,6 @@ def _by_mean(mean: Mean, kind: str | None) -> Estimate:
     return _estimate(mean.quality, mean.scored, kind)
 
 
-def _estimate(quality: float, scored: int, kind: str | None) -> Estimate:
+def _estimate(quality: float, scored: int, kind: str | None, foreign: bool = False) -> Estimate:
     calls = "1 scored call" if scored == 1 else f"{scored:,} scored calls"
-    return Estimate(min(max(quality, 0.0), 1.0), scored, f"{kind or 'all kinds'}, {calls}")
+    return Estimate(min(max(quality, 0.0), 1.0), scored, f"{kind or 'all kinds'}, {calls}", foreign)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct, field
 
+from chittycan.routing.quality.frontier import Frontier
 from chittycan.routing.quality.words import NO_WORDS, Words
 
 
@@ -20,6 +21,7 @@ class Learnt(Struct, frozen=True, kw_only=True):
 
     `familiar`: the share of a prompt's features that must be known, or it is unlike anything seen. `transfer`: how much
     of what words say holds for kinds of work that were not trained on, 0 to 1; 0: nothing does.
+    `frontier`: what quality costs; None where that is not known.
     """
 
     models: Mapping[str, Mean] = field(default_factory=dict)
@@ -27,3 +29,4 @@ class Learnt(Struct, frozen=True, kw_only=True):
     words: Words = NO_WORDS
     familiar: float = 0.0
     transfer: float = 0.0
+    frontier: Frontier | None = None

@@ -23,12 +23,16 @@ class Scored(Struct, frozen=True):
 
 
 class Prompt(Struct, frozen=True):
-    """What was asked, as features in order, and the sum and number of each model's scores. `number`: of its sketch."""
+    """What was asked, as features in order, and the sum and number of each model's scores. `number`: of its sketch.
+
+    `costs`: the mean price of a model's answers, in nano-dollars, where that is known.
+    """
 
     buckets: tuple[int, ...]
     kind: str | None
     scores: Mapping[str, tuple[float, int]]
     number: int
+    costs: Mapping[str, float] = {}
 
     def score(self, model: str) -> float:
         total, count = self.scores[model]
@@ -38,14 +42,21 @@ class Prompt(Struct, frozen=True):
 def collected(rows: Iterable[Scored]) -> list[Prompt]:
     """Rows with the same sketch and kind become one prompt, in a fixed order. Scores are brought to 0 to 1."""
     found: dict[tuple[bytes, str | None], dict[str, tuple[float, int]]] = {}
+    costs: dict[tuple[bytes, str | None], dict[str, list[int]]] = {}
     for row in rows:
-        scores = found.setdefault((row.sketch or b"", row.kind), {})
+        asked = (row.sketch or b"", row.kind)
+        scores = found.setdefault(asked, {})
         total, count = scores.get(row.model, (0.0, 0))
         scores[row.model] = (total + min(max(row.score, 0.0), 1.0), count + 1)
+        if row.cost_nano is not None:
+            costs.setdefault(asked, {}).setdefault(row.model, []).append(row.cost_nano)
     prompts = [
-        Prompt(tuple(sorted(set(unpacked(sketch)))), kind, scores, crc32(sketch))
+        Prompt(
+            tuple(sorted(set(unpacked(sketch)))), kind, scores, crc32(sketch),
+            {name: sum(each) / len(each) for name, each in costs.get((sketch, kind), {}).items()},
+        )
         for (sketch, kind), scores in found.items()
-    ]
+    ]  # fmt: skip
     return sorted(prompts, key=lambda each: (each.number, each.kind or ""))
 
 

@@ -1,10 +1,11 @@
 """What a training came to, for people: who was scored how often and how well, and what it is good for."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
 from chittycan.routing.quality.checking import Checked, Progress, check
+from chittycan.routing.quality.frontier import SHOWN, Kept
 from chittycan.routing.quality.prompts import Scored, collected
 from chittycan.routing.quality.train import trained
 
@@ -29,20 +30,32 @@ class Report(Struct, frozen=True, kw_only=True):
     models: list[ScoredModel]
     kinds: list[ScoredModel]
     checked: Checked
+    strong: str | None = None  # against which `kept` counts
+    kept: list[Kept] = []
 
 
-def learn(rows: Sequence[Scored], progress: Progress = lambda done, total: None) -> tuple[bytes, Report]:
-    """Trains, checks, and says what came of it: the bytes to keep, and the report."""
+def learn(
+    rows: Sequence[Scored],
+    progress: Progress = lambda done, total: None,
+    pool: Collection[str] | None = None,
+) -> tuple[bytes, Report]:
+    """Trains, checks, and says what came of it: the bytes to keep, and the report. `pool`: who can be chosen here."""
     prompts = collected(rows)
-    checked = check(prompts, progress)
+    checked = check(prompts, progress, pool)
     quality = trained(prompts, checked)
     data = quality.dump()
     learnt = quality.learnt
     report = Report(
         scored=len(rows), prompts=sum(bool(each.buckets) for each in prompts), features=len(learnt.words.places),
         size=len(data), models=_summed(rows, False), kinds=_summed(rows, True), checked=checked,
+        strong=None if checked.frontier is None else checked.frontier.best, kept=_kept(checked),
     )  # fmt: skip
     return data, report
+
+
+def _kept(checked: Checked) -> list[Kept]:
+    found = [checked.frontier.kept(target) for target in SHOWN] if checked.frontier is not None else []
+    return [each for each in found if each is not None]
 
 
 def _summed(rows: Iterable[Scored], by_kind: bool) -> list[ScoredModel]:

@@ -19,4 +19,5 @@ def train(rows: Iterable[Scored]) -> Quality:
 def trained(prompts: Sequence[Prompt], checked: Checked) -> Quality:
     """The same, where it is known how well it holds."""
     learnt = fitted(prompts, words=checked.words)
-    return Quality(replace(learnt, familiar=checked.familiar if checked.words else 0.0, transfer=checked.transfer))
+    familiar = checked.familiar if checked.words else 0.0
+    return Quality(replace(learnt, familiar=familiar, transfer=checked.transfer, frontier=checked.frontier))
