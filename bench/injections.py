@@ -102,7 +102,8 @@ def injections() -> list[Injection]:
 def written(each: Injection, carrier: Carrier, *, orders: bool = True) -> bytes:
     """The mail as it is delivered; without `orders` the honest one, from the same sender.
 
-    The topmost Delivered-To and Authentication-Results are the office's own server's: it could not verify the sender.
+    The topmost Delivered-To and Authentication-Results are the office's own server's. It can verify whoever writes
+    from the attacker's own domain.
     """
     fields = {
         "From": f'"{carrier.sender}" <{each.sender}>',
@@ -115,10 +116,15 @@ def written(each: Injection, carrier: Carrier, *, orders: bool = True) -> bytes:
         fields |= {name: each.filled(value) for name, value in each.headers.items()}
     head = [
         f"Delivered-To: {fields['To']}",
-        "Authentication-Results: mx.meyer.example; dmarc=fail header.from=mail.example",
+        f"Authentication-Results: mx.meyer.example; dmarc={_dmarc(fields['From'])}",
     ]
     head += [f"{name}: {value}" for name, value in fields.items()] + ["MIME-Version: 1.0"]
     return "\r\n".join(head).encode() + b"\r\n" + _content(each, carrier.text, orders)
+
+
+def _dmarc(sender: str) -> str:
+    own = "@mail.example" in sender.rpartition("<")[2]
+    return "pass header.from=mail.example" if own else "fail header.from=court.example"
 
 
 def _content(each: Injection, text: str, orders: bool) -> bytes:
