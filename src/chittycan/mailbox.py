@@ -8,6 +8,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -260,12 +261,19 @@ def named_account(settings: Settings, named: str | None) -> str | None:
     return named if named in known and not Path(named).expanduser().exists() else None
 
 
+def _near(settings: Settings, named: str) -> str | None:
+    """The entry in `integrations` that somebody may have meant."""
+    return next(iter(get_close_matches(named, [*accounts(settings), *mailboxes(settings)], n=1)), None)
+
+
 def open_mailbox(settings: Settings, named: str | None = None) -> Source:
     """The mailbox `named` (a path or an integration), else `inbox.source`, else the only integration.
 
     Raises UsageError where none is named anywhere, NotFound where there is none at that place.
     """
     known = mailboxes(settings)
+    if named and not Path(named).expanduser().exists() and named not in known and (near := _near(settings, named)):
+        raise NotFound(f"no mailbox {named}", param="source", fix=f"Did you mean {near}, of config.json?")
     if named:
         return open_source(known[named] if named in known and not Path(named).expanduser().exists() else named)
     written = inbox_settings(settings)[0].source

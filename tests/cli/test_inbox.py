@@ -138,6 +138,14 @@ def test_without_a_mailbox_the_error_says_how_to_name_one(can: Any, office: Any)
     assert "config.json" in said.err
 
 
+def test_the_name_of_an_account_with_a_slip_is_suggested(can: Any, office: Any) -> None:
+    account = {"type": "imap", "host": "mail.meyer.example", "user": "office", "password": "env:MAIL"}
+    office.write({**office.read(), "integrations": {"office": account}}, None)
+    said = can("router", "inbox", "process", "--source", "offise")
+    assert said.code == 1
+    assert "Did you mean office" in said.err
+
+
 def test_a_place_without_mail_is_named(can: Any, office: Any, tmp_path: Path) -> None:
     said = can("router", "inbox", "process", "--source", str(tmp_path / "nowhere"))
     assert said.code == 1

@@ -105,6 +105,14 @@ def test_all_settled_mail_is_passed_with_one_key(can: Any, processed: Any, walk:
     assert (found["open"], found["settled"], found["approved"]) == (10, 0, 3)
 
 
+def test_however_many_there_are(can: Any, office: Any, walk: Any, tmp_path: Path) -> None:
+    for number in range(205):
+        head = f"From: News <news@letters.example>\nMessage-ID: <{number}@x>\nSubject: News {number}\n"
+        (tmp_path / f"{number}.eml").write_text(f"{head}List-Id: <x.example>\nList-Unsubscribe: <mailto:u@x>\n\nNews\n")
+    can("router", "inbox", "process", "--source", str(tmp_path))
+    assert "205 reviewed, 0 skipped, 0 left" in walk("g")
+
+
 def test_the_whole_text_is_shown_when_asked_for(can: Any, processed: Any, walk: Any) -> None:
     text = can(*QUEUE).json["mails"][0]["text"]
     assert text.splitlines()[-1].strip()[:40] in walk("t")

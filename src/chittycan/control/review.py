@@ -165,13 +165,14 @@ async def judged(
 @operation("POST", "/inbox/review/settled", owner=True)
 async def settled(network: "Network", caller: "Key | None", *, account: str | None = None) -> SettledReviewed:
     """Says of everything that waits and needed no model (newsletters, notices, spam) that it is right as it stands."""
-    from chittycan.agents.review import Said, judge
+    from chittycan.agents.review import agree
     from chittycan.store import review
 
-    waiting = await network.database.read(review.settled, account=account)
-    for each in waiting:
-        await network.database.run(judge, each.id, Said(), network.rules.book, by=_who(caller), now=network.clock.now())
-    return SettledReviewed(approved=len(waiting))
+    approved = 0
+    while waiting := await network.database.read(review.settled, account=account):
+        await network.database.run(agree, waiting, network.rules.book, by=_who(caller), now=network.clock.now())
+        approved += len(waiting)
+    return SettledReviewed(approved=approved)
 
 
 @operation("GET", "/inbox/corrections", owner=True)

@@ -45,10 +45,10 @@ def waiting(connection: Connection, *, account: str | None = None, limit: int = 
     return [StoredMail(**row._mapping) for row in connection.execute(query)]
 
 
-def settled(connection: Connection, *, account: str | None = None, limit: int = 1_000) -> list[StoredMail]:
-    """What waits, needed no model and holds no draft."""
-    query = select(mails).where(*_open(account), mails.c.settled.is_not(None), ~_draft_waits())
-    return [StoredMail(**row._mapping) for row in connection.execute(query.limit(limit))]
+def settled(connection: Connection, *, account: str | None = None, limit: int = 200) -> list[str]:
+    """The ids of what waits, needed no model and holds no draft: the first of them."""
+    query = select(mails.c.id).where(*_open(account), mails.c.settled.is_not(None), ~_draft_waits())
+    return list(connection.execute(query.limit(limit)).scalars())
 
 
 def counts(connection: Connection, *, account: str | None = None) -> Counts:

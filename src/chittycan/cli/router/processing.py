@@ -171,7 +171,8 @@ def show(report: "Report", where: "Source | str") -> None:
         console.print(f"[bold]{submitted}[/] wait for their turn; a server does the work: [bold]can tasks list[/]")
     drafts = [each.draft_id for each in _ranked(report) if each.draft_id]
     if drafts:
-        console.print(f"\n{len(drafts)} drafts wait for you: [bold]can router drafts show {drafts[0]}[/]")
+        wait = "1 draft waits" if len(drafts) == 1 else f"{len(drafts)} drafts wait"
+        console.print(f"\n{wait} for you: [bold]can router drafts show {drafts[0]}[/]")
 
 
 def _ranked(report: "Report") -> "list[Outcome]":
