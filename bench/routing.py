@@ -1,4 +1,4 @@
-"""What choosing a model per prompt saves, on public data: `python -m bench.routing [--quick]`.
+"""What choosing a model per prompt saves, on public data: `python -m bench.routing [--quick] [--pools]`.
 
 Three public sets with every model's score on every prompt. With two models: in which order should prompts go to the
 strong one? `APGR$` is the share of the quality gap that is closed, over the share of the extra dollars that is spent:
@@ -53,7 +53,7 @@ def pool_result(name: str) -> dict[str, Any]:
         print(f"{what}: quality kept and dollars saved against always {pool.strong}")
         for row, each in found[what].items():
             flag = "  WORSE AND DEARER than the best cheap model" if each["worse_and_dearer_than_cheap"] else ""
-            print(f"  {row:44s} {each['kept']:7.1%} {each['saved']:7.1%}  mostly {each['most_used']}{flag}")
+            print(f"  {row:60s} {each['kept']:7.1%} {each['saved']:7.1%}  mostly {each['most_used']}{flag}")
     return found
 
 
@@ -95,13 +95,13 @@ def goals(pairs: Mapping[str, Any], pools: Mapping[str, Any]) -> list[dict[str, 
     return found
 
 
-def main(quick: bool) -> int:
+def main(quick: bool, only_pools: bool) -> int:
     if not (DATA / "routing").is_dir():
         print(f"skipped: no data folder at {DATA}; set CHITTY_DATA to one")
         return 0
     print((__doc__ or "").partition("\n\n")[2])
     small = ("RouteLLM-GSM8K", "LLMRouter-9 9B→51B")
-    pairs = {name: pair_result(name) for name in (small if quick else PAIRS)}
+    pairs = {name: pair_result(name) for name in (small if quick else PAIRS) if not only_pools}
     pools = {name: pool_result(name) for name in (("LLMRouter-9",) if quick else POOLS)}
     result: dict[str, Any] = {
         "machine": machine(),
@@ -120,4 +120,6 @@ def main(quick: bool) -> int:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m bench.routing", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="the two small sets alone")
-    sys.exit(main(parser.parse_args().quick))
+    parser.add_argument("--pools", action="store_true", help="what `auto` does alone, without pairs of models")
+    given = parser.parse_args()
+    sys.exit(main(given.quick, given.pools))

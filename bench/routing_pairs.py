@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.routing_sets import Set, random_parts, topic_parts
-from chittycan.routing.quality.checking import check
+from chittycan.routing.quality.checking import Checked, check
 from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.fitting import fitted
 from chittycan.routing.quality.learnt import Learnt
@@ -131,13 +131,13 @@ def expected_gain(quality: Quality, pair: Pair, place: int, kind: str | None) ->
     return found[pair.strong].quality - found[pair.weak].quality
 
 
-def words_are_worth_it(found: Set) -> bool:
-    """As training finds out, on the choosing half."""
-    return check([found.prompts[place] for place in found.choose]).words
+def checked(found: Set) -> Checked:
+    """What training finds out, on the choosing half."""
+    return check([found.prompts[place] for place in found.choose])
 
 
 def in_domain(pair: Pair) -> dict[str, Scores]:
-    words = words_are_worth_it(pair.set)
+    words = checked(pair.set).words
     names = ("topic mean", "ours, topic unknown", "ours")
     expected: dict[str, dict[int, float]] = {name: {} for name in names}
     found = left_out(pair.set.prompts, random_parts(len(pair.set)), lambda p: Quality(fitted(p, words)))

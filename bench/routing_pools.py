@@ -4,11 +4,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.routing_pairs import fitted_cost, left_out, words_are_worth_it
+from msgspec.structs import replace
+
+from bench.routing_pairs import checked, fitted_cost, left_out
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.catalogue import Model
-from chittycan.routing.cost.choice import Option, ranked
-from chittycan.routing.cost.policy import TARGET
+from chittycan.routing.cost.choice import CHEAP_SHARE, Option, by_worth, demand, ranked
+from chittycan.routing.cost.policy import NO_POLICY, TARGET, Policy
 from chittycan.routing.quality.checking import check
 from chittycan.routing.quality.estimate import Estimate, Quality
 from chittycan.routing.quality.fitting import fitted
@@ -21,7 +23,10 @@ Expected = list[Mapping[str, Estimate]]
 
 
 class Pool:
-    """`strong`: the best on the choosing half; `cheap`: the best of those that cost at most a quarter of it."""
+    """`strong`: the best on the choosing half; `cheap`: the best of those that cost at most a quarter of it.
+
+    `words`: whether they are worth using; `policy`: what quality costs. Both are found on the choosing half.
+    """
 
     def __init__(self, found: Set) -> None:
         self.set = found
@@ -29,6 +34,9 @@ class Pool:
         limit = CHEAP * found.spent(self.strong, found.choose)
         cheap = [model for model in found.models if found.spent(model, found.choose) <= limit]
         self.cheap = max(cheap, key=lambda model: found.mean(model, found.choose))
+        learnt = checked(found)
+        self.words = learnt.words
+        self.policy = Policy(quality=Quality(Learnt(frontier=learnt.frontier)), strong=self.strong)
         costs = {model: fitted_cost(found, found.cost[model]) for model in found.models}
         self.expected_cost = [{model: costs[model][place] for model in found.models} for place in range(len(found))]
 
@@ -38,16 +46,28 @@ class Pool:
         return quality, statistics.fmean(self.set.cost[choice[place]][place] for place in places)
 
     def auto(self, expected: Expected, target: float = TARGET) -> list[str]:
-        """The cheapest that reaches the target, by the code that serves calls; the strong one where none is known."""
-        return [self._auto(found, place, target) for place, found in enumerate(expected)]
+        """Who is worth the price, else the cheapest that reaches the target, by the code that serves calls; the strong
+        one where nothing is expected of it."""
+        return [self._auto(found, place, target, self.policy) for place, found in enumerate(expected)]
 
-    def _auto(self, found: Mapping[str, Estimate], place: int, target: float) -> str:
+    def for_each_prompt(self, expected: Expected, target: float = TARGET) -> list[str]:
+        """The same where nothing is known of what quality costs."""
+        return [self._auto(found, place, target, NO_POLICY) for place, found in enumerate(expected)]
+
+    def _auto(self, found: Mapping[str, Estimate], place: int, target: float, policy: Policy) -> str:
         if self.strong not in found:
             return self.strong
         options = [
-            Option(Model(name=name, provider="x", upstream=name), round(1e9 * self.expected_cost[place][name]), each)
+            Option(
+                Model(name=name, provider="x", upstream=name),
+                round(1e9 * self.expected_cost[place][name]),
+                replace(each, quality=round(each.quality, 2)),  # as calls are decided, too
+            )
             for name, each in found.items()
         ]
+        asked = demand(options, policy, target)
+        if asked is not None:
+            return by_worth(options, asked)[0].name
         return ranked(options, target * found[self.strong].quality)[0].name
 
     def weighed(self, expected: Expected, dollars: float) -> list[str]:
@@ -74,15 +94,19 @@ def expectations(pool: Pool, unseen: bool) -> dict[str, Expected]:
     nothing: Expected = [{} for _ in found.texts]
     expected = {"topic mean": list(nothing), "ours": list(nothing)}
     parts = topic_parts(found.topics) if unseen else random_parts(len(found))
-    words = unseen or words_are_worth_it(found)
+    new = "ours, nobody says that the topic is new"
+    if unseen:
+        expected[new] = list(nothing)
     for places, quality in left_out(
-        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p, words))
+        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p, pool.words))
     ):
         means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
         for place in places:
             buckets, topic = found.prompts[place].buckets, found.topics[place]
             expected["topic mean"][place] = means.of_features(buckets, topic, found.models)
             expected["ours"][place] = quality.of_features(buckets, topic, found.models)
+            if unseen:
+                expected[new][place] = quality.of_features(buckets, None, found.models)
     if unseen:
         del expected["topic mean"]  # of a topic that nobody saw
     return expected
@@ -102,6 +126,9 @@ def pool_rows(pool: Pool, expected: Mapping[str, Expected]) -> dict[str, Any]:
     }
     for name, each in expected.items():
         choices[f"{name}, auto as shipped"] = pool.auto(each)
+        choices[f"{name}, auto with target 99%"] = pool.auto(each, 0.99)
+        choices[f"{name}, auto:cheap"] = pool.auto(each, CHEAP_SHARE)
+        choices[f"{name}, the target for each prompt"] = pool.for_each_prompt(each)
         for keep in (0.95, 0.99, 1.0):
             choices[f"{name}, weighed for {keep:.0%}"] = pool.at(each, keep)
     choices["oracle"] = oracle

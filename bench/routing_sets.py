@@ -93,7 +93,10 @@ def load(name: str, files: Sequence[str], models: Sequence[str]) -> Set:
     found.cost = {model: [float(row["cost"][model]) for row in rows] for model in models}
     for row in rows:
         drawn = sketch(row["prompt"])
-        found.prompts += collected(Scored(model, row["group"], drawn, float(row["quality"][model])) for model in models)
+        found.prompts += collected(
+            Scored(model, row["group"], drawn, float(row["quality"][model]), round(1e9 * row["cost"][model]))
+            for model in models
+        )
     places = list(range(len(rows)))
     random.Random(SEED).shuffle(places)
     found.choose, found.test = sorted(places[: len(rows) // 2]), sorted(places[len(rows) // 2 :])
