@@ -6,6 +6,7 @@ from bench.routing_pools import Expected, Pool, pool_rows
 from bench.routing_sets import Set
 
 from chittycan.routing.quality.estimate import Estimate
+from chittycan.routing.quality.prompts import Prompt
 
 SIZE = 40
 
@@ -18,6 +19,7 @@ def scored() -> Set:
     found.topics = ["topic"] * SIZE
     found.score = {"weak": [float(number % 2) for number in range(SIZE)], "strong": [1.0] * SIZE}
     found.cost = {"weak": [0.1] * SIZE, "strong": [1.0] * SIZE}
+    found.prompts = [Prompt((), "topic", {}, number) for number in range(SIZE)]  # nothing to find out here
     found.choose, found.test = list(range(SIZE // 2)), list(range(SIZE // 2, SIZE))
     return found
 
