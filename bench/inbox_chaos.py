@@ -153,7 +153,8 @@ class Chaos:
 
     async def _strike(self) -> None:
         while not self._over and self._kind in BETWEEN:
-            goal = self._moved + self._dice.randint(*BETWEEN[self._kind])
+            least, most = BETWEEN[self._kind]
+            goal = self._moved + self._dice.randint(least, min(most, max(least, self.outcome.mails)))
             with suppress(TimeoutError):
                 async with asyncio.timeout(QUIET):
                     while self._moved < goal and not self._over:  # noqa: ASYNC110
@@ -185,10 +186,10 @@ class Chaos:
             self.outcome.wrong.append(f"the server ended by itself: {self._server.said[-500:]}")
 
     async def _person(self) -> None:
-        """Says yes to every draft, and tries again what no server took."""
+        """Says yes to every draft, tries again what no server took, and asks what became of what was cut off."""
         while not self._over:
             drafts = (await self._database.read(_drafts)).items()
-            open_ones = [(id, each[0]) for id, each in drafts if each[0] in ("draft", "approved", "failed")]
+            open_ones = [(id, each[0]) for id, each in drafts if each[0] not in ("sent", "unknown")]
             for start in range(0, min(len(open_ones), 40), AT_ONCE):
                 wanted = open_ones[start : start + AT_ONCE]
                 await asyncio.gather(*(asyncio.to_thread(self._say_yes, id, state) for id, state in wanted))
