@@ -94,6 +94,12 @@ def test_a_kind_that_was_never_scored_gets_no_estimate_where_words_do_not_carry_
     assert train(_rows(800, kinds=True)).estimates(POEM, "chess", MODELS) == {}
 
 
+def test_what_is_told_by_words_alone_is_marked_where_kinds_were_scored() -> None:
+    kinds, words = train(_rows(800, kinds=True)), train(_rows(800))
+    assert [kinds.estimates(POEM, kind, MODELS)["poet"].foreign for kind in ("poetry", None)] == [False, True]
+    assert not words.estimates(POEM, None, MODELS)["poet"].foreign
+
+
 def test_a_part_of_a_kind_counts_as_the_kind() -> None:
     found = train(_rows(400, kinds=True)).estimates(POEM, "poetry.review", ["poet"])
     assert found["poet"].why.startswith("poetry, ")

@@ -19,7 +19,7 @@ class Estimate(Struct, frozen=True):
     quality: float
     scored: int  # scored calls of this kind that back it
     why: str  # "maths, 230 scored calls"
-    foreign: bool = False  # this kind of work was never scored
+    foreign: bool = False  # the kind of work is not told, or was never scored, while others were
 
 
 class Quality:
@@ -62,7 +62,9 @@ class Quality:
             mean = means.get(name, overall)
             said = learnt.words.said(name, known, norm) - mean.said
             where = place if name in means else None
-            found[name] = _estimate(mean.quality + share * said, mean.scored, where, foreign)
+            found[name] = _estimate(
+                mean.quality + share * said, mean.scored, where, place is None and bool(learnt.kinds)
+            )
         return found
 
     @classmethod
