@@ -54,6 +54,7 @@ class Quality:
             return {name: _by_mean(means[name], place) for name in models if name in means} if place else {}
         norm = learnt.words.norm(known)
         share = learnt.transfer if foreign else 1.0
+        untold = place is None and bool(learnt.kinds)
         found = {}
         for name in models:
             overall = learnt.models.get(name)
@@ -62,9 +63,7 @@ class Quality:
             mean = means.get(name, overall)
             said = learnt.words.said(name, known, norm) - mean.said
             where = place if name in means else None
-            found[name] = _estimate(
-                mean.quality + share * said, mean.scored, where, place is None and bool(learnt.kinds)
-            )
+            found[name] = _estimate(mean.quality + share * said, mean.scored, where, untold)
         return found
 
     @classmethod
