@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from chittycan.agents.acts import Acts
-from chittycan.agents.performers import response
 from chittycan.agents.invoke import Reread
+from chittycan.agents.performers import response
 from chittycan.agents.pipeline import Terms
 from chittycan.auth.keys import Key
 from chittycan.catalogue import Catalogue, Ensemble
