@@ -180,8 +180,9 @@ class Queue:
         self.run: Callable[[str, int], Awaitable[None]] | None = None
 
     def enqueue(
-        self, _connection: Connection, _function: str, *args: Any, id: str, delay: float = 0.0, priority: int = 0
-    ) -> None:
+        self, _connection: Connection, _function: str, *args: Any, id: str, delay: float = 0.0, priority: int = 0,
+        region: str | None = None,
+    ) -> None:  # fmt: skip
         # The database's one writing thread: the run's own transaction comes after this one is committed.
         self._loop.call_soon_threadsafe(self._later, delay + self._random.uniform(0, POLL_SECONDS), *args)
 
