@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from chittycan.gateway.people import installed
-
 TEXT = "Dear Anna,\npay with 4242 4242 4242 4242 to DE89370400440532013000\nabout Projekt Blaumeise\n"
 
 
@@ -52,8 +50,10 @@ def test_the_text_is_shown_as_it_would_go_outside(can: Any, home: Any, tmp_path:
     assert said.out.strip() == "Dear Anna,\npay with [CARD_1] to [IBAN_1]\nabout [TERM_1]"
 
 
-@pytest.mark.skipif(installed(), reason="the extra `names` is installed")
-def test_names_that_nobody_can_look_for_are_an_error_and_not_left_out(can: Any, home: Any, tmp_path: Path) -> None:
+def test_names_that_nobody_can_look_for_are_an_error_and_not_left_out(
+    can: Any, home: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chittycan.gateway.people.MODEL", "no_model_of_this_name")
     home.write({"privacy": {"names": True}})
     (tmp_path / "mail.txt").write_text("Dear Anna Berg, hello")
     said = can("privacy", "check", str(tmp_path / "mail.txt"))

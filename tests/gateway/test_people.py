@@ -54,8 +54,10 @@ def test_what_breaks_down_is_an_error_and_is_started_again(people: People) -> No
     people.close()
 
 
-@pytest.mark.skipif(installed(), reason="the extra `names` is installed")
-async def test_what_is_not_installed_lets_nothing_out_but_what_stays_in_the_house() -> None:
+async def test_what_is_not_installed_lets_nothing_out_but_what_stays_in_the_house(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chittycan.gateway.people.MODEL", "no_model_of_this_name")
     gate = PrivacyGate()
     gate.use("enforce", NO_TERMS, names=True)
     with pytest.raises(Unavailable) as refused:
