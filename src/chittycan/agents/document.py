@@ -184,8 +184,12 @@ def _by_rules(paper: Paper) -> Finding:
 
 
 def _finding(paper: Paper, **found: object) -> Finding:
-    pages = paper.pages or max(1, round(len(paper.text) / 2500))
-    return Finding(estimated_pages=pages, security=security(paper), **found)  # type: ignore[arg-type]
+    return Finding(estimated_pages=pages_of(paper), security=security(paper), **found)  # type: ignore[arg-type]
+
+
+def pages_of(paper: Paper) -> int:
+    """As many as it has, or as its text would fill."""
+    return paper.pages or max(1, round(len(paper.text) / 2500))
 
 
 def _dates(paper: Paper) -> tuple[str, ...]:

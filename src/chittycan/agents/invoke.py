@@ -25,7 +25,7 @@ from chittycan.store import inbox
 from chittycan.store.database import Database
 
 S = TypeVar("S", bound=Struct)
-Reread = Callable[[inbox.StoredMail], Awaitable[RawMail]]  # a mail from where it was found; `mailbox.reread` knows all
+Reread = Callable[[inbox.StoredMail], Awaitable[RawMail]]  # a mail from where it was found; `mailroom.reread` knows all
 
 AGENTS: Mapping[str, Agent[Any, Any, Any]] = {agent.name: agent for agent in (TRIAGE, PRIORITY, RESPONSE, DOCUMENT)}
 
@@ -127,10 +127,7 @@ async def _paper(stored: inbox.StoredMail, mail: Mail, name: str | None, reread:
     if raw.error is not None:
         raise NotFound(f"the mail is no longer in {stored.source}: {raw.error}", param="email")
     document = await asyncio.to_thread(lambda: extract(content(raw.raw, attachment), attachment.name))
-    if not document.text:
-        problem = "; ".join(document.defects) or "it holds no text"
-        raise InvalidRequest(f"{attachment.name} cannot be read: {problem}", param="attachment")
-    return paper_of(attachment.name, document, attachment.media_type)
+    return paper_of(attachment.name, document, attachment.media_type, param="attachment")
 
 
 def _choose(mail: Mail, name: str | None) -> Attachment:

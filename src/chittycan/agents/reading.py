@@ -21,9 +21,11 @@ from chittycan.agents.document import (
     Flag,
     Paper,
     Reference,
+    pages_of,
     personal,
     security,
 )
+from chittycan.errors import InvalidRequest
 from chittycan.gateway.call import Options
 from chittycan.integrations.documents.chunks import BYTES_PER_TOKEN, Chunk, chunks, place
 from chittycan.integrations.documents.document import Document
@@ -33,8 +35,11 @@ AT_ONCE = 4
 MOST_NAMED = 20  # parties, dates and obligations, each
 
 
-def paper_of(name: str, document: Document, media_type: str | None = None) -> Paper:
-    """The agent's input, as the file was read."""
+def paper_of(name: str, document: Document, media_type: str | None = None, *, param: str = "file") -> Paper:
+    """The agent's input, as the file was read. Raises InvalidRequest, of `param`, where it holds no text."""
+    if not document.text:
+        problem = "; ".join(document.defects) or "it holds no text"
+        raise InvalidRequest(f"{name} cannot be read: {problem}", param=param)
     return Paper(
         name=name, media_type=media_type or document.media_type, text=document.text, pages=document.pages,
         sections=document.sections, hidden_text=document.hidden_text,
@@ -91,7 +96,7 @@ def _sum(paper: Paper, document: Document, pieces: Sequence[Chunk], found: Seque
         dates=texts("date"),
         obligations=texts("obligation"),
         references=tuple(named),
-        estimated_pages=paper.pages or max(1, round(len(paper.text) / 2500)),
+        estimated_pages=pages_of(paper),
         reasoning=found[0].reasoning,
         security=security(paper),
         pieces=of,

@@ -70,7 +70,4 @@ async def _paper(parts: Parts, task: Task) -> Paper:
     name, data = await file_of(parts, task, task.spec["file"])
     async with parts.reading:
         document = await asyncio.to_thread(extract, data, name)
-    if not document.text:
-        problem = "; ".join(document.defects) or "it holds no text"
-        raise InvalidRequest(f"{name} cannot be read: {problem}", param="file")
     return paper_of(name, document)
