@@ -117,13 +117,19 @@ class Durable:
                 self.bug(error)
             await self._clock.sleep(CHORE_SECONDS)
 
-    async def mail_submitter(self, **wishes: Any) -> Submit | None:
-        """Takes mails to whoever does durable work (`mail_task.submitter`); None where the extra is missing."""
+    async def prepared(self) -> bool:
+        """Makes ready for submitting; False where the extra is missing. Raises Unavailable where it fails."""
         try:
             self.engine.check()
         except Unavailable:
-            return None
+            return False
         await self.engine.prepare()
+        return True
+
+    async def mail_submitter(self, **wishes: Any) -> Submit | None:
+        """Takes mails to whoever does durable work (`mail_task.submitter`); None where the extra is missing."""
+        if not await self.prepared():
+            return None
         return submitter(self.recorder, self._clock, self.tasks.ruling, **wishes)
 
     def tell(self, connection: Connection, event: Event, also: Sequence[str]) -> None:

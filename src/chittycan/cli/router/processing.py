@@ -97,7 +97,7 @@ async def _telling(network: "Session", rules: "Book") -> "AsyncGenerator[Tell | 
         yield None
         return
     async with network.durable() as durable:
-        yield None if await durable.mail_submitter() is None else durable.tell
+        yield durable.tell if await durable.prepared() else None
 
 
 class Counter:
