@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import text
@@ -111,15 +112,14 @@ class SlowProvider(ScriptedUpstream):
         return Counter(str(each.json["messages"][-1]["content"]) for each in self.requests if each.json)
 
 
-class MailServer:
-    """Takes every mail, slowly. `arrived` counts what it said yes to, or would have, by recipient."""
+class SmtpServer:
+    """Listens on a free port, as aiosmtpd's handlers of its subclass say."""
 
     def __init__(self) -> None:
-        self.arrived: Counter[str] = Counter()
         self.port = 0
         self._server: asyncio.Server | None = None
 
-    async def __aenter__(self) -> "MailServer":
+    async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: SMTP(self, hostname="mail.test", loop=loop), "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -129,6 +129,14 @@ class MailServer:
         assert self._server is not None
         self._server.close()
         await self._server.wait_closed()
+
+
+class MailServer(SmtpServer):
+    """Takes every mail, slowly. `arrived` counts what it said yes to, or would have, by recipient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.arrived: Counter[str] = Counter()
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]

@@ -9,6 +9,8 @@ from typing import Literal, Self
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from bench.crew import SmtpServer
+
 SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 LITERAL = re.compile(rb"\{(\d+)\}\r\n")
 STALL = 4.0  # seconds
@@ -93,7 +95,7 @@ class Line:
         return LITERAL.sub(literal, SIZE.sub(size, data))
 
 
-class Post:
+class Post(SmtpServer):
     """Takes mails, and counts those whose text it got, by Message-ID and by recipient.
 
     When it `breaks off`: of ten mails it takes two and hangs up without a word, refuses one for now, and hangs up on
@@ -101,23 +103,11 @@ class Post:
     """
 
     def __init__(self, dice: random.Random, mood: PostMood = "plain") -> None:
+        super().__init__()
         self._dice, self.mood = dice, mood
         self.by_id: Counter[str] = Counter()
         self.by_recipient: Counter[str] = Counter()
         self.broke_off = 0
-        self.port = 0
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: SMTP(self, hostname="mail.test", loop=loop), "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
 
     async def handle_RCPT(  # noqa: N802
         self, server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]

@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from chittycan.agents.pipeline import new_mail
 from chittycan.agents.sending import Limits, Sending
-from chittycan.integrations.email.message import Mail, parse
-from chittycan.integrations.email.smtp import Mailer, Server
+from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail
 from chittycan.store import drafts, inbox
 from chittycan.store.database import Database
@@ -20,6 +19,7 @@ from chittycan.store.drafts import Draft
 from chittycan.testing import FakeClock
 from chittycan.workstreams.effects import Effects
 from peers import Killer, MailPeer
+from way_out import WayOut
 
 MAILS = 7
 # Draft → the moment at which its sender is killed, once: at the approval, before the text, when the server has the
@@ -134,30 +134,9 @@ async def _a_person_says_what_they_know(database: Database, port: int) -> None:
     assert (await sending.send("d1")).state == "sent"
 
 
-class _Post:
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def sender(self, account: str | None) -> str:
-        return "us@firm.example"
-
-    def mailer(self, account: str | None) -> Mailer:
-        return Mailer(Server(host="127.0.0.1", port=self.port, security="none", sender="us@firm.example"))
-
-    def own(self) -> frozenset[str]:
-        return frozenset()
-
+class _Post(WayOut):
     def limits(self) -> Limits:
         return Limits(per_thread=99, per_address=99)
-
-    def verified(self, mail: Mail) -> bool | None:
-        return None
-
-    async def in_sent(self, account: str | None, message_id: str) -> bool | None:
-        return None
-
-    async def keep_copy(self, account: str | None, raw: bytes) -> bool | None:
-        return None
 
 
 def _draft(connection: Connection, number: int) -> None:

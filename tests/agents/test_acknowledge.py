@@ -11,9 +11,8 @@ from msgspec.structs import replace
 from chittycan.agents import templates
 from chittycan.agents.acknowledge import Acknowledging, Ground, Terms, rule_for
 from chittycan.agents.pipeline import new_mail
-from chittycan.agents.sending import DAY, Limits, Sending
+from chittycan.agents.sending import DAY, Sending
 from chittycan.integrations.email.message import Mail, parse
-from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.email.sources import RawMail
 from chittycan.store import drafts, inbox
 from chittycan.store import templates as template_rows
@@ -22,6 +21,7 @@ from chittycan.store.drafts import Draft
 from chittycan.testing import FakeClock
 from chittycan.workstreams.effects import Effects
 from peers import Inbox, MailPeer
+from way_out import WayOut
 
 Make = Callable[..., Mail]
 KNOWN = Ground(account="office", verified=True, own=frozenset({"us@firm.example"}))
@@ -79,30 +79,12 @@ def test_a_rule_of_an_account_is_for_its_mail(letter: Make) -> None:
     assert rule_for(letter(), KNOWN, rules) == rules[1]
 
 
-class Post:
-    def __init__(self, port: int) -> None:
-        self.port = port
-
-    def sender(self, account: str | None) -> str:
-        return "us@firm.example"
-
-    def mailer(self, account: str | None) -> Mailer:
-        return Mailer(Server(host="127.0.0.1", port=self.port, security="none", sender="us@firm.example"))
-
+class Post(WayOut):
     def own(self) -> frozenset[str]:
         return frozenset({"us@firm.example"})
 
-    def limits(self) -> Limits:
-        return Limits()
-
     def verified(self, mail: Mail) -> bool | None:
         return "dmarc=pass" in mail.headers.get("authentication-results", "")
-
-    async def in_sent(self, account: str | None, message_id: str) -> bool | None:
-        return None
-
-    async def keep_copy(self, account: str | None, raw: bytes) -> bool | None:
-        return None
 
 
 @pytest.fixture
