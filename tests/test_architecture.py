@@ -88,8 +88,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "configured": WORDS | {"config", "context", "gateway", "store"},
     # durable work, wired
     "durable": BELOW_APP,
+    "workplace": BELOW_APP | {"durable"},
     # composition root, what an owner can do with it, then the front doors
-    "app": BELOW_APP | {"durable", "configured", "budgets"},
+    "app": BELOW_APP | {"durable", "workplace", "configured", "budgets"},
     "control": BELOW_APP | {"durable", "app"},
     "api": FRONT,
     "console": FRONT,

@@ -14,7 +14,6 @@ import importlib.util
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,23 +52,20 @@ from chittycan.routing.privacy.detect import Terms
 from chittycan.rulebook import RuleBook
 from chittycan.store.database import Database
 from chittycan.store.migrations import migrate
-from chittycan.store.workers import Worker
 from chittycan.telemetry import Telemetry
 from chittycan.usage.ledger import Ledger
 from chittycan.usage.meters import Meters
 from chittycan.usage.prices import Prices
 from chittycan.usage.slots import Slots
 from chittycan.version import VERSION
+from chittycan.workplace import Workplace
 from chittycan.workstreams.batch_work import BatchWork
 from chittycan.workstreams.schedules import Schedules
 from chittycan.workstreams.streams import Streams
 from chittycan.workstreams.tasks import Tasks
-from chittycan.workstreams.workers import BEAT_SECONDS, living, owner_lives, owner_of
 
 if TYPE_CHECKING:
-    from chittycan.agents.performers.parts import Parts
     from chittycan.outgoing import Outgoing
-    from chittycan.outside import Outside
 
 RELOAD_SECONDS = 1.0
 DISCOVER_SECONDS = 30.0  # how often local model servers are looked for again
@@ -107,7 +103,6 @@ class Network:
         self._reloader = Reloader(self.settings, self.env)
         self._tasks: list[asyncio.Task[None]] = []
         self._workers = 0  # at work on the database, as of the last look
-        self._stands_in = False  # does durable work where nobody else does
         self._wire()
 
     def _wire(self) -> None:
@@ -141,7 +136,6 @@ class Network:
         self._use_privacy(self.settings)
         self.durable = Durable(self.database, self.clock)
         self.durable.tasks.ruling = self.durable.streams.ruling = self.durable.batches.ruling = self.rules.apply
-        self._outside: Outside | None = None  # the ways out, where this process does work
         clerk = BatchClerk(
             partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock
         )
@@ -153,6 +147,10 @@ class Network:
         self.durable.retention = configured.retention(self.settings)
         self.durable.recorder.audience = self.settings.listeners
         self.durable.bug = lambda error: self.telemetry.bug(error, "work")
+        self._workplace = Workplace(
+            self.durable, self.gateway, self.database, self.context, self.keys, self.rules, lambda: self.settings,
+            self.env, self.clock, self.telemetry,
+        )  # fmt: skip
         self.budgets = BudgetWatch(
             self.database, self.clock, keys=lambda: self.keys.known, shares=lambda: self.settings.budgets.alarm,
             admission=self.admission, meters=self.meters, durable=self.durable, telemetry=self.telemetry,
@@ -202,9 +200,7 @@ class Network:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self.durable.close()
-        if self._outside is not None:
-            self._outside.close()
+        await self._workplace.close()
         await self.recall.close()
         await self.embedded.stop()
         await self.meters.close()
@@ -250,8 +246,7 @@ class Network:
         """New configuration, effective for the next call."""
         self.settings = settings
         self.admission.totals = configured.totals(settings)
-        if self._outside is not None:
-            self._outside.use(settings)
+        self._workplace.use(settings)
         self.cache.models = frozenset(configured.caching(settings).get("models", ()))
         self.context.limits, self.recall.settings = configured.limits(settings), configured.recalling(settings)
         self.durable.retention = configured.retention(settings)
@@ -282,30 +277,7 @@ class Network:
         Raises Unavailable where the extra `workstreams` is missing or this process does so already, and UsageError
         where another process works under that name.
         """
-        from chittycan.agents.performers.table import performers
-
-        regions = self.settings.regions
-        await self.durable.work(lambda me: performers(self._parts(me)), worker, role=role, regions=regions)
-
-    def _parts(self, me: Worker) -> "Parts":
-        """What performers are made of, in this worker."""
-        from chittycan import mailbox, mailroom
-        from chittycan.agents.acts import Acts
-        from chittycan.agents.performers.parts import Parts
-        from chittycan.outside import Outside
-        from chittycan.workstreams.effects import Effects
-
-        self._outside = Outside(self.settings, self.env)
-        alive = partial(owner_lives, self.database)
-        effects = Effects(self.database, owner=owner_of(me), clock=self.clock, alive=alive)
-        return Parts(
-            gateway=self.gateway, database=self.database, sessions=self.context, key_of=self.keys.of_id,
-            files=self.durable.files, acts=Acts(effects, self._outside, self.clock), effects=effects,
-            terms=lambda: mailbox.terms(self.settings), audience=self.durable.responses, clock=self.clock,
-            enforcing=lambda: self.settings.privacy_mode == "enforce",
-            mail_terms=lambda account: mailroom.terms_of(self.settings, account, self.rules, tell=self.durable.tell),
-            reread=mailroom.reread(lambda: self.settings, self.env),
-        )  # fmt: skip
+        await self._workplace.begin(worker, role)
 
     async def serve_work(self, worker: str | None = None, *, role: str = "all") -> None:
         """Does durable work beside what else a server does; comes back or raises where it cannot (any more).
@@ -313,25 +285,7 @@ class Network:
         With the role `all` the server goes on without, and the log says why; with `worker` there is nothing else to
         do, and Unavailable says why. Raises UsageError where another process works under the name `worker`.
         """
-        try:
-            self.durable.engine.check()
-            await self._work_patiently(worker, role)
-            await self.durable.replaced.wait()
-            raise Unavailable(
-                "another process has taken this worker's name, because nothing was heard of this one for too long",
-                fix="Start it again; give each worker a name of its own.",
-            )
-        except Unavailable as error:
-            if role == "worker":
-                raise
-            self.telemetry.warn("no_durable_work", why=error.message, fix=error.fix)
-
-    async def _work_patiently(self, worker: str | None, role: str) -> None:
-        while True:
-            try:
-                return await self.work(worker, role=role)
-            except Unavailable:  # the database is away
-                await self.clock.sleep(BEAT_SECONDS)
+        await self._workplace.serve(worker, role)
 
     async def measure(self) -> None:
         """Brings up to date what the metrics say of work and mail; where the database is away, they say nothing."""
@@ -381,23 +335,7 @@ class Network:
 
         True where it does so now. For commands that wait for work to be done. Raises Unavailable as `work` does.
         """
-        working = await self._work_alone()
-        if not self._stands_in:
-            self._stands_in = True
-            self._tasks.append(asyncio.get_running_loop().create_task(self._stand_in()))
-        return working
-
-    async def _work_alone(self) -> bool:
-        if self.durable.engine.running or await living(self.database):
-            return self.durable.engine.running
-        await self.work(role="temporary")
-        return True
-
-    async def _stand_in(self) -> None:
-        while not self.durable.engine.running:
-            await self.clock.sleep(BEAT_SECONDS)
-            with suppress(Unavailable):
-                await self._work_alone()
+        return await self._workplace.ensure()
 
     @property
     def tasks(self) -> Tasks:
