@@ -212,6 +212,8 @@ def test_a_key_that_may_use_auto_may_not_list_what_it_likes() -> None:
     assert _names(decide(listed, catalogue)) == ["gpt-4"]
     kept_in = Facts(model="auto", models=("gpt-4",), allowed=frozenset({"auto"}), private=True)
     assert _names(decide(kept_in, catalogue)) == ["mistral", "smollm2"]  # our choice again
+    preferred = Facts(model="auto", models=("smollm2",), allowed=frozenset({"auto"}), private=True)
+    assert _names(decide(preferred, catalogue)) == ["mistral", "smollm2"]
 
 
 def test_a_key_that_may_use_auto_may_use_what_the_owners_rule_chooses_for_it() -> None:
@@ -254,6 +256,38 @@ def test_an_assignment_cannot_make_a_model_private() -> None:
 
 def test_a_named_private_model_comes_first() -> None:
     assert _names(decide(Facts(model="smollm2", private=True), _catalogue())) == ["smollm2", "mistral"]
+
+
+def test_private_work_keeps_to_the_order_of_the_chain_that_it_was_asked_with() -> None:
+    catalogue = _catalogue(
+        fallbacks={"gpt-4": ("smollm2", "claude", "mistral"), "*": ("gpt-4", "smollm2")},
+        assignments={"email.triage": "gpt-4", "private": "mistral"},
+    )
+    of_the_kind = decide(Facts(model="auto", kind="email.triage", private=True), catalogue)
+    assert _names(of_the_kind) == ["smollm2", "mistral"]
+    assert _why(of_the_kind) == {
+        "gpt-4": "private work, and the model is not marked private",
+        "smollm2": "fallback of gpt-4, private",
+        "claude": "private work, and the model is not marked private",
+        "mistral": "fallback of gpt-4, private",
+    }
+    for asked in (
+        Facts(model="gpt-4", private=True),
+        Facts(model="email.triage", private=True),
+        Facts(model="auto", models=("claude", "smollm2"), private=True),
+    ):
+        assert _names(decide(asked, catalogue)) == ["smollm2", "mistral"]
+    for asked in (
+        Facts(model="auto", kind="code", private=True),
+        Facts(model="private", kind="email.triage"),
+        Facts(model="auto:cheap", kind="email.triage", private=True),
+    ):
+        assert _names(decide(asked, catalogue)) == ["mistral", "smollm2"]
+
+
+def test_what_is_assigned_to_everything_does_not_stand_before_what_is_assigned_to_private_work() -> None:
+    catalogue = _catalogue(fallbacks={"gpt-4": ("smollm2",)}, assignments={"*": "gpt-4", "private": "mistral"})
+    assert _names(decide(Facts(model="auto", kind="code", private=True), catalogue)) == ["mistral", "smollm2"]
 
 
 def test_private_work_with_no_private_model_fails_and_never_leaks() -> None:

@@ -287,10 +287,9 @@ def _default_chain(catalogue: Catalogue) -> list[Named]:
 
 
 def _private_models(facts: Facts, catalogue: Catalogue) -> list[Named]:
-    """The caller's model and its fallbacks first (they stay only if private), then the assigned one, then the rest."""
-    names: list[Named] = []
-    if facts.model not in CHOOSING and facts.model != PRIVATE:
-        names += _with_fallbacks(facts.model, "named by the caller, private", catalogue)
+    """Of the chain that was asked for, in its order, those that are private stay; then the models that are assigned to
+    private work, then the rest."""
+    names = [(name, f"{why}, private") for name, why in _asked_for(facts, catalogue)]
     choice = catalogue.assignments.get(PRIVATE)
     if choice:
         names += _with_fallbacks(choice, "assigned to private work", catalogue)
@@ -299,6 +298,23 @@ def _private_models(facts: Facts, catalogue: Catalogue) -> list[Named]:
     ]
     others.sort(key=lambda model: catalogue.providers[model.provider].embedded)
     return names + [(model.name, "marked private") for model in others]
+
+
+def _asked_for(facts: Facts, catalogue: Catalogue) -> Iterable[Named]:
+    """The chain by the caller's names, else by the kind of task: what is assigned to all kinds says nothing of private
+    work."""
+    for name in facts.models:
+        if facts.allowed is None or name in facts.allowed:
+            yield name, "listed by the caller"
+    if facts.model == PRIVATE:
+        return
+    kind = facts.kind if facts.model == AUTO else None if facts.model in CHOOSING else facts.model
+    of_kinds = {each: model for each, model in catalogue.assignments.items() if each != DEFAULT_CHAIN}
+    choice = assigned(of_kinds, kind) if kind and not catalogue.resolve(kind) else None
+    if choice is not None:
+        yield from _with_fallbacks(choice, f"assigned to {kind}", catalogue)
+    elif facts.model not in CHOOSING:
+        yield from _with_fallbacks(facts.model, "named by the caller", catalogue)
 
 
 def _allows_choice(facts: Facts, catalogue: Catalogue) -> bool:
