@@ -5,8 +5,9 @@ import pytest
 from chittycan.auth.keys import Key
 from chittycan.catalogue import PriceRow
 from chittycan.errors import BudgetExceeded, RateLimited
-from chittycan.gateway.admission import Admission, Ticket, total_caps
+from chittycan.gateway.admission import Admission, total_caps
 from chittycan.gateway.call import Call, Options
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap

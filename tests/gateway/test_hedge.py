@@ -9,7 +9,6 @@ import pytest
 from chittycan.catalogue import Catalogue, Hedging, Secret
 from chittycan.chat import Usage
 from chittycan.errors import AllFailed, BudgetExceeded, ChittyError, UpstreamRefused
-from chittycan.gateway.admission import Ticket
 from chittycan.gateway.attempt import Whole
 from chittycan.gateway.call import Options
 from chittycan.gateway.chain import Chain, Walk
@@ -17,6 +16,7 @@ from chittycan.gateway.health import CONSECUTIVE, Health
 from chittycan.gateway.hedge import LATE_SECONDS, Race, late
 from chittycan.gateway.latency import ENOUGH, Latency
 from chittycan.gateway.running import Running
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate, Decision
 from chittycan.routing.failure import Failure
 from chittycan.testing import FakeClock

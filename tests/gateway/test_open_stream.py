@@ -8,7 +8,6 @@ import pytest
 
 from chittycan.chat import TextDelta, Usage
 from chittycan.errors import AllFailed, ChittyError, StreamBroken
-from chittycan.gateway.admission import Ticket
 from chittycan.gateway.attempt import AttemptFailed
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import Call, Options, Reply, Trace
@@ -16,6 +15,7 @@ from chittycan.gateway.chain import Tried
 from chittycan.gateway.open_stream import OpenStream, wants_usage
 from chittycan.gateway.relay import Continuation
 from chittycan.gateway.running import Running
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate, Decision
 from chittycan.store.database import Database
 from chittycan.testing import FakeClock

@@ -8,8 +8,8 @@ import pytest
 
 from chittycan.catalogue import Limits
 from chittycan.errors import RateLimited, Unavailable
-from chittycan.gateway.admission import Ticket
 from chittycan.gateway.slots import Turns
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap

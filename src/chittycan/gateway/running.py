@@ -1,9 +1,9 @@
 """One call under way: what every stage of it reads and adds to."""
 
-from chittycan.gateway.admission import Ticket
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail
 from chittycan.gateway.latency import Place
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate, Decision
 
 

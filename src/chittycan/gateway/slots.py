@@ -6,19 +6,16 @@ Then the model is passed over as one that is rate-limited, and nothing rests: th
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from chittycan.catalogue import Limits
 from chittycan.clock import Clock
 from chittycan.errors import RateLimited, Unavailable
+from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate
 from chittycan.routing.failure import RATE_LIMIT_SECONDS
 from chittycan.store.meters import Cap
 from chittycan.usage.meters import Meters, Reservation
 from chittycan.usage.slots import Slot, Slots
-
-if TYPE_CHECKING:
-    from chittycan.gateway.admission import Ticket
 
 FULL_SECONDS = 2.0  # Retry-After where calls are open: nobody knows when one of them ends
 
@@ -48,7 +45,7 @@ class Turns:
     def __init__(self, slots: Slots, meters: Meters, clock: Clock) -> None:
         self._slots, self._meters, self._clock = slots, meters, clock
 
-    async def of(self, candidate: Candidate, ticket: "Ticket", left: float) -> Turn:
+    async def of(self, candidate: Candidate, ticket: Ticket, left: float) -> Turn:
         """Waits until this model may be asked, within the `left` seconds of the call.
 
         The tokens that the call may take are reserved on the ticket. Raises RateLimited.
@@ -87,7 +84,7 @@ class Turns:
             )
         return slot
 
-    async def _rates(self, limits: Sequence[Limits], candidate: Candidate, ticket: "Ticket", until: float) -> None:
+    async def _rates(self, limits: Sequence[Limits], candidate: Candidate, ticket: Ticket, until: float) -> None:
         self._give_back(ticket, candidate)
         caps = [cap for each in limits for cap in _caps(each)]
         if not caps:
@@ -111,7 +108,7 @@ class Turns:
         reservation = self._meters.reserve(caps, 0, tokens)
         return reservation if reservation is not None else await self._meters.refill(caps, 0, tokens)
 
-    def _give_back(self, ticket: "Ticket", candidate: Candidate) -> None:
+    def _give_back(self, ticket: Ticket, candidate: Candidate) -> None:
         """What earlier attempts of this call reserved: they brought no answer. Others under way keep their own."""
         kept = {each.model.place for each in ticket.racing if each is not candidate}
         for place, rates in list((ticket.rates or {}).items()):
