@@ -18,6 +18,7 @@ from bare_http import Got, Json
 from chittycan.agents import pipeline
 from chittycan.errors import ChittyError
 from chittycan.integrations.email.sources import open_source
+from chittycan.routing.rules.book import Rule
 from chittycan.store.database import Database
 from chittycan.telemetry import Telemetry
 from chittycan.testing import Reply, Scenario
@@ -291,6 +292,40 @@ async def test_mails_through_the_whole_pipeline(office: Any, up: ScriptedUpstrea
     assert report.summary["processed"] == 1
     assert not up.requests
     assert await kept(network.database) <= KEEPS_WORDS
+
+
+async def test_of_a_private_mail_neither_webhooks_nor_titles_nor_logs_tell_a_word(
+    office: Any, up: ScriptedUpstream, http_peer: HttpPeer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    (folder / "one.eml").write_text(
+        f"From: {CANARY} <{CANARY}@bell.example>\r\nTo: o@firm.example\r\nSubject: Divorce of {CANARY}\r\n"
+        f"Message-ID: <1@x>\r\n\r\nWhat does it cost {CANARY}?\r\n"
+    )
+    peer = await http_peer()
+    secret = f"whsec_{'a' * 32}"
+    letters = {"type": "folder", "path": str(folder), "private": True, "watch": True}
+    served = await office(
+        outbound={"allow": [f"127.0.0.1:{peer.port}"], "webhookSecret": secret},
+        webhooks=[{"url": peer.url}],
+        integrations={"letters": letters},
+    )
+    network = served.network
+    await network.rules.create(Rule(id="", name="told", condition="subject:divorce", action=f"webhook:{peer.url}"))
+    await network.work("one")
+    watching = asyncio.create_task(network.watch_mail())
+    async with asyncio.timeout(LONG_PATIENCE):
+        while not all(each in b"".join(peer.requests) for each in (b"task.completed", b"rule.matched")):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    watching.cancel()
+    (task,) = [each for each in (await network.tasks.list())[0] if each.type == "mail"]
+    assert (task.title, task.status) == ("private mail from letters", "done")
+    assert CANARY.encode() not in b"".join(peer.requests)
+    assert CANARY not in "".join(f"{each.getMessage()} {each.__dict__}" for each in caplog.records)
+    assert not up.requests
+    assert await kept(network.database) <= KEEPS_WORDS - {"tasks"}
 
 
 async def test_an_outage_of_the_house_and_its_refusals_tell_nobody_outside(

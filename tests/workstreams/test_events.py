@@ -232,3 +232,12 @@ async def test_of_private_work_only_the_end_is_told(office: Office) -> None:
     told = [each.spec["event"] for each in await office.told()]
     assert [each["data"]["result"] for each in told if "result" in each["data"]] == [{"withheld": "private"}]
     assert not any(word in str(told) for word in ("Bluebird", "secret"))
+
+
+def test_of_a_mail_that_came_to_nothing_neither_title_nor_error_is_told() -> None:
+    """Whether it was private nobody has found out."""
+    error = {"code": "unknown_model", "message": "about Bluebird"}
+    failed = events.task_ended(Task(id="t", type="mail", status="failed", title="mail: Bluebird", error=error))
+    assert failed is not None
+    assert (failed.data["title"], failed.data["error"]["code"]) == (None, "unknown_model")
+    assert "Bluebird" not in str(failed)

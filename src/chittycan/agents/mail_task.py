@@ -47,11 +47,15 @@ def submitter(recorder: Recorder, clock: Clock, ruling: Ruling = no_rules, **wis
     def submit(connection: Connection, mail: StoredMail) -> None:
         now = clock.now()
         facts = facts_of(msgspec.json.decode(mail.mail, type=Mail), now=now, account=mail.account)
-        bound = {name: value for name, value in ruling(facts).values.items() if name == "region"}
-        private = {"private": True} if mail.privacy is not None else {}
+        said = ruling(facts).values
+        bound = {name: said[name] for name in ("region",) if name in said}
+        private = mail.privacy is not None or bool(said.get("private"))
+        # A title goes wherever its task is spoken of.
+        title = f"private mail from {mail.account}" if private else f"mail: {mail.subject}"
+        marked = {"private": True} if private else {}
         task = Task(
-            id=task_id(mail.id), type=TYPE, title=f"mail: {mail.subject}"[:LONGEST_TITLE], model=wishes.get("model"),
-            spec={"mail": mail.id, **template}, options=options | bound | private, created=now, updated=now, since=now,
+            id=task_id(mail.id), type=TYPE, title=title[:LONGEST_TITLE], model=wishes.get("model"),
+            spec={"mail": mail.id, **template}, options=options | bound | marked, created=now, updated=now, since=now,
         )  # fmt: skip
         recorder.add(connection, task)
 

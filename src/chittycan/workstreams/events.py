@@ -120,7 +120,8 @@ def _event(task: Task, type: str, data: dict[str, Any], result: dict[str, Any] |
 def _about(task: Task) -> dict[str, Any]:
     step = {} if task.workstream is None else {"workstream": task.workstream, "path": task.path}
     title, error = task.title, task.error
-    if task.private:  # both may say what it is about
+    # Whether a mail is private is known for sure only once it is done.
+    if task.private or (task.type == "mail" and task.status != "done"):  # both may say what it is about
         title, error = None, None if error is None else {"code": error.get("code"), "message": PRIVATE}
     return {
         "id": task.id, "status": task.status, "type": task.type, "title": title, "kind": task.kind,
