@@ -39,6 +39,7 @@ def test_several_actions_and_values_with_spaces() -> None:
         ("priority:soon", 1, "no priority"),
         ("paint:red", 1, "no action 'paint'"),
         ("stop:perhaps", 1, "true or false"),
+        ("model:gpt-4 priority:high", 13, "comma is missing"),
     ],
 )
 def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str) -> None:
@@ -73,3 +74,9 @@ def test_no_rule_makes_public_what_another_keeps_private() -> None:
 
 def test_a_book_knows_what_it_asks_about() -> None:
     assert Book([rule("body:x OR from:y", "stop"), rule("label:z", "stop", enabled=False)]).fields == {"body", "from"}
+
+
+def test_what_protects_holds_where_nobody_can_tell_in_time() -> None:
+    hostile, facts = 'body~"(a|aa)+$"', {"body": "a" * 5_000 + "b"}
+    book = Book([rule(hostile, "label:x"), rule(hostile, "private"), rule(hostile, "private:false, label:y")])
+    assert book.apply(facts).values == {"private": True}

@@ -68,15 +68,21 @@ def test_people_are_known_by_address_and_by_name(text: str) -> None:
         ("", 1, "a condition is needed"),
         ("priority:urgent", 10, "none of low, normal, high, critical"),
         ("subjekt:x", 1, "did you mean subject"),
-        ("branch:main AND", 16, "cannot be read"),
+        ("branch:main AND", 16, "missing at the end"),
+        ("branch=", 8, "value is missing"),
+        ("branch:main label:(a b)", 19, "parentheses"),
+        ("-branch: ", 10, "value is missing"),
+        ("from:(a", 6, "parentheses"),
+        ("subject~(a+)+$", 9, "parentheses"),
         ("branch:main OR )", 16, "a test is needed"),
         ("(branch:main", 1, "never closed"),
         ("branch:main)", 12, "never opened"),
         ("branch<main", 7, "cannot be asked with <"),
-        ("confidence>much", 12, "could not convert"),
+        ("confidence>much", 12, "'much' is no number"),
+        ("tokens>nan", 8, "'nan' is no number"),
         ("age<2 days", 5, "no amount"),
         ('subject~"(a"', 10, "no regular expression"),
-        ('subject:"open', 1, "a test is needed"),
+        ('subject:"open', 9, "never closed"),
         ("branch:main ANDOR label:x", 13, "cannot stand here"),
         ("dkim:maybe", 6, "none of pass, fail, none"),
         ("(" * 30 + "branch:x" + ")" * 30, 21, "parentheses"),
@@ -89,9 +95,24 @@ def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str)
     assert caught.value.fix
 
 
+HOSTILE = 'body~"(a|aa)+$"'
+ENDLESS = {"body": "a" * 5_000 + "b"}
+
+
 def test_a_hostile_pattern_ends_and_does_not_match() -> None:
-    condition = parse('body~"(a|aa)+$"')
-    assert not condition.holds({"body": "a" * 5_000 + "b"})
+    assert not parse(HOSTILE).holds(ENDLESS)
+    assert not parse(f"-{HOSTILE}").holds(ENDLESS)
+
+
+def test_doubt_can_count_as_true() -> None:
+    assert parse(HOSTILE).holds(ENDLESS, doubt=True)
+    assert parse(f"-{HOSTILE}").holds(ENDLESS, doubt=True)
+    assert not parse(f"{HOSTILE} branch:main").holds(ENDLESS, doubt=True)
+
+
+def test_a_branch_is_meant_whole() -> None:
+    assert parse("branch:main").holds({"branch": "main"})
+    assert not parse("branch:main").holds({"branch": "maintenance"})
 
 
 def test_fields_are_known() -> None:

@@ -42,6 +42,7 @@ FOR: Mapping[str, tuple[str, ...]] = {
 _ACTION = re.compile(
     r'\s*(?P<verb>[A-Za-z][\w-]*)\s*(?::\s*(?:"(?P<quoted>[^"]*)"|(?P<bare>[^,\s"][^,"]*)))?\s*(?P<end>,|$)'
 )
+_RUN_IN = re.compile(r"\s(?P<verb>[A-Za-z][\w-]*)\s*:")  # another action within a value
 
 
 class Action(Struct, frozen=True):
@@ -77,6 +78,10 @@ def _action(found: re.Match[str]) -> Action:
     if verb not in VERBS:
         raise _error(f"there is no action {verb!r}", column, f"Actions: {', '.join(VERBS)}.")
     written = found["quoted"] if found["bare"] is None else found["bare"].strip()
+    run_in = _RUN_IN.search(found["bare"] or "")
+    if run_in is not None and run_in["verb"].lower() in (*VERBS, *FORBIDDEN):
+        fix = f"Write a comma before {run_in['verb']}, or the value in double quotes."
+        raise _error("a comma is missing", found.start("bare") + run_in.start("verb") + 1, fix)
     if not written:
         if verb not in ALONE:
             raise _error(f"{verb} needs a value: {VERBS[verb]}", column, f"Write {verb}:value.")

@@ -53,7 +53,7 @@ class Book:
         """All rules that hold, until one says stop. Where two say different things, the first one counts."""
         applied = Applied()
         for rule, holds, does in self._read:
-            if not holds.holds(facts):
+            if not holds.holds(facts, doubt=_protects(does)):
                 continue
             applied.rules.append(rule.id)
             stops = False
@@ -76,6 +76,11 @@ class Book:
                 applied.stopped = rule.id
                 break
         return applied
+
+
+def _protects(does: Iterable[Action]) -> bool:
+    """Whether a rule keeps something in: then it holds, too, where nobody can tell in time whether it does."""
+    return any(each.verb == "region" or (each.verb == "private" and each.value) for each in does)
 
 
 NO_RULES = Book(())

@@ -7,6 +7,7 @@ A value is a word or stands in double quotes, where \\" and \\\\ are a quote and
 a field to its value: text, a number, True or False, or several of them; a field that is absent never matches.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -37,6 +38,7 @@ _TOKEN = re.compile(
     | (?P<word>[A-Za-z]+))""",
     re.VERBOSE,
 )
+_BEGUN = re.compile(r"\s*[A-Za-z][\w.-]*\s*[:=~<>]\s*(?P<rest>.?)", re.DOTALL)  # a test whose value cannot be read
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
 
 Facts = Mapping[str, Any]
@@ -53,40 +55,43 @@ class RuleError(InvalidRequest):
 
 
 class Test(Struct, frozen=True):
-    """One comparison of one field."""
+    """One comparison of one field. `doubt`: what holds where a search takes too long to be told."""
 
     field: str
     kind: Kind
     operator: str
     value: Any  # as facts have it: folded text, a number, a place among LEVELS, a compiled pattern
 
-    def holds(self, facts: Facts) -> bool:
+    def holds(self, facts: Facts, doubt: bool = False) -> bool:
         fact = facts.get(self.field)
         if fact is None:
             return False
         several = isinstance(fact, list | tuple | set | frozenset)
-        return any(_compare(self, each) for each in (fact if several else (fact,)))
+        try:
+            return any(_compare(self, each) for each in (fact if several else (fact,)))
+        except TimeoutError:
+            return doubt
 
 
 class All(Struct, frozen=True):
     parts: tuple[Any, ...]
 
-    def holds(self, facts: Facts) -> bool:
-        return all(part.holds(facts) for part in self.parts)
+    def holds(self, facts: Facts, doubt: bool = False) -> bool:
+        return all(part.holds(facts, doubt) for part in self.parts)
 
 
 class OneOf(Struct, frozen=True):
     parts: tuple[Any, ...]
 
-    def holds(self, facts: Facts) -> bool:
-        return any(part.holds(facts) for part in self.parts)
+    def holds(self, facts: Facts, doubt: bool = False) -> bool:
+        return any(part.holds(facts, doubt) for part in self.parts)
 
 
 class Not(Struct, frozen=True):
     part: Any
 
-    def holds(self, facts: Facts) -> bool:
-        return not self.part.holds(facts)
+    def holds(self, facts: Facts, doubt: bool = False) -> bool:
+        return not self.part.holds(facts, not doubt)
 
 
 Condition = Test | All | OneOf | Not
@@ -119,6 +124,7 @@ class _Reader:
             raise _error("a condition is needed", 1, 'Write field:value, such as "priority:low".')
         found = self._either()
         if self._text[self._at :].strip():
+            self._begun()
             token = self._token()
             said = "this parenthesis was never opened" if token["close"] else "this cannot stand here"
             raise _error(said, self._column(), "Write field:value, joined by AND or OR.")
@@ -167,11 +173,22 @@ class _Reader:
         if token["test"]:
             self._at = token.end()
             return _test(token)
+        self._begun()
         raise _error("a test is needed here", column, 'Write field:value, such as "priority:low".')
+
+    def _begun(self) -> None:
+        """Raises RuleError where a test begins here and only its value is wrong."""
+        begun = _BEGUN.match(self._text, self._at)
+        if begun is not None:
+            said = {"": "the value is missing", '"': 'this " is never closed', "(": "a value with parentheses"}
+            fix = 'Write field:value; texts with spaces or parentheses stand in "…".'
+            raise _error(said.get(begun["rest"], "no value begins like this"), begun.start("rest") + 1, fix)
 
     def _token(self) -> re.Match[str]:
         token = _TOKEN.match(self._text, self._at)
         if token is None:
+            if not self._text[self._at :].strip():
+                raise _error("a test is missing at the end", self._column(), "Write field:value after it.")
             fix = 'Write field:value; texts with spaces or parentheses stand in "…".'
             raise _error("this cannot be read", self._column(), fix)
         return token
@@ -219,7 +236,7 @@ def _value(name: str, kind: Kind, operator: str, text: str) -> Any:
         case "level":
             return LEVELS.index(folded)
         case "number":
-            return float(text)
+            return _number(text)
         case "flag":
             if folded not in FLAGS:
                 raise ValueError(f"{text!r} is neither true nor false")
@@ -228,6 +245,16 @@ def _value(name: str, kind: Kind, operator: str, text: str) -> Any:
             return _quantity(folded, DURATIONS if kind == "duration" else SIZES)
         case _:
             return folded
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{text!r} is no number")
+    return number
 
 
 def _quantity(text: str, units: Mapping[str, int]) -> float:

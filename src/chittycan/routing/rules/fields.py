@@ -17,7 +17,7 @@ FIELDS: Mapping[str, Kind] = {
     # of what agents found
     "priority": "level", "confidence": "number",
     # of an event, an issue, a pull request
-    "repo": "text", "branch": "text", "event": "choice", "action": "choice", "label": "choice", "author": "text",
+    "repo": "text", "branch": "choice", "event": "choice", "action": "choice", "label": "choice", "author": "text",
     # of a task or a request
     "kind": "choice", "model": "text", "session": "text", "key": "choice", "region": "choice", "private": "flag",
     "tokens": "number", "source": "choice",
