@@ -23,9 +23,10 @@ Priority = Annotated[int | None, typer.Option(help="Rules with a higher one are 
 
 @app.command("create")
 def create(
+    called: Annotated[str, typer.Argument(metavar="[NAME]", help="What it is called; its id by default.")] = "",
     condition: Condition = None,
     action: Action = None,
-    name: Annotated[str, typer.Option(help="What it is called in reasons; its id by default.")] = "",
+    name: Annotated[str, typer.Option(help="The same.")] = "",
     priority: Annotated[int, typer.Option(help="Rules with a higher one are looked at first.")] = 0,
     off: Annotated[bool, typer.Option("--off", help="Keep it, but do not use it yet.")] = False,
     json: Json = False,
@@ -38,10 +39,12 @@ def create(
     if condition is None or action is None:
         example = 'can router rules create --condition "priority:low" --action "model:llama-scout"'
         raise UsageError("a rule needs --condition and --action", fix=example)
+    if called and name and called != name:
+        raise UsageError(f"the rule has two names, {called} and {name}", fix="give one of them")
 
     async def work(network: Session) -> RuleRow:
         return await network.call(
-            rules.create, condition=condition, action=action, name=name, priority=priority, enabled=not off
+            rules.create, condition=condition, action=action, name=called or name, priority=priority, enabled=not off
         )
 
     made = run(work)
