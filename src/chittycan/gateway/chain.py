@@ -177,19 +177,17 @@ class Chain:
         return pause if pause is not None and pause < room else None
 
 
-class Walk(Generic[T]):
+class Walk(Struct, Generic[T], eq=False):
     """Who is asked next in one walk, and what the failures so far mean for that."""
 
-    __slots__ = ("_attempt", "_candidates", "_chain", "_deadline", "_objection", "_place", "_window", "trail")
-
-    def __init__(
-        self, chain: Chain, candidates: Sequence[Candidate], attempt: Attempt[T], trail: Trail, deadline: float
-    ) -> None:
-        self._chain, self._candidates, self._attempt, self._deadline = chain, candidates, attempt, deadline
-        self.trail = trail
-        self._place = 0  # of the next candidate
-        self._window = 0  # after "too long", only a model with a larger window than this is asked
-        self._objection: ChittyError | None = None
+    _chain: Chain
+    _candidates: Sequence[Candidate]
+    _attempt: Attempt[T]
+    trail: Trail
+    _deadline: float
+    _place: int = 0  # of the next candidate
+    _window: int = 0  # after "too long", only a model with a larger window than this is asked
+    _objection: ChittyError | None = None
 
     def next(self) -> Candidate | None:
         """The next model that may be asked now; why others may not is noted."""

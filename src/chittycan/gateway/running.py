@@ -1,5 +1,7 @@
 """One call under way: what every stage of it reads and adds to."""
 
+from msgspec import Struct, field
+
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail
 from chittycan.gateway.latency import Place
@@ -7,19 +9,19 @@ from chittycan.gateway.ticket import Ticket
 from chittycan.routing.decide import Candidate, Decision
 
 
-class Running:
+class Running(Struct, eq=False):
     """`deadline` is monotonic; `upstream` counts the seconds spent waiting for providers.
 
     `sent`: where providers had the request, in a call that is hedged.
     """
 
-    __slots__ = ("call", "deadline", "decision", "sent", "ticket", "trail", "upstream")
-
-    def __init__(self, call: Call, decision: Decision, ticket: Ticket, deadline: float) -> None:
-        self.call, self.decision, self.ticket, self.deadline = call, decision, ticket, deadline
-        self.trail = Trail(longest_pause=call.longest_pause)
-        self.sent: set[Place] | None = None
-        self.upstream = 0.0
+    call: Call
+    decision: Decision
+    ticket: Ticket
+    deadline: float
+    trail: Trail = field(default_factory=Trail)
+    sent: set[Place] | None = None
+    upstream: float = 0.0
 
     def equal_follows(self, candidate: Candidate) -> bool:
         """Whether the next of the chain is as good, so that nobody has to wait for this one's turn."""

@@ -33,7 +33,7 @@ from chittycan.gateway.attempt import (
 )
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
-from chittycan.gateway.chain import Attempt, Chain, T, Tried, Walk
+from chittycan.gateway.chain import Attempt, Chain, T, Trail, Tried, Walk
 from chittycan.gateway.decisions import Decisions
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
 from chittycan.gateway.ensemble_stream import ToldStream
@@ -252,7 +252,8 @@ class Gateway:
         """One member of an ensemble: this model or nobody. Raises ChittyError."""
         ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
         alone = Decision((candidate,), (), decision.route, decision.label, decision.needs)
-        return await self._answer(Running(call, alone, ticket, call.started + CALL_SECONDS))
+        trail = Trail(longest_pause=call.longest_pause)
+        return await self._answer(Running(call, alone, ticket, call.started + CALL_SECONDS, trail))
 
     def worst_nano(self, call: Call, candidate: Candidate) -> int:
         """Nano-dollars that this model may cost for this call at most; 0 where no price is known."""
@@ -308,7 +309,8 @@ class Gateway:
             chain = self.latency.ordered(decision.chain, decision.equals, stream=call.stream)
             decision = replace(decision, chain=chain)
         ticket = self._admission.admit(call, input_tokens(call), output_limit(call))
-        return Running(call, decision, ticket, call.started + (call.options.timeout or CALL_SECONDS))
+        trail = Trail(longest_pause=call.longest_pause)
+        return Running(call, decision, ticket, call.started + (call.options.timeout or CALL_SECONDS), trail)
 
     async def _walked(self, running: Running, candidates: Sequence[Candidate], attempt: Attempt[T]) -> T:
         """A walk that is recorded, and whose reservation is given back, where it ends without an answer."""
