@@ -76,13 +76,14 @@ def test_a_wrong_type_is_a_mistake_in_the_file(office: Path) -> None:
 
 def test_the_owners_facts_reach_the_agents(office: Path) -> None:
     written = {
-        "ownDomains": ["Meyer.example"], "criticalSenders": ["Clerk@court.example"], "authServer": "mx.meyer.example",
+        "ownDomains": ["Meyer.example"], "criticalSenders": ["Clerk@court.example", "@Agency.example"],
+        "authServer": "mx.meyer.example",
         "criticalRecipients": ["urgent@meyer.example"], "envelopeHeader": "X-Original-To", "signature": "Meyer",
     }  # fmt: skip
     found = terms(settings_from({"inbox": written}, {}, office), model="mine", limit=3)
     assert (found.model, found.limit, found.signature) == ("mine", 3, "Meyer")
     assert found.own_domains == {"meyer.example"}
-    assert found.facts.critical_senders == {"clerk@court.example"}
+    assert found.facts.critical_senders == {"clerk@court.example", "agency.example"}
     assert found.facts.critical_recipients == {"urgent@meyer.example"}
     assert (found.facts.envelope_header, found.facts.authserv) == ("X-Original-To", "mx.meyer.example")
 

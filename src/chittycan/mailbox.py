@@ -321,7 +321,7 @@ def terms(settings: Settings, *, template: str | None = None, **given: Any) -> T
     given = {"mode": own.mode, "privileged": own.privileged, "patience": own.patience * 60, **given}
     facts = Facts(
         critical_recipients=_lower(own.critical_recipients),
-        critical_senders=_lower(own.critical_senders),
+        critical_senders=frozenset(each.removeprefix("@") for each in _lower(own.critical_senders)),
         envelope_header=own.envelope_header,
         authserv=own.auth_server,
     )

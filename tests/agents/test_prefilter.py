@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chittycan.agents.prefilter import settle
+from chittycan.agents.response import obstacle
 from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.sources import open_source
 
@@ -90,3 +91,24 @@ def test_real_mail_from_people_is_never_called_spam(shared_data: Path) -> None:
     assert reasons["easy_ham: spam"] == reasons["hard_ham: spam"] == 0
     assert reasons["easy_ham: newsletter"] > 100  # most of it went to lists
     assert reasons["spam: spam"] > 0
+
+
+@pytest.mark.parametrize(
+    ("of", "why"),
+    [
+        ("disposition-notification", "a receipt: a mail of yours was opened"),
+        ("delivery-status", "a mail server's report on a mail of yours"),
+    ],
+)
+@pytest.mark.parametrize(
+    "written", ["multipart/report; report-type={}; boundary=b", 'Multipart/Report;\n report-type="{}"']
+)
+def test_reports_of_mail_systems_are_notices(of: str, why: str, written: str) -> None:
+    """Whoever wrote them, and whether or not they say Auto-Submitted."""
+    head = f"From: tom@bell.example\nSubject: Read: your mail\nContent-Type: {written.format(of)}\n"
+    for more in ("", "Auto-Submitted: auto-replied\n"):
+        mail = parse(f"{head}{more}\n--b\n\nIt was read.\n--b--\n".encode())
+        settled = settle(mail)
+        assert settled is not None
+        assert (settled.reason, settled.why) == ("notification", why)
+        assert obstacle(mail) == "a machine wrote it"

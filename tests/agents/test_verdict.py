@@ -11,6 +11,7 @@ from chittycan.agents.report import Outcome
 from chittycan.agents.review import Said, judge
 from chittycan.agents.verdict import ONLY_HEADERS
 from chittycan.errors import AllFailed
+from chittycan.integrations.email.message import ENCRYPTED
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import Applied, Book, Rule
 from chittycan.store import inbox, mail_actions, mailboxes
@@ -127,3 +128,18 @@ async def test_a_persons_word_outlasts_a_process_that_was_at_the_same_mail(
     await database.run(verdict.finish, outcome.id, late, 2.0)
     stored = await database.read(inbox.get, outcome.id)
     assert (stored.category, stored.level, stored.review) == ("spam", "LOW", "corrected")
+
+
+async def test_encrypted_mail_is_for_a_person(ask: ScriptedAsk, sqlite: Database) -> None:
+    more = 'Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name="smime.p7m"\n'
+    outcome = await one(ask, sqlite, Terms(mode="auto"), mail("MIIB", more=more))
+    assert (outcome.review, outcome.doubt) == ("pending", ENCRYPTED)
+    assert outcome.draft_id is None
+
+
+async def test_a_mail_of_ours_that_did_not_arrive_is_not_the_last_to_be_looked_at(
+    ask: ScriptedAsk, sqlite: Database
+) -> None:
+    more = "Auto-Submitted: auto-replied\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n"
+    outcome = await one(ask, sqlite, Terms(), mail("--b\n\nNo such user.\n--b--", more=more))
+    assert (outcome.settled, outcome.level, ask.requests) == ("notification", "NORMAL", [])

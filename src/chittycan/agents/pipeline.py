@@ -466,7 +466,9 @@ def answered(mail: Mail) -> tuple[str, ...]:
 
 
 def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
-    """LOW, except that a machine's notice is weighed by its words."""
+    """LOW, but a machine's notice is weighed by its words, and a mail that did not arrive is not to be overlooked."""
+    if settled.why == prefilter.UNDELIVERED:
+        return Priority(level="NORMAL", score=0.5, numeric_score=2, factors=(settled.why,))
     if settled.reason != "notification":
         return Priority(level="LOW", score=0.1, numeric_score=1)
     return PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail)))

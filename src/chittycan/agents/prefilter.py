@@ -18,6 +18,7 @@ from chittycan.integrations.email.message import Mail
 Reason = Literal["newsletter", "auto_reply", "notification", "spam"]
 
 ENOUGH = 4  # signs of spam
+UNDELIVERED = "a mail server's report on a mail of yours"
 
 # Categories that a machine's notice may well be about, and that nobody would want to miss.
 _GRAVE: tuple[Category, ...] = (
@@ -76,7 +77,16 @@ def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset()) -> Settled 
 
     `own_domains` are the owner's: a list that is run there (an intake address that is a group) is no newsletter.
     """
-    return _automatic(mail) or _mass_mail(mail, own_domains) or _notification(mail) or _spam(mail)
+    return _report(mail) or _automatic(mail) or _mass_mail(mail, own_domains) or _notification(mail) or _spam(mail)
+
+
+def _report(mail: Mail) -> Settled | None:
+    """A mail system's own words (RFC 6522). That a mail did not arrive is for a person to know."""
+    if mail.report == "disposition-notification":
+        return Settled("notification", "general_inquiry", "a receipt: a mail of yours was opened")
+    if mail.report == "delivery-status":
+        return Settled("notification", "general_inquiry", UNDELIVERED)
+    return None
 
 
 def _automatic(mail: Mail) -> Settled | None:

@@ -19,7 +19,7 @@ from chittycan.agents.words import MailView, Phrase, view_of
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.email.headers import Address
-from chittycan.integrations.email.message import Mail
+from chittycan.integrations.email.message import ENCRYPTED, Mail
 
 MAX_NAME = 60  # characters of a name that a letter begins with
 READ = 700  # characters of the mail's text that the model sees
@@ -99,7 +99,7 @@ def obstacle(mail: Mail, own: Collection[str] = ()) -> str | None:
         return "it is our own"
     if any(_NO_REPLY.match(address.address) for address in (*recipients(mail), mail.sender)):
         return "nobody reads mail to that address"
-    if mail.auto_submitted and not mail.auto_submitted.lower().startswith("no"):
+    if mail.report is not None or (mail.auto_submitted and not mail.auto_submitted.lower().startswith("no")):
         return "a machine wrote it"
     if mail.list_id or (mail.precedence or "").lower() in ("bulk", "list", "junk", "auto_reply"):
         return "it went to a list"
@@ -110,7 +110,7 @@ def obstacle(mail: Mail, own: Collection[str] = ()) -> str | None:
 
 def should_respond(mail: Mail, triage: Triage, priority: Priority, own: Collection[str] = ()) -> bool:
     """Whether a draft is worth a model call. `own`: our addresses, in lower case."""
-    if triage.category in NEVER or obstacle(mail, own) is not None:
+    if triage.category in NEVER or ENCRYPTED in mail.defects or obstacle(mail, own) is not None:
         return False
     return priority.level in ("CRITICAL", "HIGH") or triage.category in ALWAYS or triage.needs_reply
 

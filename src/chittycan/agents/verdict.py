@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from chittycan.agents.agent import AgentResult
 from chittycan.agents.priority import Priority
 from chittycan.agents.triage import Triage
-from chittycan.integrations.email.message import Mail
+from chittycan.integrations.email.message import ENCRYPTED, WINMAIL, Mail
 from chittycan.routing.rules.book import Applied
 from chittycan.store import inbox, mail_actions
 from chittycan.store.mail_actions import Verb
@@ -51,6 +51,7 @@ def doubts(mail: Mail, triage: Triage, results: Collection[AgentResult[Any]], *m
         found.append(f"unsure: {triage.confidence:.0%}")
     if mail.hidden_text:
         found.append("it holds text that a reader does not see")
+    found += [each for each in (ENCRYPTED, WINMAIL) if each in mail.defects]
     return tuple(dict.fromkeys((*found, *filter(None, more))))
 
 

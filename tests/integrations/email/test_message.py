@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chittycan.integrations.email.headers import Address
 from chittycan.integrations.email.limits import MAX_HEADERS, MAX_PARTS
-from chittycan.integrations.email.message import content, dedupe_key, parse
+from chittycan.integrations.email.message import ENCRYPTED, WINMAIL, content, dedupe_key, parse
 
 INBOX = Path(__file__).resolve().parents[3] / "examples" / "inbox"
 SAMPLES = [path.read_bytes() for path in sorted(INBOX.glob("*.eml"))]
@@ -317,3 +317,33 @@ def test_pages_together_are_read_as_far_as_one() -> None:
     assert "word" in read.text
     assert "last" not in read.text
     assert any("more HTML" in defect for defect in read.defects)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\n\nMIIB",
+        "Content-Type: application/x-pkcs7-mime; smime-type=signed-data\n\nMIIB",
+        "Content-Type: multipart/encrypted; protocol=application/pgp-encrypted; boundary=e\n\n"
+        "--e\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n--e\n"
+        "Content-Type: application/octet-stream\n\n-----BEGIN PGP MESSAGE-----\n--e--",
+        "Content-Type: text/plain\n\n\n-----BEGIN PGP MESSAGE-----\n\nhQEM\n-----END PGP MESSAGE-----",
+    ],
+)
+def test_encrypted_mail_says_that_it_was_not_read(part: str) -> None:
+    alone = parse(f"From: k@kunde.example\nSubject: Vertraulich\n{part}\n".encode())
+    assert ENCRYPTED in alone.defects
+    assert ENCRYPTED in parse(parts("Content-Type: text/plain\n\nSee below.", part)).defects
+
+
+def test_signed_mail_is_read_as_it_is() -> None:
+    raw = parts(
+        "Content-Type: text/plain\n\nSigned.", "Content-Type: application/pkcs7-signature; name=smime.p7s\n\nMII"
+    )
+    assert parse(raw).text == "Signed."
+    assert parse(raw).defects == ()
+
+
+def test_winmail_is_named() -> None:
+    raw = parts("Content-Type: text/plain\n\nThe offer.", "Content-Type: application/ms-tnef; name=winmail.dat\n\nx")
+    assert parse(raw).defects == (WINMAIL,)

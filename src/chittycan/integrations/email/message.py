@@ -41,6 +41,15 @@ _IDENTITY = (b"message-id", b"from", b"to", b"date", b"subject")
 
 _PAGES = ("text/html", "application/xhtml+xml")
 
+# What nobody but the owner's mail program can open, and that a person has to be told of.
+ENCRYPTED = "encrypted or sealed (S/MIME, PGP): its text was not read"
+WINMAIL = "winmail.dat holds what was sent along, and was not read"
+_SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted")
+_ARMOUR = "-----BEGIN PGP MESSAGE-----"
+_REPORT = re.compile(
+    r"multipart/report\b(?:.*?\breport-type[ \t]*=[ \t]*\"?([\w.-]{1,80}))?", re.IGNORECASE | re.DOTALL
+)
+
 T = TypeVar("T")
 
 
@@ -97,6 +106,12 @@ class Mail(Struct, kw_only=True):
     headers: Mapping[str, str] = field(default_factory=dict)
     size: int = 0  # bytes of the whole mail
     defects: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> str | None:
+        """Of a mail that a mail system wrote (RFC 6522), of what it tells: `delivery-status`, say; else None."""
+        found = _REPORT.match(self.headers.get("content-type", ""))
+        return (found[1] or "").lower() if found else None
 
 
 def parse(raw: bytes) -> Mail:
@@ -230,6 +245,10 @@ class _Body:
 
     def _attach(self, part: Message, kind: str, name: str) -> None:
         data = _bytes(part)
+        if kind in _SEALED:
+            self._defects.append(ENCRYPTED)
+        elif kind == "application/ms-tnef" or name.lower() == "winmail.dat":
+            self._defects.append(WINMAIL)
         if name or (data and not kind.startswith("multipart/")):
             self.attachments.append(Attachment(name or f"part-{self._index}", kind, len(data), self._index))
         if kind in _PAGES or name.lower().endswith((".html", ".htm", ".xhtml")):
@@ -242,6 +261,8 @@ class _Body:
             self._defects.append(f"text not readable as {readable(charset or 'utf-8')[:40]}: windows-1252 was assumed")
         if kind == "text/html":
             return self._shown(text)
+        if text.lstrip()[: len(_ARMOUR)] == _ARMOUR:
+            self._defects.append(ENCRYPTED)
         text, hidden = visible_characters(text[: MAX_TEXT * 2])
         self.hidden = self.hidden or hidden
         return text
