@@ -11,10 +11,13 @@ from chittycan.errors import ConfigError, NotFound, Unavailable, UsageError
 from chittycan.mail_login import credential
 from chittycan.mailbox import (
     accounts,
+    auth_server,
+    has_auth_server,
     in_sent,
     inbox_settings,
     keep_copy,
     named_account,
+    of_account,
     open_mailbox,
     read_mail,
     terms,
@@ -214,3 +217,16 @@ async def test_an_account_with_tokens_is_read(office: Path, dovecot_server: Dove
     assert found.error is not None  # there is such a folder, with another UIDVALIDITY
     with pytest.raises(ConfigError, match=r"oauth\.refreshToken"):
         await read_mail(settings, {}, "imap:office", "INBOX;1;1")
+
+
+def test_an_account_names_its_own_server_for_who_wrote_a_mail(tmp_path: Path) -> None:
+    written = {"gmail": mailbox("m") | {"authServer": "mx.google.com"}, "office": mailbox("o")}
+    server = {"inbox": {"authServer": "mx.firm.example"}}
+    both = settings_from(server | {"integrations": written}, {}, tmp_path)
+    assert auth_server(both, "gmail") == "mx.google.com"
+    assert [auth_server(both, name) for name in ("office", "/home/x", None)] == ["mx.firm.example"] * 3
+    assert of_account(both, "gmail", terms(both)).facts.authserv == "mx.google.com"
+    one = settings_from({"integrations": written}, {}, tmp_path)
+    assert has_auth_server(one)
+    assert auth_server(one, "office") is None
+    assert not has_auth_server(settings_from({"integrations": {"office": mailbox("o")}}, {}, tmp_path))

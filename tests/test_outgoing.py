@@ -130,9 +130,9 @@ async def test_a_copy_of_nobodys_mail_goes_where_its_sender_is_at_home(dovecot_s
 def test_dmarc_counts_only_where_the_own_server_is_named(tmp_path: Path) -> None:
     head = b"Authentication-Results: mx.x.example; dmarc=pass header.from=bell.example\r\n"
     mail = parse(head + MAIL)
-    assert office({}, tmp_path).verified(mail) is None
-    assert office({"inbox": {"authServer": "mx.x.example"}}, tmp_path).verified(mail) is True
-    assert office({"inbox": {"authServer": "mx.y.example"}}, tmp_path).verified(mail) is False
+    assert office({}, tmp_path).verified(mail, None) is None
+    assert office({"inbox": {"authServer": "mx.x.example"}}, tmp_path).verified(mail, None) is True
+    assert office({"inbox": {"authServer": "mx.y.example"}}, tmp_path).verified(mail, None) is False
 
 
 async def test_while_a_server_runs_new_mail_of_listed_senders_is_acknowledged(

@@ -21,7 +21,7 @@ class WayOut:
     def limits(self) -> Limits:
         return Limits()
 
-    def verified(self, mail: Mail) -> bool | None:
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
         return None
 
     async def in_sent(self, account: str | None, message_id: str) -> bool | None:

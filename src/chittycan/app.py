@@ -321,9 +321,10 @@ class Network:
             await self.clock.sleep(RELOAD_SECONDS)
 
     async def _watch_mail(self) -> None:
+        from chittycan.mailbox import auth_server
         from chittycan.mailroom import Mailroom
 
-        submit = await self.durable.mail_submitter()
+        submit = await self.durable.mail_submitter(authserv=lambda name: auth_server(self.settings, name))
         tell, ask = None if submit is None else self.durable.tell, self.gateway.ask
         mailroom = Mailroom(lambda: self.settings, self.env, ask, self.database, self.clock, submit, tell)
         async with asyncio.TaskGroup() as group:

@@ -73,6 +73,7 @@ class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
     alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
     private: bool = False
+    auth_server: str | None = None
     allow: tuple[Literal["label", "read", "move", "archive"], ...] = ()
     budget: BudgetSettings | None = None
     insecure: bool = False
@@ -91,6 +92,7 @@ class LocalSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):
     poll: Annotated[float, Meta(ge=1)] = 120.0  # seconds
     alarm: Annotated[float, Meta(gt=0)] = 15.0  # minutes
     private: bool = False
+    auth_server: str | None = None
     budget: BudgetSettings | None = None
 
 
@@ -133,6 +135,23 @@ def inbox_settings(settings: Settings) -> tuple[InboxSettings, list[Finding]]:
     """How the owner wants mail handled, and what is odd in it. Raises ConfigError on a wrong type."""
     reader = Reader(str(settings.folder / CONFIG_FILE))
     return reader.read(dict(settings.inbox), InboxSettings, "inbox"), reader.findings
+
+
+def auth_server(settings: Settings, account: str | None) -> str | None:
+    """The name under which the server of an account writes Authentication-Results; None: not known.
+
+    Raises ConfigError.
+    """
+    written = settings.integrations.get(account) if account is not None else None
+    if isinstance(written, Mapping) and (own := written.get("authServer")) is not None:
+        reader = Reader(str(settings.folder / CONFIG_FILE))
+        return reader.read(own, str, join(join("integrations", str(account)), "authServer"))
+    return inbox_settings(settings)[0].auth_server
+
+
+def has_auth_server(settings: Settings) -> bool:
+    """Whether one is known for any mail. Raises ConfigError."""
+    return any(auth_server(settings, name) is not None for name in (None, *settings.integrations))
 
 
 def mailboxes(settings: Settings) -> dict[str, str]:
@@ -343,7 +362,8 @@ def of_account(settings: Settings, name: str, terms: Terms) -> Terms:
     reader, place = Reader(str(settings.folder / CONFIG_FILE)), join("integrations", name)
     budget = reader.read(written.get("budget", {}), BudgetSettings, join(place, "budget")).budget
     private = reader.read(written.get("private", False), bool, join(place, "private"))
-    return replace(terms, account=name, budget=budget, private=terms.private or private)
+    facts = replace(terms.facts, authserv=auth_server(settings, name))
+    return replace(terms, account=name, budget=budget, private=terms.private or private, facts=facts)
 
 
 def on_disk(settings: Settings, mailbox: Source, terms: Terms) -> Terms:

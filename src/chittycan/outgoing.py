@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from chittycan import mailbox
 from chittycan.agents.acknowledge import Acknowledged, Acknowledging, Terms
-from chittycan.agents.priority import dmarc_passed
 from chittycan.agents.sending import Limits, Sending
 from chittycan.clock import Clock
 from chittycan.config import Settings
 from chittycan.errors import ChittyError, InvalidRequest
+from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.compose import sender
 from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.smtp import Mailer
@@ -84,9 +84,9 @@ class Office:
         written, _ = mailbox.inbox_settings(self._settings)
         return Limits(per_thread=written.replies_per_thread, per_address=written.replies_per_address)
 
-    def verified(self, mail: Mail) -> bool | None:
-        facts = mailbox.terms(self._settings).facts
-        return None if facts.authserv is None else dmarc_passed(mail, facts)
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
+        server = mailbox.auth_server(self._settings, account)
+        return None if server is None else verdicts(mail, server).dmarc == "pass"
 
     async def in_sent(self, account: str | None, message_id: str) -> bool | None:
         place = self._place(account)

@@ -61,7 +61,7 @@ class Post:
         return Watched(Server(host="127.0.0.1", port=port, security="none", sender="us@firm.example"))
     def own(self): return frozenset()
     def limits(self): return Limits(per_thread=99, per_address=99)
-    def verified(self, mail): return None
+    def verified(self, mail, account): return None
     async def in_sent(self, account, message_id): return (folder / message_id.strip("<>")).exists()
     async def keep_copy(self, account, raw):
         strike("copy")

@@ -83,7 +83,7 @@ class Post(WayOut):
     def own(self) -> frozenset[str]:
         return frozenset({"us@firm.example"})
 
-    def verified(self, mail: Mail) -> bool | None:
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
         return "dmarc=pass" in mail.headers.get("authentication-results", "")
 
 

@@ -57,7 +57,7 @@ class Post:
     def limits(self) -> Limits:
         return self.room
 
-    def verified(self, mail: Mail) -> bool | None:
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
         return None
 
     async def in_sent(self, account: str | None, message_id: str) -> bool | None:

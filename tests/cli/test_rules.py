@@ -1,6 +1,9 @@
 """`can router rules`, as it was promised."""
 
+from pathlib import Path
 from typing import Any
+
+PASSED = "dkim=pass; spf=pass; dmarc=pass header.from=bell.example"
 
 
 def test_a_rule_is_made_as_it_is_written_everywhere(can: Any) -> None:
@@ -18,3 +21,42 @@ def test_a_rule_is_made_as_it_is_written_everywhere(can: Any) -> None:
 def test_two_names_are_one_too_many(can: Any) -> None:
     wrong = can("router", "rules", "create", "a", "--name", "b", "--condition", "branch:main", "--action", "stop")
     assert (wrong.code, "two names, a and b" in wrong.err) == (2, True)
+
+
+# who wrote a mail
+
+
+def mails(folder: Path, server: str) -> Path:
+    folder.mkdir()
+    for number in range(3):
+        head = (
+            f"Authentication-Results: {server}; {PASSED}\nFrom: ann@bell.example\nMessage-ID: <{number}@bell.example>"
+        )
+        (folder / f"{number}.eml").write_text(f"{head}\nSubject: {number}\nPrecedence: bulk\nList-Id: <l.x>\n\nHello\n")
+    return folder
+
+
+def test_a_rule_on_who_wrote_a_mail_says_whose_word_it_takes(can: Any, office: Any, tmp_path: Path) -> None:
+    made = can("router", "rules", "create", "--condition", "dkim:pass", "--action", "label:known", "--name", "known")
+    assert made.code == 0
+    assert "it asks for dkim, and inbox.authServer is not set" in made.err
+    assert can("router", "rules", "list", "--json").json[0]["unknown"]
+    assert "Rule known: it asks for dkim" in can("doctor").out
+
+    assert can("router", "inbox", "process", "--source", str(mails(tmp_path / "mails", "mx.[red]"))).code == 0
+    tried = can("router", "rules", "test", "known")
+    assert "0 of 3; nothing was done" in tried.out
+    assert "3 of 3: inbox.authServer is not set" in tried.err
+    assert "most of them bear the word of mx.[red]: if that is your server" in tried.err
+
+    office.write(office.read() | {"inbox": {"authServer": "mx.firm.example"}})
+    tried = can("router", "rules", "test", "known")
+    assert "0 of 3" in tried.out
+    assert "3 of 3: its topmost Authentication-Results are by mx.[red], not by mx.firm.example" in tried.err
+    assert "Rule known" not in can("doctor").out
+
+    office.write(office.read() | {"inbox": {"authServer": "mx.[red]"}})
+    tried = can("router", "rules", "test", "known", "--json").json
+    assert (len(tried["hits"]), tried["notes"]) == (3, [])
+    assert can("router", "rules", "test", "--condition", "subject:1", "--json").json["notes"] == []
+    assert "known" in can("router", "rules", "change", "known", "--priority", "2").out

@@ -126,7 +126,7 @@ class Acknowledging:
         mail, now = restore(stored), self._clock.now()
         if stored.answered is not None or (mail.date is not None and mail.date < now - DAY):
             return None
-        verified = self._sending.verified(mail) is True
+        verified = self._sending.verified(mail, stored.account) is True
         rule = rule_for(mail, Ground(account=stored.account, verified=verified, own=terms.own), terms.rules)
         if rule is None:
             return None

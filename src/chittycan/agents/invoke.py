@@ -65,7 +65,8 @@ async def invoke(
     if stored.privacy == "metadata":
         raise InvalidRequest("this mail is privileged: only its headers were read, and no model sees it", param="email")
     mail = restore(stored)
-    said = terms.rules.apply(facts_of(mail, now=clock.now(), account=stored.account)).values
+    found = facts_of(mail, now=clock.now(), authserv=terms.facts.authserv, account=stored.account)
+    said = terms.rules.apply(found).values
     terms = replace(
         terms, private=terms.private or stored.privacy is not None or bool(said.get("private")),
         region=said.get("region", terms.region),

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from chittycan.integrations.email.authentication import METHODS, verdicts
 from chittycan.integrations.email.message import Mail
 
 READ = 20_000  # characters of the text
@@ -12,21 +13,26 @@ def facts_of(
     mail: Mail,
     *,
     now: float,
+    authserv: str | None,
     category: str | None = None,
     confidence: float | None = None,
     level: str | None = None,
     account: str | None = None,
-    known: bool | None = None,
     body: bool = True,
 ) -> dict[str, Any]:
-    """`known`: mail came from this address before. `body=False`: whoever decides must not have read it."""
+    """`authserv`: the name of the one server that says who wrote a mail (`authentication.verdicts`).
+
+    `body=False`: whoever decides must not have read it.
+    """
     facts: dict[str, Any] = {
         "source": "mail", "from": str(mail.sender), "to": [str(each) for each in mail.to],
         "cc": [str(each) for each in mail.cc], "subject": mail.subject, "list-id": mail.list_id, "account": account,
         "has": sorted(_has(mail)), "size": mail.size, "age": None if mail.date is None else now - mail.date,
-        "sender-known": known, "category": category, "confidence": confidence, "priority": level,
+        "category": category, "confidence": confidence, "priority": level,
     }  # fmt: skip
-    facts |= {f"header.{name}": value for name, value in mail.headers.items()} | _authentication(mail)
+    facts |= {f"header.{name}": value for name, value in mail.headers.items()}
+    found = verdicts(mail, authserv)
+    facts |= {method: getattr(found, method) for method in METHODS}
     if body:
         facts["body"] = mail.text[:READ]
     return facts
@@ -48,14 +54,3 @@ def _has(mail: Mail) -> set[str]:
     if "http://" in mail.text or "https://" in mail.text:
         has.add("link")
     return has
-
-
-def _authentication(mail: Mail) -> dict[str, str]:
-    """The verdicts of Authentication-Results (RFC 8601); `none` where the header says nothing of a method."""
-    said = mail.headers.get("authentication-results", "").lower()
-    found = {}
-    for method in ("dkim", "spf", "dmarc"):
-        _, there, rest = said.partition(f"{method}=")
-        verdict = rest[:4]
-        found[method] = verdict if there and verdict in ("pass", "fail") else "none"
-    return found

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from chittycan.agents.mail_facts import facts_of
 from chittycan.clock import Clock
+from chittycan.integrations.email.authentication import AuthServer, no_server
 from chittycan.integrations.email.message import Mail
 from chittycan.store import tasks as rows
 from chittycan.store.inbox import StoredMail
@@ -36,8 +37,12 @@ def under_way(connection: Connection, mail_id: str) -> bool:
     return any(row["status"] not in TERMINAL for row in rows.standing(connection, [task_id(mail_id)]))
 
 
-def submitter(recorder: Recorder, clock: Clock, ruling: Ruling = no_rules, **wishes: Any) -> Submit:
-    """`wishes`: `model`, `region`, `private` and `template`, where the owner's own are not to count.
+def submitter(
+    recorder: Recorder, clock: Clock, ruling: Ruling = no_rules, authserv: AuthServer = no_server, **wishes: Any
+) -> Submit:
+    """`authserv`: whose word counts where a rule asks who wrote a mail.
+
+    `wishes`: `model`, `region`, `private` and `template`, where the owner's own are not to count.
 
     A region to which a rule binds the mail goes before the one that is wished: only workers of it are to have it.
     """
@@ -46,7 +51,8 @@ def submitter(recorder: Recorder, clock: Clock, ruling: Ruling = no_rules, **wis
 
     def submit(connection: Connection, mail: StoredMail) -> None:
         now = clock.now()
-        facts = facts_of(msgspec.json.decode(mail.mail, type=Mail), now=now, account=mail.account)
+        server = authserv(mail.account)
+        facts = facts_of(msgspec.json.decode(mail.mail, type=Mail), now=now, authserv=server, account=mail.account)
         said = ruling(facts).values
         bound = {name: said[name] for name in ("region",) if name in said}
         private = mail.privacy is not None or bool(said.get("private"))

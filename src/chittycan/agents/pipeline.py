@@ -87,7 +87,10 @@ class Terms(Struct, frozen=True, kw_only=True):
 
     @property
     def reception(self) -> Reception:
-        return Reception(rules=self.rules, account=self.account, private=self.private, privileged=self.privileged)
+        return Reception(
+            rules=self.rules, account=self.account, authserv=self.facts.authserv, private=self.private,
+            privileged=self.privileged,
+        )  # fmt: skip
 
     def ruled(self, applied: Applied) -> "Terms":
         """These terms for one mail, as the owner's rules say."""
@@ -283,8 +286,9 @@ class _Inbox:
         mail, outcome = work.mail, work.outcome
         done = {run.agent: run for run in await self._database.read(inbox.runs_of, outcome.id)}
         ours = msgspec.structs.replace(self._terms, private=self._terms.private or stored.privacy is not None)
-        terms = ours.ruled(ours.rules.apply(facts_of(mail, now=self._clock.now(), account=ours.account)))
         now = self._clock.now()
+        found = facts_of(mail, now=now, authserv=ours.facts.authserv, account=ours.account)
+        terms = ours.ruled(ours.rules.apply(found))
         work.ask = await within(terms.budget, stored.account, self._ask, self._database, now)
         said = await self._step(TRIAGE, Triage, mail, work, done, terms)
         triage = work.taught(said)
@@ -336,9 +340,10 @@ class _Inbox:
 
     def _applied(self, work: "_Work", triage: Triage, priority: Priority) -> Applied:
         """What the rules say of a mail, now that it is known what it is."""
-        found = facts_of(work.mail, now=self._clock.now(), category=triage.category, confidence=triage.confidence,
-                         level=priority.level, account=self._terms.account)  # fmt: skip
-        applied = self._terms.rules.apply(found)
+        terms = self._terms
+        found = facts_of(work.mail, now=self._clock.now(), authserv=terms.facts.authserv, account=terms.account,
+                         category=triage.category, confidence=triage.confidence, level=priority.level)  # fmt: skip
+        applied = terms.rules.apply(found)
         work.outcome.rules = tuple(applied.rules)
         work.outcome.labels = tuple(applied.values.get("label", ()))
         return applied

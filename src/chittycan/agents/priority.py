@@ -10,6 +10,7 @@ from chittycan.agents.agent import Agent
 from chittycan.agents.lessons import Lesson
 from chittycan.agents.triage import Triage
 from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, share, view_of
+from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.message import Mail
 from chittycan.routing.rules.book import Applied
 
@@ -81,12 +82,8 @@ def critical(mail: Mail, reason: str) -> Priority:
 
 
 def dmarc_passed(mail: Mail, facts: Facts) -> bool:
-    """Whether the owner's own server says so; only the topmost header can be its own."""
-    server, _, results = mail.headers.get("authentication-results", "").partition(";")
-    own = facts.authserv is not None and server.split()[:1] == [facts.authserv]
-    domain = mail.sender.domain
-    passed = [entry.split() for entry in results.split(";")]
-    return own and any("dmarc=pass" in entry and f"header.from={domain}" in entry for entry in passed)
+    """Whether the owner's own server says so."""
+    return verdicts(mail, facts.authserv).dmarc == "pass"
 
 
 def _finish(value: Prioritized, said: Said) -> Priority:

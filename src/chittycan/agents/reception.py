@@ -22,10 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class Reception(Struct, frozen=True, kw_only=True):
-    """`private`: everything from this source is privileged; `account` is its name, for rules."""
+    """`private`: everything from this source is privileged. `account` is its name, and `authserv` that of the server
+    which says who wrote a mail: both are for rules.
+    """
 
     rules: Book = NO_RULES
     account: str | None = None
+    authserv: str | None = None
     private: bool = False
     privileged: Privileged = "local"
 
@@ -54,7 +57,7 @@ class Reception(Struct, frozen=True, kw_only=True):
         if self.private or not self.rules:
             return self.private
         try:
-            facts = facts_of(mail, now=now, account=self.account, body=size is None)
+            facts = facts_of(mail, now=now, authserv=self.authserv, account=self.account, body=size is None)
             if size is not None:
                 facts["size"] = size
             return bool(self.rules.apply(facts).values.get("private", False))

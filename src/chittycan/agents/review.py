@@ -13,6 +13,7 @@ from chittycan.agents.triage import TRIAGE
 from chittycan.agents.verdict import Wanted, carry_out, proposals, wanted
 from chittycan.agents.words import CATEGORIES, LEVELS
 from chittycan.errors import InvalidRequest
+from chittycan.integrations.email.authentication import AuthServer, no_server
 from chittycan.integrations.email.message import Mail
 from chittycan.routing.rules.book import NO_RULES, Book
 from chittycan.store import feedback, inbox, judgements, mail_actions, review
@@ -36,8 +37,9 @@ class Said(Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    connection: Connection, email: str, said: Said, rules: Book = NO_RULES, *, by: str | None, now: float
-) -> inbox.StoredMail:
+    connection: Connection, email: str, said: Said, rules: Book = NO_RULES, *, by: str | None, now: float,
+    authserv: AuthServer = no_server,
+) -> inbox.StoredMail:  # fmt: skip
     """The mail as it is then. Where its category or level is another one, `rules` say anew what is to be done.
 
     Raises NotFound, and InvalidRequest where it is not processed yet, or for a word that there is not.
@@ -50,7 +52,10 @@ def judge(
     changed = (category, level) != (stored.category, stored.level)
     proposed = proposals(stored.proposed)
     if changed:
-        facts = facts_of(mail, now=now, category=category, confidence=1.0, level=level, account=stored.account)
+        facts = facts_of(
+            mail, now=now, authserv=authserv(stored.account), category=category, confidence=1.0, level=level,
+            account=stored.account,
+        )  # fmt: skip
         proposed = list(wanted(rules.apply(facts)))
     word = review.Word(
         category=category,
@@ -67,10 +72,13 @@ def judge(
     return inbox.get(connection, stored.id)
 
 
-def agree(connection: Connection, emails: Collection[str], rules: Book, *, by: str | None, now: float) -> None:
+def agree(
+    connection: Connection, emails: Collection[str], rules: Book, *, by: str | None, now: float,
+    authserv: AuthServer = no_server,
+) -> None:  # fmt: skip
     """All of these are right as they stand."""
     for email in emails:
-        judge(connection, email, Said(), rules, by=by, now=now)
+        judge(connection, email, Said(), rules, by=by, now=now, authserv=authserv)
 
 
 _SAYS: Mapping[Field, str] = {"category": TRIAGE.name, "level": PRIORITY.name}

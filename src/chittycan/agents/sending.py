@@ -70,8 +70,8 @@ class Post(Protocol):
 
     def limits(self) -> "Limits": ...
 
-    def verified(self, mail: Mail) -> bool | None:
-        """Whether the owner's own server found that the mail comes from whom it says; None where it does not look."""
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
+        """Whether the server of its account found that it comes from whom it says; None where nobody looks."""
         ...
 
     async def in_sent(self, account: str | None, message_id: str) -> bool | None:
@@ -121,9 +121,9 @@ class Sending:
     async def show(self, draft_id: str) -> Shown:
         return await self._shown(await self._database.read(drafts.get, draft_id))
 
-    def verified(self, mail: Mail) -> bool | None:
-        """Whether its From is who it says, as far as the owner's server looks."""
-        return self._post.verified(mail)
+    def verified(self, mail: Mail, account: str | None) -> bool | None:
+        """Whether its From is who it says, as far as the account's server looks."""
+        return self._post.verified(mail, account)
 
     async def edit(self, draft_id: str, change: Change, *, seen: str | None = None) -> Shown:
         """Change it; an approval is void then. `seen`: the fingerprint of what was shown.
@@ -270,7 +270,7 @@ class Sending:
         except (ConfigError, InvalidRequest) as error:
             problem = error
         mail = await self._mail(draft)
-        verified = None if mail is None else self._post.verified(mail)
+        verified = None if mail is None else self._post.verified(mail, draft.account)
         written = () if draft.edited else msgspec.json.decode(draft.warnings, type=list[str])
         found = letters.cautions(letter, mail, verified=verified, written=written)
         return Shown(

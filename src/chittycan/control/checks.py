@@ -271,6 +271,30 @@ def _mail(standing: "Standing") -> Check:
     return Check(name, "ok", f"{last}{waiting}")
 
 
+async def rules(settings: Settings, env: Mapping[str, str]) -> list[Check]:
+    """Those that ask for what is never known."""
+    from chittycan.control.rules import unknown
+    from chittycan.routing.rules.book import Rule
+    from chittycan.store.database import Database
+    from chittycan.store.migrations import current, head
+    from chittycan.store.rules import every
+
+    file = sqlite_file(env)
+    try:
+        if file is not None and not file.exists():
+            return []
+        store = Database(database_url(env))
+        try:
+            rows = await store.read(every) if await store.read(current) == head() else []
+        finally:
+            store.close()
+        found = [(rule.name, unknown(settings, rule)) for row in rows if (rule := Rule(**row)).enabled]
+    except ChittyError as error:
+        return [Check("Rules", "warn", error.message, error.fix)]
+    fix = "Set it to the name at the beginning of the topmost Authentication-Results of your mails."
+    return [Check(f"Rule {name}", "warn", why, fix) for name, why in found if why is not None]
+
+
 async def choices(catalogue: Catalogue, settings: Settings, env: Mapping[str, str]) -> list[Check]:
     """What `auto` goes by: names that lead nowhere, and models that another one beats in both price and quality."""
     from chittycan.clock import SystemClock

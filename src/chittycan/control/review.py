@@ -1,5 +1,6 @@
 """Review: what of the inbox waits for a person's word, and that word. For the owner alone: it is his mail."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from chittycan.control.operation import operation, usd
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
+    from chittycan.integrations.email.authentication import AuthServer
     from chittycan.store.drafts import Draft
     from chittycan.store.inbox import Run, StoredMail
 
@@ -141,6 +143,13 @@ async def queue(
     return ReviewQueue(mails=items, **msgspec.structs.asdict(counts))
 
 
+def _authserv(network: "Network") -> "AuthServer":
+    """Who says who wrote a mail, to rules that ask."""
+    from chittycan.mailbox import auth_server
+
+    return partial(auth_server, network.settings)
+
+
 @operation("POST", "/inbox/{email}/review", owner=True)
 async def judged(
     network: "Network",
@@ -158,7 +167,9 @@ async def judged(
     from chittycan.agents.review import Said, judge
 
     said = Said(category=category, level=priority, actions=actions)
-    found = await network.database.run(judge, email, said, network.rules.book, by=_who(caller), now=network.clock.now())
+    found = await network.database.run(
+        judge, email, said, network.rules.book, by=_who(caller), now=network.clock.now(), authserv=_authserv(network)
+    )
     return _reviewed(found)
 
 
@@ -170,7 +181,9 @@ async def settled(network: "Network", caller: "Key | None", *, account: str | No
 
     approved = 0
     while waiting := await network.database.read(review.settled, account=account):
-        await network.database.run(agree, waiting, network.rules.book, by=_who(caller), now=network.clock.now())
+        await network.database.run(
+            agree, waiting, network.rules.book, by=_who(caller), now=network.clock.now(), authserv=_authserv(network)
+        )
         approved += len(waiting)
     return SettledReviewed(approved=approved)
 

@@ -1,22 +1,22 @@
 """The owner's rules: made, shown, changed, and tried against what has come in, without doing anything."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from chittycan.agents.mail_facts import facts_of
-from chittycan.agents.pipeline import restore
 from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
-from chittycan.routing.rules import actions
+from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.book import Applied, Book, Rule, idle
 from chittycan.store import inbox, ledger
 
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
+    from chittycan.config import Settings
 
 LAST = 50  # mails that a rule is tried against
 MOST = 1_000
@@ -33,22 +33,30 @@ class Hit(Struct, kw_only=True):
 
 
 class Tried(Struct, kw_only=True):
-    """`against`: how many were looked at. Nothing was done to any of them."""
+    """`against`: how many were looked at. Nothing was done to any of them.
+
+    `notes`: why what a rule asks for is not known of some, where it asks who wrote a mail.
+    """
 
     against: int
     hits: list[Hit]
+    notes: list[str] = []
 
 
 class RuleRow(Rule, frozen=True, kw_only=True):
-    """`idle`: actions that never do anything, because what the condition asks about is nothing they are for."""
+    """`idle`: actions that never do anything, because what the condition asks about is nothing they are for.
+
+    `unknown`: why what it asks for is never known; None where it is.
+    """
 
     idle: list[str]
+    unknown: str | None = None
 
 
 @operation("GET", "/rules", owner=True)
 async def listed(network: "Network", caller: "Key | None") -> list[RuleRow]:
     """Every rule, in the order in which they are looked at."""
-    return [_row(each) for each in await network.rules.every()]
+    return [_row(network, each) for each in await network.rules.every()]
 
 
 @operation("POST", "/rules", owner=True, status=201)
@@ -65,7 +73,7 @@ async def create(
     """Make a rule, such as `priority:low` → `model:llama-scout`. The grammar is in docs/rules.md."""
     _check_addresses(network, action)
     made = Rule(id="", name=name, condition=condition, action=action, priority=priority, enabled=enabled)
-    return _row(await network.rules.create(made))
+    return _row(network, await network.rules.create(made))
 
 
 @operation("PATCH", "/rules/{rule}", owner=True)
@@ -83,7 +91,7 @@ async def change(
     given = {"condition": condition, "action": action, "priority": priority, "enabled": enabled}
     _check_addresses(network, action)
     changed = {name: value for name, value in given.items() if value is not None}
-    return _row(await network.rules.change(rule, **changed))
+    return _row(network, await network.rules.change(rule, **changed))
 
 
 @operation("DELETE", "/rules/{rule}", owner=True)
@@ -114,17 +122,23 @@ async def tried(
         seen = await _SEEN[of](network, min(max(last, 1), MOST))
     found = [(id, subject, sender, book.apply(each)) for id, subject, sender, each in seen]
     hits = [_hit(id, subject, sender, applied) for id, subject, sender, applied in found if applied.rules]
-    return Tried(against=len(seen), hits=hits)
+    notes = await _notes(network, last) if facts is None and of == "mails" and _authentication(book.fields) else []
+    return Tried(against=len(seen), hits=hits, notes=notes)
 
 
 Seen = tuple[str, str, str, dict[str, Any]]  # its id, what it is about, whose it is, its facts
 
 
 async def _mails(network: "Network", last: int) -> list[Seen]:
+    from chittycan.agents.pipeline import restore
+    from chittycan.agents.mail_facts import facts_of
+    from chittycan.mailbox import auth_server
+
     now = network.clock.now()
     return [
         (each.id, each.subject, each.sender,
-         facts_of(restore(each), now=now, category=each.category, level=each.level, account=each.account))
+         facts_of(restore(each), now=now, authserv=auth_server(network.settings, each.account),
+                  category=each.category, level=each.level, account=each.account))
         for each in await network.database.read(inbox.latest, last)
     ]  # fmt: skip
 
@@ -176,5 +190,36 @@ def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
     return Hit(id=id, subject=subject, sender=sender, values=applied.values, rules=applied.rules)
 
 
-def _row(rule: Rule) -> RuleRow:
-    return RuleRow(**msgspec.structs.asdict(rule), idle=idle(rule))
+def _row(network: "Network", rule: Rule) -> RuleRow:
+    return RuleRow(**msgspec.structs.asdict(rule), idle=idle(rule), unknown=unknown(network.settings, rule))
+
+
+def unknown(settings: "Settings", rule: Rule) -> str | None:
+    """Why nobody can know what the rule asks for, in words: who wrote a mail. Raises ConfigError."""
+    from chittycan.integrations.email.authentication import UNSET
+    from chittycan.mailbox import has_auth_server
+
+    asked = _authentication(condition.fields_of(condition.parse(rule.condition)))
+    if not asked or has_auth_server(settings):
+        return None
+    return f"it asks for {', '.join(asked)}, and {UNSET}"
+
+
+def _authentication(fields: frozenset[str]) -> list[str]:
+    """Those of the fields that are a server's word on who wrote a mail."""
+    return sorted(fields & {"dkim", "spf", "dmarc"})
+
+
+async def _notes(network: "Network", last: int) -> list[str]:
+    """How many of the mails nobody says anything of, and why; and the server whose word it may be."""
+    from chittycan.agents.pipeline import restore
+    from chittycan.integrations.email.authentication import UNSET, likely, verdicts
+    from chittycan.mailbox import auth_server
+
+    found = [(each, restore(each)) for each in await network.database.read(inbox.latest, min(max(last, 1), MOST))]
+    servers = [auth_server(network.settings, each.account) for each, _ in found]
+    whys = Counter(verdicts(mail, server).why for (_, mail), server in zip(found, servers, strict=True))
+    notes = [f"{times} of {len(found)}: {why}" for why, times in whys.most_common(4) if why is not None]
+    if UNSET in whys and (name := likely([mail for _, mail in found])) is not None:
+        notes.append(f"most of them bear the word of {name}: if that is your server, set inbox.authServer to it")
+    return notes

@@ -4,11 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from chittycan.agents.mail_task import submitter, task_id
 from chittycan.agents.pipeline import Terms, process
-from chittycan.integrations.email.sources import open_source
+from chittycan.integrations.email.sources import RawMail, open_source
 from chittycan.routing.rules.book import Rule
 from chittycan.store import inbox
 from chittycan.store import tasks as rows
@@ -115,6 +116,18 @@ async def test_what_a_rule_binds_to_a_region_is_handed_to_workers_of_that_region
         file = FILE if not wished else next(INBOX.glob("02*.eml"))
         (found,) = (await process(open_source(file), ScriptedAsk({}), network.database, submit=submit)).outcomes
         assert (await network.tasks.get(task_id(found.id))).region == "eu-west"
+
+
+async def test_what_binds_a_mail_by_its_writer_takes_the_own_servers_word(office: MakeOffice) -> None:
+    made = await office()
+    network = made.network
+    await network.rules.create(replace(BOUND, condition="dkim:pass"))
+    submit = await network.durable.mail_submitter(authserv={"here": "mx.firm.example"}.get)
+    for server, region in (("mx.evil.example", None), ("mx.firm.example", "eu-west")):
+        mail = f"Authentication-Results: {server}; dkim=pass\nFrom: a@b.example\nSubject: {server}\n\nHello\n".encode()
+        raw, terms = RawMail("folder:/mail", "1.eml", mail), Terms(account="here")
+        (found,) = (await process([raw], ScriptedAsk({}), network.database, terms, submit=submit)).outcomes
+        assert (await network.tasks.get(task_id(found.id))).region == region
 
 
 async def test_a_rule_that_came_later_keeps_other_regions_out(office: MakeOffice) -> None:

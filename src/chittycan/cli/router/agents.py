@@ -98,9 +98,10 @@ def invoke(
     from chittycan.cli.session import Session, run
     from chittycan.clock import SystemClock
     from chittycan.config import load
-    from chittycan.mailbox import terms
+    from chittycan.mailbox import of_account, terms
     from chittycan.mailroom import reread
     from chittycan.rulebook import RuleBook
+    from chittycan.store import inbox
 
     settings = load()
     asked = terms(settings, template=template, model=model, region=region, local=private)
@@ -109,7 +110,9 @@ def invoke(
         async with network.database() as database:
             rules = RuleBook(database, SystemClock())
             await rules.refresh()
+            stored = await database.read(inbox.get, email)
             how = replace(asked, rules=rules.book, private=asked.private or not rules.readable)
+            how = of_account(settings, stored.account or "", how)
             with progress(f"{plain(name)} reads the mail"):
                 return await run_agent(
                     name, email, network.ask, database, how,

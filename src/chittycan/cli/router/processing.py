@@ -51,6 +51,7 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
     """As `process_mail`, what is new in an account on a server."""
     from chittycan.cli.session import run
     from chittycan.clock import SystemClock
+    from chittycan.mailbox import of_account
     from chittycan.mailroom import Mailroom
     from chittycan.rulebook import RuleBook
 
@@ -60,7 +61,8 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
             return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
 
     async def work(network: "Session") -> "Report":
-        async with network.database() as database, _handing_over(network, terms, detach) as submit:
+        handing = _handing_over(network, of_account(settings, name, terms), detach)
+        async with network.database() as database, handing as submit:
             rules = RuleBook(database, SystemClock())
             await rules.refresh()
             async with _telling(network, rules.book) as tell:
@@ -80,7 +82,11 @@ async def _handing_over(network: "Session", terms: "Terms", detach: bool) -> "As
         return
     async with network.durable() as durable:
         submit = await durable.mail_submitter(
-            model=terms.model, region=terms.region, private=terms.local, template=terms.template
+            authserv=lambda _: terms.facts.authserv,
+            model=terms.model,
+            region=terms.region,
+            private=terms.local,
+            template=terms.template,
         )
         if submit is None:
             fix = "pip install 'chittycan[workstreams]', or process without --detach"

@@ -139,6 +139,8 @@ def try_out(
         empty="it holds for none of them", cut=("from", "about"),
     )  # fmt: skip
     console.print(f"[dim]{len(found.hits)} of {found.against}; nothing was done[/]")
+    for note in found.notes:
+        warn(plain(note))
 
 
 @app.command("delete")
@@ -169,6 +171,8 @@ def _against(written: str) -> tuple[str, int]:
 def _warn(rule: "RuleRow") -> None:
     if rule.idle:
         warn(f"{', '.join(rule.idle)} never does anything here: what the condition asks about has no such thing")
+    if rule.unknown:
+        warn(f"{rule.unknown}; can router rules test {plain(rule.name)} says which server it may be")
 
 
 def _fact(text: str) -> tuple[str, object]:
