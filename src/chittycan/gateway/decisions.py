@@ -1,6 +1,7 @@
 """Who may answer a call, decided once for all calls of which the same is known."""
 
 from collections.abc import Hashable
+from typing import TypeVar
 
 from msgspec.structs import replace
 
@@ -11,6 +12,7 @@ from chittycan.gateway.weighing import weighed, weighing
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.decide import Decision, Facts, decide, every_line, needs_of
 from chittycan.routing.ensembles.seating import asked_for, seat
+from chittycan.routing.privacy.placeholders import REDACTED
 
 DECISIONS = 1024  # remembered
 PRICED_SECONDS = 900.0  # after these a choice by cost is made anew: prices may have a time of day
@@ -63,3 +65,12 @@ class Decisions:
             decision = seat(facts, name, self.catalogue.ensembles[name], self.catalogue)
         needs = needs_of(facts)
         return decision if needs is None else replace(decision, needs=needs)
+
+
+D = TypeVar("D", bound=Decision)
+
+
+def labelled(decision: D, call: Call, found: bool) -> D:
+    """With how private the call was found to be; the label of what it was declared to be stays."""
+    label = "private" if found else REDACTED if call.placeholders is not None else "public"
+    return replace(decision, label=label) if label != decision.label == "public" else decision

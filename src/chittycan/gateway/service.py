@@ -8,8 +8,8 @@ import asyncio
 import itertools
 import math
 import secrets
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -34,7 +34,7 @@ from chittycan.gateway.attempt import (
 from chittycan.gateway.cache import ResponseCache
 from chittycan.gateway.call import NO_OPTIONS, Answer, Call, Options, Reply, Trace
 from chittycan.gateway.chain import Attempt, Chain, T, Trail, Tried, Walk
-from chittycan.gateway.decisions import Decisions
+from chittycan.gateway.decisions import Decisions, labelled
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
 from chittycan.gateway.ensemble_stream import ToldStream
 from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens
@@ -59,7 +59,6 @@ from chittycan.routing.cost.policy import Policy
 from chittycan.routing.decide import PRIVATE, Candidate, Decision
 from chittycan.routing.ensembles.seating import Seating, seat
 from chittycan.routing.failure import Failure
-from chittycan.routing.privacy.placeholders import REDACTED
 from chittycan.routing.rules.book import NO_RULES, Book
 
 CALL_SECONDS = 600.0  # a whole call, where the caller sets no limit
@@ -127,7 +126,7 @@ class Gateway:
         """Of a call that is prepared, as far as it has to be."""
         found = self._held(call)
         decision = self._decisions.of(call)
-        return _labelled(decision, call, found) if found or call.placeholders is not None else decision
+        return labelled(decision, call, found) if found or call.placeholders is not None else decision
 
     def _held(self, call: Call) -> bool:
         """Holds the call to the owner's rules; whether something private was found in it."""
@@ -140,7 +139,7 @@ class Gateway:
         call = await self._prepared(call)
         found = self._held(call)
         decision = self.latency.explained(self._decisions.explained(call), stream=call.stream)
-        return _labelled(decision, call, found)
+        return labelled(decision, call, found)
 
     # for clients
 
@@ -242,7 +241,7 @@ class Gateway:
             name = UNNAMED  # a key that may call it by its name may not change who sits in it
         call = await self._prepared(self._own_call(replace(chat, model=name), options, key))
         found = self.privacy.private(call)
-        seating = _labelled(seat(facts_of(call), name, ensemble, self._catalogue), call, found)
+        seating = labelled(seat(facts_of(call), name, ensemble, self._catalogue), call, found)
         answer = await assemble(self, call, seating)
         if call.answered is not None:
             call.answered(answer.text, answer.trace)
@@ -334,7 +333,7 @@ class Gateway:
             self._admission.settle(running.ticket, 0, 0)
             raise
 
-    async def _whole(self, running: Running) -> Whole:
+    def _whole(self, running: Running) -> Awaitable[Whole]:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:
             asked = self.clock.monotonic()
             limits, response = await self._post(running, running.call, candidate, key, alone)
@@ -350,7 +349,7 @@ class Gateway:
             self.latency.answered(candidate.model.place, now - asked, whole.usage.output if whole.usage else 0)
             return whole
 
-        return await self._walked(running, running.decision.chain, attempt)
+        return self._walked(running, running.decision.chain, attempt)
 
     def _streaming(self, running: Running, call: Call) -> Attempt[Live]:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Live:
@@ -373,14 +372,20 @@ class Gateway:
 
         return attempt
 
-    async def _post(
+    def _post(
         self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool
-    ) -> tuple[Deadlines, Response]:
+    ) -> Awaitable[tuple[Deadlines, Response]]:
         """Covers the cost, waits for the model's turn, then sends; raises AttemptFailed or LimitError."""
-        if not self._admission.covers(running.ticket, candidate):
+        covered = self._admission.covers(running.ticket, candidate)
+        if covered and not (candidate.limited or running.decision.equals):
+            return self._send(running, call, candidate, key, alone)
+        return self._post_in_turn(running, call, candidate, key, alone, covered)
+
+    async def _post_in_turn(
+        self, running: Running, call: Call, candidate: Candidate, key: Secret | None, alone: bool, covered: bool
+    ) -> tuple[Deadlines, Response]:
+        if not covered:
             await self._admission.cover(running.ticket, candidate)
-        if not (candidate.limited or running.decision.equals):
-            return await self._send(running, call, candidate, key, alone)
         turn = Turn()
         if candidate.limited:
             left = 0.0 if running.equal_follows(candidate) else running.deadline - self.clock.monotonic()
@@ -479,15 +484,6 @@ class Gateway:
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace
-
-
-D = TypeVar("D", bound=Decision)
-
-
-def _labelled(decision: D, call: Call, found: bool) -> D:
-    """With how private the call was found to be; the label of what it was declared to be stays."""
-    label = "private" if found else REDACTED if call.placeholders is not None else "public"
-    return replace(decision, label=label) if label != decision.label == "public" else decision
 
 
 _process = secrets.token_hex(5)
