@@ -177,8 +177,14 @@ class Usage(Struct):
     @property
     def believable(self) -> bool:
         """Whether anybody could mean these numbers; others would give money back, or burst a database's columns."""
-        counts = (self.input, self.output, self.cached, self.cache_write, self.cache_write_1h, self.reasoning)
-        return min(counts) >= 0 and max(counts) <= MOST_TOKENS
+        return (
+            0 <= self.input <= MOST_TOKENS
+            and 0 <= self.output <= MOST_TOKENS
+            and 0 <= self.cached <= MOST_TOKENS
+            and 0 <= self.cache_write <= MOST_TOKENS
+            and 0 <= self.cache_write_1h <= MOST_TOKENS
+            and 0 <= self.reasoning <= MOST_TOKENS
+        )
 
 
 # `stop` natural end · `length` token limit · `tool_calls` · `content_filter` refused or filtered ·

@@ -147,16 +147,22 @@ def splice(body: bytes, fields: Json, changes: dict[str, Any]) -> bytes:
 
 
 @cache
-def _string_member(key: str) -> re.Pattern[bytes]:
-    return re.compile(rb'"%b"\s*:\s*("[^"\\]*")' % key.encode())
+def _string_member(key: str) -> tuple[bytes, re.Pattern[bytes]] | None:
+    """A plain key as it is written, and with a string as its value; None for a key that may be written otherwise."""
+    if not (key.isidentifier() and key.isascii()):
+        return None
+    written = b'"%b"' % key.encode()
+    return written, re.compile(rb'%b\s*:\s*("[^"\\]*")' % written)
 
 
 def _replace(body: bytes, key: str, value: bytes) -> bytes:
     # A plain key that occurs once and cannot be spelled with escapes elsewhere is the top-level one: no scan needed.
-    if key.isidentifier() and key.isascii() and body.count(b'"%b"' % key.encode()) == 1 and body.find(b"\\u") < 0:
-        simple = _string_member(key).search(body)
+    member = _string_member(key)
+    if member is not None and body.count(member[0]) == 1 and body.find(b"\\u") < 0:
+        simple = member[1].search(body)
         if simple:
-            return body[: simple.start(1)] + value + body[simple.end(1) :]
+            start, end = simple.span(1)
+            return body[:start] + value + body[end:]
     for name, _, start, end in _members(body):
         if name == key:
             return body[:start] + value + body[end:]

@@ -53,6 +53,11 @@ def facts_of(call: Call) -> Facts:
     )
 
 
+# What limits an answer's length, by dialect; the first that is a good number counts.
+OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+_LIMITING = frozenset(OUTPUT_LIMITS)
+
+
 def input_tokens(call: Call) -> int:
     """About how many tokens go in, for reservations and for answers without usage."""
     if call.parsed is not None:
@@ -64,7 +69,9 @@ def max_tokens(call: Call) -> int | None:
     """The most tokens that the caller wants written; None where it does not say."""
     if call.parsed is not None:
         return call.parsed.max_tokens
-    for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
+    if _LIMITING.isdisjoint(call.fields):
+        return None
+    for name in OUTPUT_LIMITS:
         value = call.fields.get(name)
         if isinstance(value, int) and value > 0:
             return value
