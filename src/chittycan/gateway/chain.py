@@ -194,18 +194,16 @@ class Walk(Struct, Generic[T], eq=False):
         while self._place < len(self._candidates):
             candidate = self._candidates[self._place]
             self._place += 1
-            against = self._against(candidate)
-            if against is None:
+            if self._window and (candidate.model.context_window or 0) <= self._window:
+                against = "its window is not larger"
+            elif self.trail.tried and self._chain.clock.monotonic() >= self._deadline:
+                against = "no time left"
+            elif self._chain.health.admits(candidate.model):
                 return candidate
+            else:
+                against = "cooling down"
             self.trail.skipped[candidate.model.name] = against
         return None
-
-    def _against(self, candidate: Candidate) -> str | None:
-        if self._window and (candidate.model.context_window or 0) <= self._window:
-            return "its window is not larger"
-        if self.trail.tried and self._chain.clock.monotonic() >= self._deadline:
-            return "no time left"
-        return None if self._chain.health.admits(candidate.model) else "cooling down"
 
     async def ask(self, candidate: Candidate) -> T:
         """Its answer, with its keys and retries. Raises one of `PASSED_OVER`, which `failed` has to be told."""

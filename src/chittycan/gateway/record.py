@@ -35,7 +35,8 @@ class Recorder:
         self, call: Call, trail: Trail, candidate: Candidate, decision: Decision, usage: Usage | None
     ) -> int | None:
         """Returns what the whole call cost, cut-off parts included; None where the answer has no known price."""
-        self._tried(call, trail.tried, decision)
+        if trail.tried:
+            self._tried(call, trail.tried, decision)
         row = self._row(call, len(trail.tried), "ok", candidate, decision)
         row.status, row.first_token_ms = 200, trail.first_token_ms
         row.ms = (self._clock.monotonic() - trail.began) * 1e3
@@ -99,37 +100,35 @@ class Recorder:
     def _row(
         self, call: Call, position: int, outcome: Outcome, candidate: Candidate | None, decision: Decision | None
     ) -> Attempt:
-        options = call.options
+        options, named = call.options, call.model[:200]
         # From the sixteenth name on a call by name costs a microsecond more; what follows is set below.
         row = Attempt(
             request_id=call.request_id,
             position=position,
             at=self._clock.now(),
             surface=call.surface or "local",
-            model=candidate.model.name if candidate is not None else call.model[:200],
-            provider=candidate.provider.name if candidate is not None else "",
-            upstream=candidate.model.upstream if candidate is not None else "",
+            model=named,
+            provider="",
+            upstream="",
             outcome=outcome,
-            key_id=call.key.id if call.key is not None else None,
-            kind=options.kind or (decision.kind if decision is not None else None),
+            kind=options.kind,
             task=options.task,
             session=options.session,
-            decision=decision.route if decision is not None else "cache",
+            decision="cache",
             stream=call.stream,
+            asked=named if call.ruled is None else AUTO,
         )
-        row.asked = _asked(call, decision)
+        if call.key is not None:
+            row.key_id = call.key.id
+        if candidate is not None:
+            model = candidate.model
+            row.model, row.provider, row.upstream = model.name, candidate.provider.name, model.upstream
         if decision is not None:
-            row.label, row.needs = decision.label, decision.needs
+            row.decision, row.label, row.needs = decision.route, decision.label, decision.needs
+            row.kind = options.kind or decision.kind
+            if call.ruled is None and decision.route.startswith(ENSEMBLE):
+                row.asked = decision.route
         return row
-
-
-def _asked(call: Call, decision: Decision | None) -> str:
-    """What the client named: a model, or a name that stands for a choice."""
-    if call.ruled is not None:
-        return AUTO
-    if decision is not None and decision.route.startswith(ENSEMBLE):
-        return decision.route
-    return call.model[:200]
 
 
 def _with_parts(cost: int | None, trail: Trail) -> int | None:

@@ -18,7 +18,7 @@ FIELDS = frozenset({"source", "kind", "model", "session", "key", "region", "priv
 
 def concerns(book: Book) -> bool:
     """Whether any rule could hold for a request."""
-    return bool(book.fields & FIELDS)
+    return not FIELDS.isdisjoint(book.fields)
 
 
 def rule(call: Call, book: Book) -> None:

@@ -30,16 +30,17 @@ class Running(Struct, eq=False):
 
     def trace(self, candidate: Candidate, now: float) -> Trace:
         """What the call took so far; `now` is monotonic."""
+        call, decision, trail = self.call, self.decision, self.trail
         return Trace(
-            request_id=self.call.request_id,
+            request_id=call.request_id,
             model=candidate.model.name,
             provider=candidate.provider.name,
-            route=self.decision.route,
-            label=self.decision.label,
-            attempts=self.trail.started,
-            fallbacks=max(0, len(self.trail.asked) - 1),
-            hedged=len(self.trail.lost),
-            ms=(now - self.call.started) * 1e3,
-            first_token_ms=self.trail.first_token_ms,
+            route=decision.route,
+            label=decision.label,
+            attempts=trail.started,
+            fallbacks=len(trail.asked) - 1 if trail.asked else 0,
+            hedged=len(trail.lost),
+            ms=(now - call.started) * 1e3,
+            first_token_ms=trail.first_token_ms,
             upstream_ms=self.upstream * 1e3,
         )

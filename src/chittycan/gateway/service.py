@@ -335,7 +335,7 @@ class Gateway:
 
     def _whole(self, running: Running) -> Awaitable[Whole]:
         async def attempt(candidate: Candidate, key: Secret | None, alone: bool) -> Whole:
-            asked = self.clock.monotonic()
+            asked = running.trail.began
             limits, response = await self._post(running, running.call, candidate, key, alone)
             began = self.clock.monotonic()
             try:
@@ -477,10 +477,10 @@ class Gateway:
         return self._settled(running, candidate, usage, cost)
 
     def _settled(self, running: Running, candidate: Candidate, usage: Usage | None, cost: int | None) -> Trace:
-        tokens = usage.input + usage.output if usage else 0
-        if running.trail.lost:
-            tokens += running.trail.spent[1]
-        self._admission.settle(running.ticket, running.trail.beside_nano if cost is None else cost, tokens)
+        trail, tokens = running.trail, usage.input + usage.output if usage else 0
+        if trail.lost:
+            tokens += trail.spent[1]
+        self._admission.settle(running.ticket, trail.beside_nano if cost is None else cost, tokens)
         trace = running.trace(candidate, self.clock.monotonic())
         trace.cost_nano, trace.usage = cost, usage
         return trace
