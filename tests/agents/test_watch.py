@@ -15,6 +15,8 @@ from chittycan.agents.watch import Watcher
 from chittycan.errors import ChittyError, ConfigError, Unavailable
 from chittycan.integrations.email.credentials import Grant, OAuth, Password
 from chittycan.integrations.email.imap import REFUSED, Account, Limits
+from chittycan.integrations.email.imap_change import set_flag
+from chittycan.integrations.email.imap_folders import with_message_id
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList
 from chittycan.routing.rules.book import Book, Rule
@@ -22,7 +24,7 @@ from chittycan.store import inbox
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
-from mail_servers import PASSWORD, Dovecot, Liar, Session
+from mail_servers import PASSWORD, Dovecot, Liar, Session, connected
 from serving import PATIENCE, SkippingClock
 
 Answers = dict[str, Callable[..., str]]
@@ -165,6 +167,35 @@ async def test_mail_that_comes_in_while_other_mail_is_worked_on_is_not_left_wait
         dovecot_server.deliver(user, "three", mail("three"))
         ask.gate.set()
         await until(lambda: len(outcomes) == 3)
+
+
+async def test_a_mail_that_was_answered_in_a_mail_program_is_known_to_be(
+    dovecot_server: Dovecot, user: str, watch: Watch, database: Database
+) -> None:
+    """Both have a draft; the owner answers one of them with another program."""
+    for name in ("one", "two"):
+        dovecot_server.deliver(user, name, mail(name))
+    watcher = watch(dovecot_server.port, user=user)
+    await watcher.look()
+    async with connected(dovecot_server.port, user=user) as connection:
+        selected = await connection.select("INBOX")
+        (uid,) = await with_message_id(connection, "<one@bell.example>")
+        await set_flag(connection, selected, uid, "\\Answered")
+    await watcher.look()
+    found = {each.subject: each.answered is not None for each in await database.read(inbox.latest, 10)}
+    assert found == {"one": True, "two": False}
+
+
+async def test_a_server_that_does_not_search_is_read_all_the_same(liar: Liar, watch: Watch, database: Database) -> None:
+    async def refuse(session: Session, tag: str, command: str) -> bool:
+        if "SEARCH" in command:
+            session.say(f"{tag} BAD what is that")
+        return "SEARCH" in command
+
+    liar.misbehave, liar.mails = refuse, {1: mail("one")}
+    await watch(liar.port).look()
+    assert any("SEARCH UID 1 ANSWERED" in each for each in liar.said)
+    assert await subjects(database) == ["one"]
 
 
 async def test_several_folders_are_one_account(

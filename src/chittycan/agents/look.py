@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chittycan.agents import answered
 from chittycan.agents.agent import Ask
 from chittycan.agents.mail_task import Submit
 from chittycan.agents.pipeline import Terms, process
@@ -86,6 +87,8 @@ class Look:
                 after = listed[-1].uid
             if len(listed) < MOST_LISTED:
                 break
+        if not self._dry_run:
+            await answered.look(self._connection, database, folder, self._validity, self._desk.clock.now())
         if self._dry_run or self.room is not None:
             return
         if whole:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from chittycan.agents import answered
 from chittycan.agents import letter as letters
 from chittycan.agents.letter import Letter
 from chittycan.agents.pipeline import restore
@@ -272,7 +273,8 @@ class Sending:
         mail = await self._mail(draft)
         verified = None if mail is None else self._post.verified(mail, draft.account)
         written = () if draft.edited else msgspec.json.decode(draft.warnings, type=list[str])
-        found = letters.cautions(letter, mail, verified=verified, written=written)
+        found = await self._database.read(answered.caution, draft, self._post.own())
+        found += letters.cautions(letter, mail, verified=verified, written=written)
         return Shown(
             draft=draft, letter=letter, fingerprint=letters.fingerprint(letter), cautions=found, problem=problem
         )

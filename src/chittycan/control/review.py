@@ -73,6 +73,7 @@ class ReviewItem(Struct, kw_only=True, rename={"sender": "from"}):
     privacy: str | None
     confidence: float | None
     needs_reply: bool | None
+    answered: float | None
     deadline: str | None
     evidence: list[Quote]
     reasoning: str
@@ -235,7 +236,8 @@ async def _item(network: "Network", stored: "StoredMail") -> ReviewItem:
         said_category=stored.said_category or category, sender=stored.sender, to=[str(each) for each in mail.to],
         subject=stored.subject, date=stored.date, account=stored.account, message_id=stored.message_id,
         settled=stored.settled, review=stored.review or "pending", doubt=stored.doubt, privacy=stored.privacy,
-        confidence=triage.get("confidence"), needs_reply=triage.get("needs_reply"), deadline=triage.get("deadline"),
+        confidence=triage.get("confidence"), needs_reply=triage.get("needs_reply"), answered=stored.answered,
+        deadline=triage.get("deadline"),
         evidence=msgspec.convert(triage.get("evidence", []), list[Quote]),
         reasoning=" ".join(filter(None, (triage.get("reasoning"), ranked.get("reasoning")))),
         factors=list(ranked.get("factors", [])), text=mail.text[:SHOWN_TEXT], hidden_text=mail.hidden_text,

@@ -259,6 +259,15 @@ def earlier(connection: Connection, mail: StoredMail, limit: int = 20) -> list[S
     return [_stored(row) for row in connection.execute(query.order_by(when.desc()).limit(limit))]
 
 
+def later(connection: Connection, mail: StoredMail, limit: int = 20) -> list[StoredMail]:
+    """The other mails of its conversation that came after it, the oldest first."""
+    if mail.thread is None:
+        return []
+    when, at = func.coalesce(mails.c.date, mails.c.added), mail.added if mail.date is None else mail.date
+    query = select(mails).where(mails.c.thread == mail.thread, mails.c.id != mail.id, when > at)
+    return [_stored(row) for row in connection.execute(query.order_by(when).limit(limit))]
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """What came out of a mail. `rank`: 4 CRITICAL … 1 LOW; `proposed`: JSON list; the rest as the columns say.
 

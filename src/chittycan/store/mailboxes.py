@@ -27,10 +27,12 @@ from sqlalchemy import (
 )
 
 from chittycan.errors import Unavailable
+from chittycan.store.drafts import drafts
 from chittycan.store.inbox import StoredMail, mails
 from chittycan.store.tables import metadata
 from chittycan.store.upsert import insert
 
+MOST_WAITING = 500  # mails with a draft, in one folder, that are asked after at once
 LOST = "mailbox_taken"  # the error's code: another process looks after the account now
 
 mail_accounts = Table(
@@ -237,6 +239,23 @@ def places(connection: Connection, account: str, mail_id: str) -> list[Spot]:
         .order_by(sightings.c.at.desc(), sightings.c.uid.desc())
     )
     return [Spot(account, *row, nonce="") for row in connection.execute(query)]
+
+
+def with_draft(
+    connection: Connection, account: str, folder: str, validity: int, limit: int = MOST_WAITING
+) -> dict[int, str]:
+    """By their UIDs in the folder, the ids of mails whose reply waits for a person, and that nobody answered."""
+    query = (
+        select(sightings.c.uid, mails.c.id)
+        .select_from(sightings)
+        .join(mails, mails.c.id == sightings.c.mail_id)
+        .join(drafts, drafts.c.mail_id == mails.c.id)
+        .where(*_folder(account, folder), sightings.c.validity == validity, mails.c.answered.is_(None))
+        .where(drafts.c.state.in_(("draft", "approved")), drafts.c.automatic.is_(False))
+        .order_by(sightings.c.uid.desc())
+        .limit(limit)
+    )
+    return {row.uid: row.id for row in connection.execute(query)}
 
 
 def trouble(connection: Connection, spot: Spot, problem: str, now: float, wait: Callable[[int], float]) -> int:

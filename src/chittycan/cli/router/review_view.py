@@ -153,7 +153,10 @@ def _why(item: "ReviewItem") -> None:
     if item.reasoning:
         _say(f"[dim]  {plain(item.reasoning)}[/]")
     facts = [f"deadline {item.deadline}"] if item.deadline else []
-    facts += ["waits for an answer"] if item.needs_reply else []
+    if item.answered is not None:
+        facts.append(f"answered {date(item.answered, clock=True)}")
+    elif item.needs_reply:
+        facts.append("waits for an answer")
     if facts or item.factors:
         _say(f"[dim]  {plain(' · '.join(dict.fromkeys([*facts, *item.factors])))}[/]")
     for line in item.conversation:

@@ -4,7 +4,7 @@ What a folder is for the server says (RFC 6154, SPECIAL-USE; XLIST before it); e
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from msgspec import Struct
 from chittycan.errors import Unavailable
 from chittycan.integrations.email import imap_wire as wire
 from chittycan.integrations.email.imap import AWAY, HIGHEST_UID, NO_FOLDER, Connection
-from chittycan.integrations.email.imap_wire import Data, Response
+from chittycan.integrations.email.imap_wire import Data, Response, Status
 from chittycan.integrations.email.limits import MAX_HEADERS
 from chittycan.integrations.email.message import parse
 
@@ -117,13 +117,7 @@ async def with_message_id(connection: Connection, message_id: str) -> list[int]:
         wanted = wire.quoted(message_id)
     except ValueError:
         return []
-    found: set[int] = set()
-
-    def note(response: Response) -> None:
-        if isinstance(response, Data) and response.name == "SEARCH":
-            found.update(uid for word in response.words if (uid := wire.number(word)) and uid <= HIGHEST_UID)
-
-    answer = await connection.command(b"UID SEARCH HEADER Message-ID " + wanted, note)
+    answer, found = await _search(connection, b"HEADER Message-ID " + wanted)
     if answer.state != "OK":
         raise Unavailable(f"{connection.account.host} does not search: {answer.text}", code=AWAY)
     same = []
@@ -132,3 +126,22 @@ async def with_message_id(connection: Connection, message_id: str) -> list[int]:
         if header is not None and (await asyncio.to_thread(parse, header)).message_id == message_id:
             same.append(uid)
     return sorted(same)
+
+
+async def answered(connection: Connection, uids: Collection[int]) -> set[int]:
+    """Which of these mails in the open folder a mail program marked as answered; none where the server does not search.
+
+    Raises Unavailable (AWAY).
+    """
+    _, found = await _search(connection, f"UID {','.join(map(str, sorted(uids)))} ANSWERED".encode())
+    return found & set(uids)
+
+
+async def _search(connection: Connection, criteria: bytes) -> tuple[Status, set[int]]:
+    found: set[int] = set()
+
+    def note(response: Response) -> None:
+        if isinstance(response, Data) and response.name == "SEARCH":
+            found.update(uid for word in response.words if (uid := wire.number(word)) and uid <= HIGHEST_UID)
+
+    return await connection.command(b"UID SEARCH " + criteria, note), found

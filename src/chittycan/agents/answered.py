@@ -1,0 +1,51 @@
+"""Mails that somebody answered in a mail program, while a draft of ours waits.
+
+Mail programs mark on the server what was answered (`\\Answered`, RFC 3501, 2.3.2); and a reply of our own may lie in a
+folder that is read. Nothing follows from it but a word to the person who is about to answer a second time.
+"""
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection as Rows
+
+from chittycan.errors import NotFound
+from chittycan.integrations.email.imap import Connection
+from chittycan.integrations.email.imap_folders import answered
+from chittycan.store import inbox, mailboxes
+from chittycan.store.database import Database
+from chittycan.store.drafts import Draft
+from chittycan.store.inbox import StoredMail
+from chittycan.store.topics import address_in
+
+SAID = "somebody answered this mail already, without this draft"
+OPEN = ("draft", "approved", "failed")  # states in which a draft could still go out
+
+
+async def look(connection: Connection, database: Database, folder: str, validity: int, now: float) -> None:
+    """Asks the server of the open folder which mails with a waiting draft were answered. Raises Unavailable (AWAY)."""
+    waiting = await database.read(mailboxes.with_draft, connection.account.name, folder, validity)
+    for uid in await answered(connection, waiting) if waiting else ():
+        await database.run(inbox.mark_answered, waiting[uid], now)
+
+
+def elsewhere(connection: Rows, mail: StoredMail, own: Collection[str]) -> float | None:
+    """When somebody answered, as far as that is known: the server marked it, or a mail of `own` addresses followed."""
+    if mail.answered is not None:
+        return mail.answered
+    ours = [each for each in inbox.later(connection, mail) if address_in(each.sender) in own]
+    return min((each.date or each.added for each in ours), default=None)
+
+
+def caution(connection: Rows, draft: Draft, own: Collection[str]) -> list[str]:
+    """What to say of a draft whose mail was answered meanwhile."""
+    if draft.state not in OPEN or draft.automatic:
+        return []
+    try:
+        stored = inbox.get(connection, draft.mail_id)
+    except NotFound:
+        return []
+    return (
+        []
+        if elsewhere(connection, stored, own) is None
+        else ["somebody answered this mail already, without this draft"]
+    )
