@@ -64,7 +64,10 @@ def policy_of(settings: Settings, quality: Quality, prices: Prices) -> Policy:
 
     wishes = settings.routing
     tiered = frozenset(name for name, model in settings.models.items() if model.tier is not None)
-    return Policy(quality=quality, target=wishes.target, strong=wishes.strong, tiered=tiered, cost=cost)
+    return Policy(
+        quality=quality, target=wishes.target, strong=wishes.strong, tiered=tiered, cost=cost,
+        worst=prices.worst_case_nano,
+    )  # fmt: skip
 
 
 def learnt(connection: Connection) -> Quality:

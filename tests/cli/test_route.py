@@ -55,6 +55,15 @@ def test_what_is_learnt_decides_at_once(
 
 
 @pytest.mark.usefixtures("models")
+def test_models_of_other_names_are_pointed_out(can: Any, home: Any) -> None:
+    file = home.path / "theirs.jsonl"
+    file.write_text('{"prompt": "x", "model": "bgi", "score": 1}\n{"prompt": "y", "model": "small", "score": 1}\n')
+    said = can("route", "train", "--from", str(file))
+    assert "no models here: bgi." in said.err
+    assert "with fewer than 10: bgi, small." in said.out
+
+
+@pytest.mark.usefixtures("models")
 def test_own_scored_traffic_teaches(can: Any) -> None:
     for model, word in (("big", "good"), ("small", "bad")):
         assert can("ask", "hello", "--model", model, "--kind", "code").code == 0
@@ -104,6 +113,9 @@ def test_what_cannot_be_read_is_a_usage_error(can: Any, home: Any) -> None:
     assert can("route", "train", "--from", str(home.path / "missing.jsonl")).code == 2
     assert can("route", "train", "--public", str(home.path)).code == 2
     assert can("route", "train", "--name", "nothing").code == 2
+    empty = home.path / "empty.jsonl"
+    empty.write_text("\n")
+    assert "holds no scored answer" in can("route", "train", "--from", str(empty)).err
     damaged = home.path / "cut.jsonl.gz"
     damaged.write_bytes(gzip.compress(_lines().encode())[:-40])
     assert can("route", "train", "--from", str(damaged)).code == 2

@@ -21,7 +21,7 @@ async def served(serve: Serve, up: Any) -> Served:
 
 
 async def test_what_was_said_of_answers_is_learnt_and_used(served: Served) -> None:
-    for model in ("dear", "cheap"):
+    for model in ("dear", "cheap") * 10:
         answer = await served.chat(model, headers={"x-chitty-kind": "code"})
         said = {"request_id": answer.headers["x-chitty-request-id"], "score": 1.0}
         assert (await served.fetch("POST", "/api/v1/feedback", said, owner(served))).status == 200
@@ -30,7 +30,7 @@ async def test_what_was_said_of_answers_is_learnt_and_used(served: Served) -> No
     assert before.json["chain"] == ["dear"]
 
     tried = await served.fetch("POST", "/api/v1/routing/train", {"dry_run": True}, owner(served))
-    assert (tried.json["at"], tried.json["report"]["scored"]) == (None, 2)
+    assert (tried.json["at"], tried.json["report"]["scored"]) == (None, 20)
     assert (await served.fetch("GET", "/api/v1/routing/quality", headers=owner(served))).json["report"] is None
 
     assert (await served.fetch("POST", "/api/v1/routing/train", {}, owner(served))).status == 200

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, date, dollars, done, errors, plain, print_json, table
+from chittycan.cli.output import Json, console, date, dollars, done, errors, plain, print_json, table, warn
 from chittycan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def train(
             if not rows:
                 return None
             at_hand = frozenset(model.name for model in await network.call(listed))
+            strange = sorted({row.model for row in given} - at_hand)
+            if strange:
+                said = ", ".join(strange[:5]) + (f" and {len(strange) - 5} more" if len(strange) > 5 else "")
+                warn(f"no models here: {plain(said)}. --name THEIRS=OURS says what they are called")
             data, report = _learnt(rows, at_hand)
             if not dry_run:
                 await database.run(kept, data, report, now)
@@ -106,7 +110,7 @@ def forget() -> None:
 
 
 def _read(files: list[Path], public: Path | None, names: list[str]) -> "list[Scored]":
-    from chittycan.control.scored_files import public_files, scored_file
+    from chittycan.control.scored_files import SHAPE, public_files, scored_file
 
     called = {}
     for each in names:
@@ -118,7 +122,10 @@ def _read(files: list[Path], public: Path | None, names: list[str]) -> "list[Sco
     rows: list[Scored] = []
     for path in paths:
         with errors.status(f"[dim]reading {plain(path.name)}[/]", spinner="dots"):
-            rows.extend(scored_file(path, called))
+            found = list(scored_file(path, called))
+        if not found:
+            raise UsageError(f"{path} holds no scored answer", fix=SHAPE)
+        rows.extend(found)
     return rows
 
 
@@ -138,12 +145,19 @@ def _learnt(rows: "list[Scored]", at_hand: frozenset[str]) -> "tuple[bytes, Repo
 
 
 def _show(report: "Report") -> None:
+    from chittycan.routing.cost.choice import LEAST_SCORES
+
     console.print(
         f"[bold]{report.scored:,}[/] scored answers to {report.prompts:,} prompts whose words were kept; "
         f"{report.features:,} words and pairs, {report.size / 1e6:.2f} MB.\n"
     )
     columns = ("kind of work", "model", "scored", "quality", "cost")
     table(columns, [_row(each) for each in [*report.kinds, *report.models]])
+    few = [each.model for each in report.models if each.scored < LEAST_SCORES]
+    if few:
+        console.print(
+            f"\nNot chosen for what was said of them, with fewer than {LEAST_SCORES}: {plain(', '.join(few))}."
+        )
     console.print(f"\n{_says(report.checked)}")
     if not report.kept:
         console.print(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from chittycan.catalogue import Catalogue
 from chittycan.chat import ChatRequest, Json, Text
+from chittycan.gateway.attempt import output_limit
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import input_tokens, max_tokens
 from chittycan.routing.assignments import assigned
@@ -65,15 +66,19 @@ def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) 
             kind, signals = work.kind, work.why
         difficulty = work.difficulty
         if known.names:
-            found = known.policy.quality.estimates(text, kind, known.names)
-            estimates = tuple((name, _rounded(each)) for name, each in found.items())
+            expected = known.policy.quality.estimates(text, kind, known.names)
+            estimates = tuple((name, _rounded(each)) for name, each in expected.items())
     usual = tokens if kind == TRANSLATION else USUAL_OUTPUT.get(kind or "", OTHER_OUTPUT)
     limit = max_tokens(call)
-    return replace(
+    found = replace(
         facts, kind=kind, inferred=kind != facts.kind, signals=signals if spoken else "", difficulty=difficulty,
         estimates=estimates, size=_step(tokens), written=_step(usual if limit is None else min(usual, limit)),
-        max_cost_nano=call.options.max_cost_nano,
-        of_task=call.options.max_cost_nano is not None and call.options.task is not None,
+    )  # fmt: skip
+    if call.options.max_cost_nano is None:
+        return found
+    return replace(
+        found, max_cost_nano=call.options.max_cost_nano, at_most=(tokens, output_limit(call)),
+        of_task=call.options.task is not None,
     )  # fmt: skip
 
 

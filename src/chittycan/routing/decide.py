@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
 from chittycan.routing.assignments import assigned
-from chittycan.routing.cost.choice import Named, Option, choose, left_out
+from chittycan.routing.cost.choice import Named, Option, affordable, choose, left_out
 from chittycan.routing.cost.dominated import dominated
 from chittycan.routing.cost.policy import AUTO as AUTO  # noqa: PLC0414 - other rooms know it from here
 from chittycan.routing.cost.policy import BEST, CHEAP, NO_POLICY, Policy
@@ -25,7 +25,7 @@ CHOOSING = frozenset({AUTO, CHEAP, BEST})  # the names that leave the choice to 
 PRIVATE = "private"
 DEFAULT_CHAIN = "*"  # fallbacks["*"]: serves `auto`, agents and the command line, never a model named by a client
 NOT_ALLOWED = "not allowed for this key"
-TOO_DEAR = "expected to cost"
+TOO_DEAR = "may cost"
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -58,6 +58,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     size: int = 0  # input tokens, in steps
     written: int = 0  # output tokens that are expected, in steps
     max_cost_nano: int | None = None
+    at_most: tuple[int, int] = (0, 0)  # tokens in and out that the call may have, which `max_cost_nano` has to cover
     of_task: bool = False  # whose budget `max_cost_nano` may be: it ends there, rather than going to whoever is cheap
 
 
@@ -134,7 +135,7 @@ def decide(facts: Facts, catalogue: Catalogue, policy: Policy = NO_POLICY) -> De
             if against is None and model.place in tried:
                 against = f"the same model as {tried[model.place]}"
             cost, quality = expected.of(model, provider)
-            against = against or _too_dear(cost, facts)
+            against = against or expected.too_dear(model, provider)
             at = None if deployed is None else "/".join(model.place)
             reasons.append(Reason(name, against is None, against or why, at, cost, quality))
             if against is None:
@@ -164,7 +165,7 @@ def every_line(facts: Facts, decision: Decision, catalogue: Catalogue, policy: P
         if model.name not in said:
             provider = catalogue.providers[model.provider]
             cost, quality = expected.of(model, provider)
-            against = objection(facts, model, provider, catalogue) or _too_dear(cost, facts)
+            against = objection(facts, model, provider, catalogue) or expected.too_dear(model, provider)
             why = "; ".join(filter(None, (against or left_out(facts, model.name), worse.get(model.name))))
             lines.append(Reason(model.name, False, why, None, cost, quality, left_out=True))
     return replace(decision, reasons=tuple(lines))
@@ -185,11 +186,13 @@ class Expected:
         cost = self._policy.cost(model, provider, self._facts.size, self._facts.written)
         return cost, None if estimate is None else estimate.quality
 
-
-def _too_dear(cost: int | None, facts: Facts) -> str | None:
-    if facts.max_cost_nano is None or cost is None or cost <= facts.max_cost_nano:
-        return None
-    return f"{TOO_DEAR} ${cost / 1e9:.6f}; the caller allows ${facts.max_cost_nano / 1e9:.6f}"
+    def too_dear(self, model: Model, provider: Provider) -> str | None:
+        """Why the most that it may cost is more than the caller allows, or None."""
+        allowed = self._facts.max_cost_nano
+        worst = None if allowed is None else self._policy.worst(model, provider, *self._facts.at_most)
+        if allowed is None or worst is None or worst <= allowed:
+            return None
+        return f"{TOO_DEAR} ${worst / 1e9:.6f}; the caller allows ${allowed / 1e9:.6f}"
 
 
 def _once(names: list[Named]) -> Iterable[Named]:
@@ -222,7 +225,7 @@ def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Nam
         told += f" ({facts.signals})" if told and facts.signals else ""
         kind = kind or DEFAULT_CHAIN
         names = [*_with_fallbacks(choice, f"assigned to {kind}{told}", catalogue), *_default_chain(catalogue)]
-        return names, f"assignment:{kind}"
+        return names + _affordable_instead(facts, names, catalogue, policy), f"assignment:{kind}"
     if not leaves_choice:
         raise _unknown(facts.model, catalogue)
     return _chosen(facts, catalogue, policy)
@@ -243,20 +246,33 @@ def _chosen(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Na
         return _one_that_embeds(facts, default, catalogue, policy) or default, facts.model
     if not (facts.size or facts.written):
         return default, facts.model
+    names, route = choose(facts, _options(facts, default, catalogue, policy), policy)
+    return names + default, route
+
+
+def _affordable_instead(facts: Facts, names: list[Named], catalogue: Catalogue, policy: Policy) -> list[Named]:
+    """Who is cheap enough, where nobody of these is: the caller asked for a kind of work, not for a model."""
+    if facts.max_cost_nano is None or facts.of_task or facts.embeddings:
+        return []
+    return affordable(facts, _options(facts, names, catalogue, policy))
+
+
+def _options(facts: Facts, chain: list[Named], catalogue: Catalogue, policy: Policy) -> list[Option]:
+    """Every model that may do it for what the caller allows, those of the chain first."""
     expected, estimates = Expected(facts, policy), dict(facts.estimates)
     options = []
-    in_default = {name for name, _ in default}
-    for name in dict.fromkeys([*(name for name, _ in default), *catalogue.models]):
+    first = {name for name, _ in chain}
+    for name in dict.fromkeys([*(name for name, _ in chain), *catalogue.models]):
         for model in catalogue.places(name):
             provider = catalogue.providers[model.provider]
             cost, _ = expected.of(model, provider)
-            affordable = facts.max_cost_nano is None or (cost is not None and cost <= facts.max_cost_nano)
-            if affordable and objection(facts, model, provider, catalogue) is None:
+            known = facts.max_cost_nano is None or cost is not None
+            against = objection(facts, model, provider, catalogue) or expected.too_dear(model, provider)
+            if known and against is None:
                 spare = provider.embedded and name not in policy.tiered
-                options.append(Option(model, cost, estimates.get(name), name in in_default, spare))
+                options.append(Option(model, cost, estimates.get(name), name in first, spare))
                 break  # of several deployments, one that may do it speaks for all
-    names, route = choose(facts, options, policy)
-    return names + default, route
+    return options
 
 
 def _one_that_embeds(facts: Facts, default: list[Named], catalogue: Catalogue, policy: Policy) -> list[Named]:
@@ -265,7 +281,7 @@ def _one_that_embeds(facts: Facts, default: list[Named], catalogue: Catalogue, p
     for name in dict.fromkeys([*(name for name, _ in default), *catalogue.models]):
         for model in catalogue.places(name):
             provider = catalogue.providers[model.provider]
-            against = objection(facts, model, provider, catalogue) or _too_dear(expected.of(model, provider)[0], facts)
+            against = objection(facts, model, provider, catalogue) or expected.too_dear(model, provider)
             if model.embeddings and against is None:
                 return [(name, "makes embeddings")]
     return []

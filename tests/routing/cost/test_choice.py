@@ -48,13 +48,19 @@ def _cost(model: Model, provider: Provider, given: int, written: int) -> int | N
 
 
 TAUGHT = Quality(Learnt(models={"large": Mean(0.9, 300)}))  # what of it fits a request is in its facts
-LEARNT = Policy(quality=TAUGHT, strong="large", cost=_cost)
-TIERED = Policy(tiered=OWNERS_TIERS, cost=_cost)
-PRICED = Policy(cost=_cost)
+LEARNT = Policy(quality=TAUGHT, strong="large", cost=_cost, worst=_cost)
+TIERED = Policy(tiered=OWNERS_TIERS, cost=_cost, worst=_cost)
+PRICED = Policy(cost=_cost, worst=_cost)
 
 
 def _facts(model: str = "auto", qualities: Mapping[str, float] | None = None, **more: Any) -> Facts:
-    given: dict[str, Any] = {"size": 100, "written": 100, "difficulty": "simple", "kind": "maths"} | more
+    given: dict[str, Any] = {
+        "size": 100,
+        "written": 100,
+        "at_most": (100, 100),
+        "difficulty": "simple",
+        "kind": "maths",
+    } | more
     estimates = tuple(
         (name, Estimate(quality, 230, "maths, 230 scored")) for name, quality in (qualities or {}).items()
     )
@@ -96,6 +102,22 @@ def test_the_cheapest_that_is_good_enough(
 ) -> None:
     decision = decide(_facts(model, qualities), CATALOGUE, LEARNT)
     assert (_chain(decision), decision.route) == (chain, route)
+
+
+def test_a_few_scores_choose_nobody() -> None:
+    few = Quality(Learnt(models={"large": Mean(0.9, 300), "small": Mean(1.0, 9)}))
+    qualities = {"large": 0.9, "small": 1.0}
+    decision = decide(_facts(qualities=qualities), CATALOGUE, replace(LEARNT, quality=few))
+    assert _chain(decision) == ["large", "tiny"]
+    enough = Quality(Learnt(models={"large": Mean(0.9, 300), "small": Mean(1.0, 10)}))
+    assert _chain(decide(_facts(qualities=qualities), CATALOGUE, replace(LEARNT, quality=enough)))[0] == "small"
+
+
+def test_where_nobody_was_scored_often_tiers_decide_as_before() -> None:
+    few = Quality(Learnt(models={"tiny": Mean(1.0, 1)}))
+    policy = Policy(quality=few, tiered=OWNERS_TIERS, cost=_cost)
+    assert decide(_facts(qualities={"tiny": 1.0}), CATALOGUE, policy).route == "auto:maths:simple"
+    assert _chain(decide(_facts(qualities={"tiny": 1.0}), CATALOGUE, Policy(quality=few, cost=_cost)))[0] == "large"
 
 
 def test_without_a_strong_model_an_unlikely_prompt_goes_to_the_default_chain() -> None:
@@ -252,7 +274,7 @@ def test_an_assignment_wins_over_auto_but_not_over_its_kin() -> None:
 def test_what_costs_more_than_the_caller_allows_is_out() -> None:
     decision = decide(_facts("auto", ALL, max_cost_nano=2000), CATALOGUE, LEARNT)
     assert _chain(decision) == ["middle", "small", "tiny"]  # nor is one chosen whose price nobody knows
-    assert _why(decision)["large"] == "expected to cost $0.000020; the caller allows $0.000002"
+    assert _why(decision)["large"] == "may cost $0.000020; the caller allows $0.000002"
     with pytest.raises(BudgetExceeded, match="cheap enough"):
         decide(_facts("large", max_cost_nano=10), CATALOGUE, LEARNT)
 
@@ -264,6 +286,24 @@ def test_a_limit_on_the_cost_leads_beyond_the_default_chain_but_not_for_a_task()
     assert (_chain(decision)[:2], decision.route) == (["middle", "small"], "auto:maths:affordable")
     with pytest.raises(BudgetExceeded):
         decide(_facts("auto", max_cost_nano=2000, of_task=True), catalogue, PRICED)
+
+
+def test_what_counts_is_the_most_that_it_may_cost() -> None:
+    facts = _facts("auto", ALL, max_cost_nano=10_000, at_most=(100, 1000))
+    assert _chain(decide(facts, CATALOGUE, LEARNT)) == ["small", "tiny"]
+    assert _why(decide(facts, CATALOGUE, LEARNT))["large"].startswith("may cost $0.000110")
+
+
+def test_a_kind_of_work_goes_to_whoever_is_cheap_enough_where_nobody_of_its_chain_is() -> None:
+    written: dict[str, Any] = {"assignments": {"maths": "large"}, "fallbacks": {"*": ("large",)}}
+    catalogue = Catalogue(providers=PROVIDERS, models=MODELS, **written)
+    for name in ("auto", "maths"):
+        decision = decide(_facts(name, max_cost_nano=2000), catalogue, PRICED)
+        assert (_chain(decision), decision.route) == (["middle", "small", "tiny"], "assignment:maths")
+        assert _why(decision)["middle"] == "affordable, as nobody of the chain is"
+        with pytest.raises(BudgetExceeded):
+            decide(_facts(name, max_cost_nano=2000, of_task=True), catalogue, PRICED)
+    assert _chain(decide(_facts("maths", max_cost_nano=20_000), catalogue, PRICED)) == ["large"]
 
 
 def test_a_key_without_the_name_gets_only_its_own_models() -> None:
@@ -292,6 +332,7 @@ POLICIES = st.builds(
     strong=st.sampled_from([None, "large", "small", "gone"]),
     tiered=st.frozensets(st.sampled_from(sorted(MODELS))),
     cost=st.just(_cost),
+    worst=st.just(_cost),
 )
 
 

@@ -16,12 +16,14 @@ from chittycan.catalogue import Model
 from chittycan.routing.cost.policy import AUTO, BEST, CHEAP, Policy
 from chittycan.routing.kinds import TIERS, Difficulty
 from chittycan.routing.quality.estimate import NO_QUALITY, Estimate
+from chittycan.routing.quality.learnt import Mean
 
 if TYPE_CHECKING:
     from chittycan.routing.decide import Facts
 
 CHEAP_SHARE = 0.8  # of the strong model's quality is enough for `auto:cheap`
 STRANGERS = 0.25  # of the models at hand may be unknown to those that quality was priced with
+LEAST_SCORES = 10  # before what is expected of a model decides anything: of one thumb up nothing follows
 MOST_SCORED, MOST_OF_A_TIER = 8, 3  # go into a chain: behind them comes the default chain
 
 Named = tuple[str, str]  # a model's name, and why it is considered
@@ -52,8 +54,9 @@ class Option(Struct, frozen=True):
 
 def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     """The models to ask before the default chain, in order, and the route. `options`: who may do it at all."""
-    if policy.quality is not NO_QUALITY:
-        scored = [option for option in options if option.estimate is not None]
+    means = policy.quality.learnt.models
+    if policy.quality is not NO_QUALITY and (not means or any(map(_backs, means.values()))):
+        scored = [each for each in options if each.estimate is not None and _backs(means.get(each.name))]
         if scored:
             return _by_quality(facts, scored, policy)
         strong = next((option for option in options if option.name == policy.strong), None)
@@ -62,6 +65,11 @@ def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[l
         if facts.model == AUTO:
             return [], AUTO
     return _by_tier(facts, options, policy)
+
+
+def _backs(mean: Mean | None) -> bool:
+    """Whether a model was scored often enough; None: it is not for the means to say."""
+    return mean is None or mean.scored >= LEAST_SCORES
 
 
 def left_out(facts: "Facts", name: str) -> str:
@@ -165,11 +173,17 @@ def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple
     if facts.model == CHEAP:
         cheap = sorted((each for each in options if each.default), key=lambda each: (each.spare, each.price))
         return [(each.name, "default chain, the cheapest first") for each in cheap], CHEAP
-    if facts.max_cost_nano is not None and not facts.of_task and not any(option.default for option in options):
-        affordable = sorted(options, key=lambda each: (each.spare, -each.price))
-        why = "affordable, as nobody of the default chain is"
-        return [(each.name, why) for each in affordable], _route(facts, "affordable")
+    if facts.max_cost_nano is not None and not facts.of_task and (others := affordable(facts, options)):
+        return others, _route(facts, "affordable")
     return [], facts.model
+
+
+def affordable(facts: "Facts", options: Sequence[Option]) -> list[Named]:
+    """The dearest first of those that cost no more than the caller allows; [] where one of the chain does not."""
+    if any(option.default for option in options):
+        return []
+    several = sorted(options, key=lambda each: (each.spare, -each.price))
+    return [(each.name, "affordable, as nobody of the chain is") for each in several]
 
 
 def _tiers(facts: "Facts") -> Sequence[Difficulty]:

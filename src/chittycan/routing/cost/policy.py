@@ -19,13 +19,17 @@ def _unknown(model: Model, provider: Provider, given: int, written: int) -> int 
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """`strong` None: the model of which most is expected. `tiered`: the models whose tier the owner wrote himself."""
+    """`strong` None: the model of which most is expected. `tiered`: the models whose tier the owner wrote himself.
+
+    `cost` is what a call of such a size costs, `worst` the most that it may.
+    """
 
     quality: Quality = NO_QUALITY
     target: float = TARGET
     strong: str | None = None
     tiered: frozenset[str] = frozenset()
     cost: Cost = _unknown
+    worst: Cost = _unknown
 
 
 NO_POLICY = Policy()
