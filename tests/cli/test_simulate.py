@@ -29,6 +29,13 @@ def test_a_wrong_file_is_named_with_its_key(can: Any, home: Any) -> None:
     (home.path / "work" / "new.json").write_text('{"models": {"big": {"contextWindow": "large"}}}')
     wrong = can("simulate", "--models", "new.json")
     assert (wrong.code, "models.big.contextWindow" in wrong.err, "new.json" in wrong.err) == (1, True, True)
+    (home.path / "work" / "new.json").write_text('{"fallbaks": {}, "models": {"x": {"proxy": "nowhere"}}}')
+    odd = can("simulate", "--models", "new.json").err
+    assert ("! new.json: fallbaks" in odd, "! new.json: models.x.proxy" in odd, "models.json" in odd) == (
+        True,
+        True,
+        False,
+    )
     (home.path / "work" / "new.json").write_text("{")
     assert "new.json:1:2" in can("simulate", "--models", "new.json").err
     (home.path / "work" / "new.json").write_text("{}")

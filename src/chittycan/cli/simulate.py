@@ -28,6 +28,7 @@ def simulate(
     """Replay the ledger under another models.json: cost, latency, availability, changed choices. Nothing is changed."""
     from chittycan.cli.session import Session, run
     from chittycan.config.reading import read_models
+    from chittycan.config.settings import MODELS_FILE
     from chittycan.control.simulation import simulate as operation
 
     document = read_models(models)
@@ -41,7 +42,7 @@ def simulate(
         print_json(found)
         return
     for warning in found.warnings:
-        warn(plain(warning))
+        warn(plain(warning.replace(MODELS_FILE, models.name)))
     if not found.requests:
         console.print(f"[dim]no request of the last {plain(since)} can be replayed[/]")
     else:

@@ -105,7 +105,7 @@ async def simulate(
                           cost_usd=usd(None if each.cost_nano is None else round(each.cost_nano)))
             for each in found.changes
         ],
-        warnings=[each for each in catalogue.warnings if each not in known],
+        warnings=[_unplaced(each, network) for each in catalogue.warnings if each not in known],
     )  # fmt: skip
 
 
@@ -121,8 +121,15 @@ def _other(network: "Network", models: dict[str, Any]) -> "tuple[Settings, Catal
     try:
         settings = settings_from(config, models, folder)
     except ConfigError as error:
-        raise InvalidRequest(error.message, param="models", fix=error.fix) from None
+        raise InvalidRequest(_unplaced(error.message, network), param="models", fix=error.fix) from None
     return settings, build(settings, network.env, network.found, embedded_missing())
+
+
+def _unplaced(text: str, network: "Network") -> str:
+    """What is said of models.json, without the folder: it is the other one that is meant."""
+    from chittycan.config.settings import MODELS_FILE
+
+    return text.replace(str(network.settings.folder / MODELS_FILE), MODELS_FILE)
 
 
 def chooser(catalogue: "Catalogue", policy: "Policy", allowed: "dict[str, frozenset[str] | None]") -> "Choose":
