@@ -187,6 +187,8 @@ def _says(checked: "Checked") -> str:
         f"beyond each model's mean, kind and words together {words:.1%}. "
     )
     said += "Words are used." if checked.words else "Words add nothing: only means are used."
-    if checked.transfer:
-        return f"{said} For kinds of work that were never scored, {checked.transfer:.0%} of what words say is used."
+    new = [f"{checked.transfer:.0%} of what words say"] if checked.transfer else []
+    new += ["what the length says"] if checked.lengths.slopes else []
+    if new:
+        return f"{said} For kinds of work that were never scored, {' and '.join(new)} is used."
     return f"{said} For kinds of work that were never scored, nothing is said, and the strong model answers."

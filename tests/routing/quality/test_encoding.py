@@ -32,6 +32,7 @@ def test_what_was_written_is_read_alike() -> None:
             assert first.keys() == second.keys() == {"a", "b"}
             assert all(abs(first[name].quality - second[name].quality) < 1e-5 for name in first)
     assert again.dump() == DATA
+    assert (again.learnt.told, again.learnt.lengths) == (QUALITY.learnt.told, QUALITY.learnt.lengths)
     assert again.learnt.frontier == QUALITY.learnt.frontier is not None
 
 

@@ -5,11 +5,12 @@ import re
 
 import pytest
 
+from chittycan.routing.quality.checking import check
 from chittycan.routing.quality.estimate import NO_QUALITY, Quality
 from chittycan.routing.quality.features import sketch
 from chittycan.routing.quality.prompts import Scored, collected
 from chittycan.routing.quality.report import learn
-from chittycan.routing.quality.train import train
+from chittycan.routing.quality.train import train, trained
 
 POETRY = re.findall(
     r"\w+",
@@ -115,6 +116,35 @@ def test_words_that_say_nothing_are_not_used() -> None:
     ]
     quality = train(rows)
     assert quality.estimates(POEM, None, MODELS) == quality.estimates(TASK, None, MODELS) != {}
+
+
+def test_words_that_say_no_more_than_the_kind_are_hardly_trusted_where_it_is_known() -> None:
+    prompts = collected(_rows(800, kinds=True))
+    checked = check(prompts)
+    assert checked.told < 0.3
+    poem, other = (
+        trained(prompts, checked).estimates(text, "poetry", MODELS)["poet"].quality
+        for text in (POEM, _prompt(random.Random(9), POETRY))
+    )
+    assert poem == pytest.approx(0.9, abs=0.05)
+    assert other == pytest.approx(poem, abs=0.03)
+
+
+def test_words_that_say_more_than_the_kind_are_trusted() -> None:
+    rows = [Scored(row.model, "writing", row.sketch, row.score) for row in _rows(800)]
+    checked = check(collected(rows))
+    assert checked.words
+    assert checked.told > 0.7
+
+
+def test_the_kind_is_measured_without_what_words_said_of_it() -> None:
+    checked = check(collected(_rows(800, kinds=True)))
+    assert checked.by_model is not None
+    assert checked.by_kind is not None
+    assert checked.by_words is not None
+    # Chances of 0.9 and 0.3 against 0.6: the kind explains it all, and words cannot explain more.
+    assert checked.by_kind < 0.9 * checked.by_model
+    assert checked.by_words > 0.99 * checked.by_kind
 
 
 def test_the_order_of_the_rows_does_not_matter() -> None:

@@ -1,8 +1,8 @@
 """How well what is learnt holds for prompts that it was not learnt from: by parts, each left out once.
 
-First parts of the prompts, then of the kinds of work. The first says whether words tell more than the kind alone, how
-many of its features a usual prompt shares with others, and what quality costs; the second how much of it holds for
-kinds never seen.
+First parts of the prompts, then of the kinds of work. The first says how much of what words say holds beyond the kind
+and whether that is worth using, how many of its features a usual prompt shares with others, and what quality costs; the
+second how much of it holds for kinds never seen.
 """
 
 import statistics
@@ -10,23 +10,23 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from chittycan.routing.quality.estimate import Estimate, Quality
+from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.fitting import fitted
 from chittycan.routing.quality.frontier import Foretold, Frontier, frontier
-from chittycan.routing.quality.learnt import Learnt
+from chittycan.routing.quality.learnt import NO_LENGTHS, Learnt, Lengths
+from chittycan.routing.quality.lengths import lengths
 from chittycan.routing.quality.prompts import Prompt
 
 PARTS = 4
-MOST = 3_000  # prompts that are looked at: it is done eight times
+MOST, MOST_OF_KINDS = 3_000, 6_000  # prompts that are looked at: four times each
 LEAST = 200  # prompts, or nothing can be said
 KIND_LEAST, KINDS_LEAST = 20, 4  # prompts of a kind, and kinds, to look at what holds for others
-# How much of what words say held for kinds left out, in four public sets: mean and spread. Some kinds alone are too
-# few to tell. Below a fifth, nothing is said of kinds never seen.
-USUAL, WORTH = (0.4, 0.25), 0.2
+WORTH = 0.1  # of what words say has to hold for kinds left out, or nothing is said of kinds never seen
 # A prompt is familiar where it shares three quarters of what all but 2 % of the prompts left out shared with others.
 RARE, FAMILIAR = 0.02, 0.75
 
 Progress = Callable[[int, int], None]  # steps done, steps in all
+Expected = Mapping[str, float]  # by model
 
 
 class Checked(Struct, frozen=True, kw_only=True):
@@ -42,7 +42,9 @@ class Checked(Struct, frozen=True, kw_only=True):
     by_kind: float | None = None
     by_words: float | None = None
     familiar: float = 0.0
+    told: float = 1.0
     transfer: float = 0.0
+    lengths: Lengths = NO_LENGTHS
     frontier: Frontier | None = None
 
     @property
@@ -51,39 +53,55 @@ class Checked(Struct, frozen=True, kw_only=True):
         return self.by_words is not None and self.by_kind is not None and self.by_words < self.by_kind
 
 
+class LeftOut(Struct, frozen=True):
+    """A prompt left out, and what was expected of those who answered it: by each one's mean, by its mean for the kind
+    of work, and with all that words say."""
+
+    prompt: Prompt
+    by_model: Expected
+    by_kind: Expected
+    by_words: Expected
+
+    def trusting(self, told: float) -> Expected:
+        """With this much of what words say beyond the kind."""
+        return {name: mean + told * (self.by_words[name] - mean) for name, mean in self.by_kind.items()}
+
+
 def check(
     prompts: Sequence[Prompt],
     progress: Progress = lambda done, total: None,
     pool: Collection[str] | None = None,
 ) -> Checked:
     """`pool`: the models between which there will be a choice; None: all that were scored."""
-    asked = sorted((each for each in prompts if each.buckets), key=lambda each: (each.number, each.kind or ""))[:MOST]
+    several = sorted((each for each in prompts if each.buckets), key=lambda each: (each.number, each.kind or ""))
+    asked = several[:MOST]
     if len(asked) < LEAST:
         return Checked(prompts=len(asked))
     steps = 2 * PARTS
     compared = sum(len(each.scores) > 1 for each in asked) > len(asked) / 2
-    errors, shares = [0.0, 0.0, 0.0], []
-    foretold: tuple[list[Foretold], list[Foretold]] = [], []  # by kind, with words
+    parts, shares = [], []
     for part in range(PARTS):
         inside = [each for number, each in enumerate(asked) if number % PARTS != part]
         outside = asked[part::PARTS]
         learnt = fitted(inside)
         shares += [_share(prompt, learnt) for prompt in outside]
-        plain = Learnt(models=learnt.models, kinds=learnt.kinds)
-        for place, quality in enumerate((Quality(Learnt(models=learnt.models)), Quality(plain), Quality(learnt))):
-            for prompt in outside:
-                found = _expected(prompt, quality)
-                errors[place] += _error(prompt, found, compared)
-                if place:
-                    foretold[place - 1].append(_foretold(prompt, found, pool))
+        sources = (Learnt(models=learnt.models), learnt.by_means(), learnt)
+        parts.append([LeftOut(prompt, *(_expected(prompt, Quality(each)) for each in sources)) for prompt in outside])
         progress(part + 1, steps)
-    by_model, by_kind, by_words = (each / len(asked) for each in errors)
-    transfer = _transfer(asked, compared, progress)
+    slopes = [_slope(_beyond(part, compared)) for part in parts]
+    # How much of words is trusted in a part is found in the others, or the check would flatter itself.
+    trusted = [_trusted(slopes[:part] + slopes[part + 1 :]) for part in range(PARTS)]
+    by_model = [(each.prompt, each.by_model) for part in parts for each in part]
+    by_kind = [(each.prompt, each.by_kind) for part in parts for each in part]
+    by_words = [(each.prompt, each.trusting(told)) for part, told in zip(parts, trusted, strict=True) for each in part]
+    errors = [_mean_error(each, compared) for each in (by_model, by_kind, by_words)]
+    better = by_words if errors[2] < errors[1] else by_kind
+    transfer = _transfer(several[:MOST_OF_KINDS], compared, progress)
     progress(steps, steps)
     return Checked(
-        frontier=frontier(foretold[by_words < by_kind]),
-        prompts=len(asked), compared=compared, by_model=by_model, by_kind=by_kind, by_words=by_words,
-        familiar=round(FAMILIAR * sorted(shares)[int(RARE * len(shares))], 3), transfer=transfer,
+        prompts=len(asked), compared=compared, by_model=errors[0], by_kind=errors[1], by_words=errors[2],
+        familiar=round(FAMILIAR * sorted(shares)[int(RARE * len(shares))], 3), told=_trusted(slopes), transfer=transfer,
+        lengths=lengths(several), frontier=frontier([_foretold(*each, pool) for each in better]),
     )  # fmt: skip
 
 
@@ -91,25 +109,49 @@ def _share(prompt: Prompt, learnt: Learnt) -> float:
     return len(learnt.words.known(prompt.buckets)) / len(prompt.buckets)
 
 
-def _expected(prompt: Prompt, quality: Quality) -> Mapping[str, Estimate]:
-    """Of the models that answered."""
-    return quality.of_features(prompt.buckets, prompt.kind if quality.learnt.kinds else None, list(prompt.scores))
+def _expected(prompt: Prompt, quality: Quality) -> Expected:
+    found = quality.of_features(prompt.buckets, prompt.kind if quality.learnt.kinds else None, list(prompt.scores))
+    return {name: each.quality for name, each in found.items()}
 
 
-def _foretold(prompt: Prompt, found: Mapping[str, Estimate], pool: Collection[str] | None) -> Foretold:
-    names = [name for name in found if pool is None or name in pool]
-    return Foretold({name: found[name].quality for name in names},
+def _foretold(prompt: Prompt, expected: Expected, pool: Collection[str] | None) -> Foretold:
+    names = [name for name in expected if pool is None or name in pool]
+    return Foretold({name: expected[name] for name in names},
                     {name: prompt.score(name) for name in names}, prompt.costs)  # fmt: skip
 
 
-def _error(prompt: Prompt, found: Mapping[str, Estimate], compared: bool) -> float:
+def _beyond(prompts: Iterable[LeftOut], compared: bool) -> Iterable[tuple[float, float]]:
+    """Of each answer, beyond the model's mean for the kind of work: what words say, and the score."""
+    for each in prompts:
+        said = [each.by_words[name] - mean for name, mean in each.by_kind.items()]
+        scored = [each.prompt.score(name) - mean for name, mean in each.by_kind.items()]
+        if compared:
+            said, scored = _centred(said), _centred(scored)
+        yield from zip(said, scored, strict=True)
+
+
+def _mean_error(prompts: Sequence[tuple[Prompt, Expected]], compared: bool) -> float:
+    return sum(_error(prompt, expected, compared) for prompt, expected in prompts) / len(prompts)
+
+
+def _error(prompt: Prompt, expected: Expected, compared: bool) -> float:
     """The mean squared error of what is expected of the models that answered."""
-    names = [name for name in prompt.scores if name in found]
-    if not names:
-        return 0.0
-    wrong = [prompt.score(name) - found[name].quality for name in names]
-    middle = sum(wrong) / len(wrong) if compared else 0.0
-    return sum((each - middle) ** 2 for each in wrong) / len(wrong)
+    wrong = [prompt.score(name) - quality for name, quality in expected.items()]
+    if compared:
+        wrong = _centred(wrong)
+    return sum(each**2 for each in wrong) / len(wrong) if wrong else 0.0
+
+
+def _slope(pairs: Iterable[tuple[float, float]]) -> float:
+    """Of what was scored over what was said."""
+    several = list(pairs)
+    width = sum(x * x for x, _ in several)
+    return sum(x * y for x, y in several) / width if width else 0.0
+
+
+def _trusted(slopes: Sequence[float]) -> float:
+    """The mean of the parts' slopes, as a share."""
+    return round(min(max(statistics.fmean(slopes), 0.0), 1.0), 3)
 
 
 def _transfer(prompts: Sequence[Prompt], compared: bool, progress: Progress) -> float:
@@ -125,11 +167,10 @@ def _transfer(prompts: Sequence[Prompt], compared: bool, progress: Progress) -> 
     for part in range(PARTS):
         out = set(kinds[part::PARTS])
         learnt = fitted([prompt for prompt in prompts if prompt.kind not in out])
-        pairs = list(_said_and_scored([prompt for prompt in prompts if prompt.kind in out], learnt, compared))
-        width = sum(x * x for x, _ in pairs)
-        slopes.append(sum(x * y for x, y in pairs) / width if width else 0.0)
+        slopes.append(_slope(_said_and_scored([prompt for prompt in prompts if prompt.kind in out], learnt, compared)))
         progress(PARTS + part + 1, 2 * PARTS)
-    return _trusted(slopes)
+    found = _trusted(slopes)
+    return found if found >= WORTH else 0.0
 
 
 def _said_and_scored(prompts: Sequence[Prompt], learnt: Learnt, compared: bool) -> Iterable[tuple[float, float]]:
@@ -147,14 +188,6 @@ def _said_and_scored(prompts: Sequence[Prompt], learnt: Learnt, compared: bool) 
             found.setdefault(name, []).append((pair[0], pair[1]))
     for several in found.values():
         yield from zip(_centred([each[0] for each in several]), _centred([each[1] for each in several]), strict=True)
-
-
-def _trusted(slopes: Sequence[float]) -> float:
-    """The mean of the parts' slopes, weighed against what is usual; 0 where it is too little to be worth the risk."""
-    error = statistics.variance(slopes) / len(slopes)
-    usual, spread = USUAL
-    found = (statistics.fmean(slopes) * spread**2 + usual * error) / (spread**2 + error)
-    return round(min(found, 1.0), 3) if found >= WORTH else 0.0
 
 
 def _centred(values: Sequence[float]) -> list[float]:

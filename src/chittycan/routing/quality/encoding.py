@@ -14,7 +14,7 @@ from msgspec import Struct
 from chittycan.errors import ChittyError
 from chittycan.routing.quality.features import BUCKETS
 from chittycan.routing.quality.frontier import Frontier
-from chittycan.routing.quality.learnt import Learnt, Mean
+from chittycan.routing.quality.learnt import NO_LENGTHS, Learnt, Lengths, Mean
 from chittycan.routing.quality.words import Words
 
 MARK = b"chitty-quality\x002\n"
@@ -28,7 +28,9 @@ class Body(Struct, frozen=True, kw_only=True):
     models: Mapping[str, Mean]
     kinds: Mapping[str, Mapping[str, Mean]]
     familiar: float
+    told: float = 1.0
     transfer: float
+    lengths: Lengths = NO_LENGTHS
     frontier: Frontier | None
     gaps: bytes
     weights: bytes
@@ -43,8 +45,8 @@ def sealed(learnt: Learnt) -> bytes:
         raise ValueError("features have to be numbered in the order of their buckets")
     gaps = [bucket - before for bucket, before in zip(order, [0, *order], strict=False)]
     body = Body(
-        models=learnt.models, kinds=learnt.kinds, familiar=learnt.familiar, transfer=learnt.transfer,
-        frontier=learnt.frontier,
+        models=learnt.models, kinds=learnt.kinds, familiar=learnt.familiar, told=learnt.told,
+        transfer=learnt.transfer, lengths=learnt.lengths, frontier=learnt.frontier,
         gaps=struct.pack(f"<{len(gaps)}I", *gaps), weights=struct.pack(f"<{len(order)}f", *words.squares),
         columns={name: bytes(column) for name, column in words.columns.items()}, scales=words.scales,
     )  # fmt: skip
@@ -74,8 +76,8 @@ def opened(data: bytes) -> Learnt:
         raise _unreadable("it does not hold what it should")
     columns = {name: memoryview(column).cast("b") for name, column in body.columns.items()}
     return Learnt(
-        models=body.models, kinds=body.kinds, familiar=body.familiar, transfer=body.transfer,
-        frontier=body.frontier,
+        models=body.models, kinds=body.kinds, familiar=body.familiar, told=body.told,
+        transfer=body.transfer, lengths=body.lengths, frontier=body.frontier,
         words=Words(places, squares, columns, body.scales),
     )  # fmt: skip
 

@@ -46,15 +46,15 @@ class Quality:
         place = _place(kind, learnt.kinds)
         means = learnt.kinds[place] if place is not None else {}
         foreign = place is None and kind is not None and kind not in KINDS
-        if foreign and not learnt.transfer:
+        if foreign and not learnt.transfer and not learnt.lengths.slopes:
             return {}
         known = learnt.words.known(buckets)
         if len(known) < learnt.familiar * len(buckets):
             # Of a kind that is known well, the mean says something, whatever the words are.
             return {name: _by_mean(means[name], place) for name in models if name in means} if place else {}
         norm = learnt.words.norm(known)
-        share = learnt.transfer if foreign else 1.0
         untold = place is None and bool(learnt.kinds)
+        share = learnt.transfer if foreign else 1.0 if untold else learnt.told
         found = {}
         for name in models:
             overall = learnt.models.get(name)
@@ -62,8 +62,10 @@ class Quality:
                 continue
             mean = means.get(name, overall)
             said = learnt.words.said(name, known, norm) - mean.said
-            where = place if name in means else None
-            found[name] = _estimate(mean.quality + share * said, mean.scored, where, untold)
+            quality = mean.quality + share * said
+            if foreign:
+                quality += learnt.lengths.said(name, len(buckets))
+            found[name] = _estimate(quality, mean.scored, place if name in means else None, untold)
         return found
 
     @classmethod

@@ -20,4 +20,9 @@ def trained(prompts: Sequence[Prompt], checked: Checked) -> Quality:
     """The same, where it is known how well it holds."""
     learnt = fitted(prompts, words=checked.words)
     familiar = checked.familiar if checked.words else 0.0
-    return Quality(replace(learnt, familiar=familiar, transfer=checked.transfer, frontier=checked.frontier))
+    return Quality(
+        replace(
+            learnt, familiar=familiar, told=checked.told, transfer=checked.transfer, lengths=checked.lengths,
+            frontier=checked.frontier,
+        )
+    )  # fmt: skip
