@@ -6,11 +6,12 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.routing.quality.checking import Checked, check
 from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.fitting import fitted
-from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.prompts import Prompt
 from chittycan.routing.quality.train import trained
 
@@ -28,10 +29,13 @@ class Pair:
         self.extra = [s - w for s, w in zip(found.cost[strong], found.cost[weak], strict=True)]
         # What a router can know of the extra cost: a line over the prompt's length, from the choosing half.
         self.expected_extra = fitted_cost(found, self.extra)
+        # Equal scores are ordered by chance: the files are sorted by topic.
+        dice = random.Random(3)
+        self.ties = [dice.random() for _ in self.gain]
 
     def apgr(self, scores: Scores, places: Sequence[int], weights: Sequence[int] | None = None) -> float:
         """The area under quality gained over dollars spent, both as shares. `weights`: how often each place counts."""
-        order = sorted(range(len(places)), key=lambda each: -scores[places[each]])
+        order = sorted(range(len(places)), key=lambda each: (-scores[places[each]], self.ties[places[each]]))
         gained = spent = area = 0.0
         for each in order:
             times, place = (1 if weights is None else weights[each]), places[each]
@@ -136,13 +140,17 @@ def checked(found: Set) -> Checked:
     return check([found.prompts[place] for place in found.choose])
 
 
+def learner(found: Checked) -> Callable[[Sequence[Prompt]], Quality]:
+    """Learns what holds in-domain, as training does once it is known how well it holds."""
+    return lambda prompts: Quality(replace(fitted(prompts, found.words), told=found.told))
+
+
 def in_domain(pair: Pair) -> dict[str, Scores]:
-    words = checked(pair.set).words
     names = ("topic mean", "ours, topic unknown", "ours")
     expected: dict[str, dict[int, float]] = {name: {} for name in names}
-    found = left_out(pair.set.prompts, random_parts(len(pair.set)), lambda p: Quality(fitted(p, words)))
+    found = left_out(pair.set.prompts, random_parts(len(pair.set)), learner(checked(pair.set)))
     for places, quality in found:
-        means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
+        means = Quality(quality.learnt.by_means())
         for place in places:
             topic = pair.set.topics[place]
             for name, source, kind in zip(names, (means, quality, quality), (topic, None, topic), strict=True):

@@ -6,14 +6,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from bench.routing_pairs import checked, fitted_cost, left_out
+from bench.routing_pairs import checked, fitted_cost, learner, left_out
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.catalogue import Model
 from chittycan.routing.cost.choice import CHEAP_SHARE, Option, by_worth, demand, ranked
 from chittycan.routing.cost.policy import NO_POLICY, TARGET, Policy
 from chittycan.routing.quality.checking import check
 from chittycan.routing.quality.estimate import Estimate, Quality
-from chittycan.routing.quality.fitting import fitted
 from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.train import trained
 
@@ -25,7 +24,7 @@ Expected = list[Mapping[str, Estimate]]
 class Pool:
     """`strong`: the best on the choosing half; `cheap`: the best of those that cost at most a quarter of it.
 
-    `words`: whether they are worth using; `policy`: what quality costs. Both are found on the choosing half.
+    `checked`: how much words are worth; `policy`: what quality costs. Both are found on the choosing half.
     """
 
     def __init__(self, found: Set) -> None:
@@ -34,9 +33,8 @@ class Pool:
         limit = CHEAP * found.spent(self.strong, found.choose)
         cheap = [model for model in found.models if found.spent(model, found.choose) <= limit]
         self.cheap = max(cheap, key=lambda model: found.mean(model, found.choose))
-        learnt = checked(found)
-        self.words = learnt.words
-        self.policy = Policy(quality=Quality(Learnt(frontier=learnt.frontier)), strong=self.strong)
+        self.checked = checked(found)
+        self.policy = Policy(quality=Quality(Learnt(frontier=self.checked.frontier)), strong=self.strong)
         costs = {model: fitted_cost(found, found.cost[model]) for model in found.models}
         self.expected_cost = [{model: costs[model][place] for model in found.models} for place in range(len(found))]
 
@@ -98,9 +96,9 @@ def expectations(pool: Pool, unseen: bool) -> dict[str, Expected]:
     if unseen:
         expected[new] = list(nothing)
     for places, quality in left_out(
-        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else lambda p: Quality(fitted(p, pool.words))
+        found.prompts, parts, (lambda p: trained(p, check(p))) if unseen else learner(pool.checked)
     ):
-        means = Quality(Learnt(models=quality.learnt.models, kinds=quality.learnt.kinds))
+        means = Quality(quality.learnt.by_means())
         for place in places:
             buckets, topic = found.prompts[place].buckets, found.topics[place]
             expected["topic mean"][place] = means.of_features(buckets, topic, found.models)
