@@ -29,6 +29,14 @@ from chittycan.integrations.documents.document import Kind, sniff
         ("a.txt", b"", "text"),
         ("a.txt", b"\x00\x01\x02", "unknown"),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "unknown"),
+        ("a.eml", b"whatever", "mail"),
+        (
+            "Re: lease",
+            b"Return-Path: <a@b.example>\r\nReceived: from x\r\n by y\r\nFrom: a@b.example\r\n\r\nHi",
+            "mail",
+        ),
+        ("notes.txt", b"From: the office\nTo: do\n\nMessage-ID: none", "text"),
+        ("notes.txt", b"Dear all,\nFrom: me\nMIME-Version: 1.0\n", "text"),
     ],
 )
 def test_sniff(name: str, head: bytes, kind: Kind) -> None:

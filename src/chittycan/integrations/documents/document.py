@@ -1,10 +1,11 @@
 """What a file says: the value that every reader makes, and how a file's kind is told from its beginning."""
 
+import re
 from typing import Literal
 
 from msgspec import Struct
 
-Kind = Literal["pdf", "docx", "xlsx", "html", "text", "png", "jpeg", "gif", "webp", "unknown"]
+Kind = Literal["pdf", "docx", "xlsx", "html", "mail", "text", "png", "jpeg", "gif", "webp", "unknown"]
 
 IMAGES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 MEDIA_TYPES: dict[str, str] = {
@@ -13,8 +14,17 @@ MEDIA_TYPES: dict[str, str] = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     "html": "text/html",
+    "mail": "message/rfc822",
     "text": "text/plain",
 }
+
+
+# Header lines, and among them two that every mail has and other texts do not.
+_LINE = rb"[!-9;-~]{1,80}:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n"
+_MAIL = re.compile(
+    rb"(?=(?:" + _LINE + rb"){0,200}?From:)(?=(?:" + _LINE + rb"){0,200}?(?:Message-ID|Received|MIME-Version):)",
+    re.IGNORECASE,
+)
 
 
 class Section(Struct, frozen=True):
@@ -67,7 +77,7 @@ def sniff(name: str, head: bytes) -> Kind:
         (b"<!doctype html", b"<html")
     ):
         return "html"
-    return "text"
+    return "mail" if ending == "eml" or _MAIL.match(head) else "text"
 
 
 def _image(head: bytes) -> Kind | None:

@@ -46,7 +46,7 @@ def extract(source: Path | bytes, name: str | None = None, max_chars: int = MAX_
     if len(data) > MAX_FILE:
         return _too_large(len(data))
     kind = sniff(name or "", data[:8192])
-    if kind not in ("pdf", "docx", "xlsx", "html", "text"):
+    if kind not in ("pdf", "docx", "xlsx", "html", "mail", "text"):
         return Document(kind=kind, defects=(_no_text(kind, name or "", data),))
     return _read_in_child(kind, data, max_chars)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chittycan.integrations.documents import docx, html, pdf, plain, xlsx
+from chittycan.integrations.documents import docx, html, mail, pdf, plain, xlsx
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -71,6 +71,7 @@ _READERS: dict[Kind, Callable[[bytes, int], Document]] = {
     "docx": docx.read,
     "xlsx": xlsx.read,
     "html": read_html,
+    "mail": mail.read,
     "text": read_text,
 }
 

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.html import MAX_SOURCE, is_long, visible_text
+from chittycan.integrations.email import calendar
 from chittycan.integrations.email.headers import (
     MAX_VALUE,
     Address,
@@ -124,6 +125,7 @@ def parse(raw: bytes) -> Mail:
         _read_headers(mail, message)
         body = _Body(defects)
         mail.text = _tidy("\n\n".join(piece for piece in body.read(message, 0) if piece))
+        mail.text = mail.text or _tidy(visible_characters(calendar.shown(body.invitation))[0])
         mail.attachments = tuple(body.attachments)
         mail.hidden_text = body.hidden
     except Exception as error:  # every accessor is guarded; this is for the one that nobody thought of
@@ -199,6 +201,7 @@ class _Body:
     def __init__(self, defects: list[str]) -> None:
         self.attachments: list[Attachment] = []
         self.hidden = False
+        self.invitation = ""
         self._defects = defects
         self._index = -1
         self._room = MAX_SOURCE  # characters of HTML that are still read
@@ -251,6 +254,8 @@ class _Body:
             self._defects.append(WINMAIL)
         if name or (data and not kind.startswith("multipart/")):
             self.attachments.append(Attachment(name or f"part-{self._index}", kind, len(data), self._index))
+        if kind == "text/calendar" and not self.invitation:
+            self.invitation = decode_bytes(data[: MAX_TEXT * 2], _attempt(part.get_content_charset, None))[0]
         if kind in _PAGES or name.lower().endswith((".html", ".htm", ".xhtml")):
             self._shown(decode_bytes(data, _attempt(part.get_content_charset, None))[0])
 
