@@ -92,7 +92,9 @@ async def throughput(count: int) -> dict[str, Any]:
                 memory.append(round(resident(), 1))
 
         try:
-            await process(multiplied(samples(), count), at_once, database, Terms(parallel=4), on_progress=seen)
+            await process(
+                multiplied(samples(), count), at_once, database, Terms(parallel=4), on_progress=seen, keep=False
+            )
         finally:
             database.close()
         took, spent = time.monotonic() - started, time.process_time() - spent

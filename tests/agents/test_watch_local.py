@@ -65,13 +65,13 @@ def office(tmp_path: Path, database: Database, answers: Answers) -> Office:
 async def test_new_mail_is_processed_once(office: Office) -> None:
     office.deliver("one")
     watcher = office.watcher()
-    assert [each.state for each in await watcher.look()] == ["processed"]
+    assert [each.state for each in (await watcher.look()).outcomes] == ["processed"]
     calls = len(office.ask.requests)
-    assert await watcher.look() == []
+    assert (await watcher.look()).mails == 0
     office.deliver("two")
-    assert [each.subject for each in await watcher.look()] == ["two"]
+    assert [each.subject for each in (await watcher.look()).outcomes] == ["two"]
     # Another process knows nothing of it, and the database all.
-    assert [each.state for each in await office.watcher().look()] == ["known", "known"]
+    assert [each.state for each in (await office.watcher().look()).outcomes] == ["known", "known"]
     assert len(office.ask.requests) == 2 * calls
     (one,) = [each for each in await office.database.read(inbox.latest, 9) if each.subject == "one"]
     assert one.source == f"maildir:{office.folder}"

@@ -123,10 +123,11 @@ class Look:
         terms = replace(terms, private=terms.private or self._account.private)
         self._privileged = terms.privileged
         report = await process(
-            mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock, submit=desk.submit
-        )
+            mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock, submit=desk.submit,
+            keep=False,
+        )  # fmt: skip
         if self.room is not None:
-            self.room = max(0, self.room - len(report.outcomes))
+            self.room = max(0, self.room - report.mails)
 
     async def _mails(self, listed: list[Listed]) -> AsyncGenerator[RawMail]:
         """Ends early where the connection breaks, so that mails in hand can be finished."""

@@ -121,18 +121,19 @@ async def process(
     on_progress: Callable[[Outcome], None] | None = None,
     clock: Clock = SYSTEM,
     submit: Submit | None = None,
+    keep: bool = True,
 ) -> Report:
     """Work through `source` with `terms.parallel` mails at a time; `on_progress` is told of each as it ends.
 
-    A mail that is stored already is gone on with as it was stored. With `submit` agents are not asked here: the mail
-    is handed to it as it is stored.
+    The report has what became of each, without `keep` only totals. A mail that is stored already is gone on with as
+    it was stored. With `submit` agents are not asked here: the mail is handed to it as it is stored.
     Raises `NotFound` for an unknown template, and what `ask` raises beyond `agent.NO_ANSWER`, e.g. `UnknownModel`;
     what is done by then is kept.
     """
     templates.get(terms.template, await templates.stored(database))
     work = _Inbox(ask, database, terms, clock, submit)
     started = clock.monotonic()
-    outcomes: list[Outcome] = []
+    report = Report(keep=keep, dry_run=terms.dry_run)
     mails, reading = first(source, terms.limit), asyncio.Lock()
 
     async def take() -> Item | None:
@@ -142,7 +143,7 @@ async def process(
     async def worker() -> None:
         while (raw := await take()) is not None:
             outcome = await work.handle(raw)
-            outcomes.append(outcome)
+            report.add(outcome)
             if on_progress:
                 on_progress(outcome)
 
@@ -154,7 +155,8 @@ async def process(
         raise problems.exceptions[0] from None
     finally:
         await mails.aclose()
-    return Report(outcomes=outcomes, seconds=clock.monotonic() - started, dry_run=terms.dry_run)
+    report.seconds = clock.monotonic() - started
+    return report
 
 
 async def go_on(

@@ -4,8 +4,8 @@ Nothing here is estimated: times are the models' own as measured, money is what 
 price is not known the report says so.
 """
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable
 from statistics import median
 from typing import Any, Literal
 
@@ -76,35 +76,96 @@ class Step(Struct, kw_only=True):
         return f"✓ {name}: {served} ({duration(self.median_ms)}, {cost}{rules})"
 
 
-class Report(Struct, kw_only=True):
-    """The whole run. `seconds` is wall time; `outcomes` has one entry per mail of the source."""
+class Tally(Struct):
+    """One agent's figures while they are counted. A run takes sixteen bytes: medians are exact."""
 
-    outcomes: list[Outcome]
+    runs: int = 0
+    fallbacks: int = 0
+    repaired: int = 0
+    models: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    ms: "array[float]" = field(default_factory=lambda: array("d"))  # of what models answered
+    priced: "array[int]" = field(default_factory=lambda: array("q"))  # and cost, where that is known
+    cost_nano: int = 0
+    unpriced: int = 0
+
+    def add(self, result: AgentResult[Any]) -> None:
+        self.runs += 1
+        self.cost_nano += result.cost_nano or 0
+        self.unpriced += result.cost_nano is None
+        if result.fallback:
+            self.fallbacks += 1
+            self.reasons[(result.reason or "").partition(":")[0]] += 1
+        if result.model is None:
+            return
+        self.models[result.model] += 1
+        self.repaired += result.repaired
+        self.ms.append(result.ms)
+        if result.cost_nano is not None:
+            self.priced.append(result.cost_nano)
+
+    def step(self, agent: str) -> Step:
+        answered = len(self.ms)
+        return Step(
+            agent=agent,
+            runs=self.runs,
+            by_model=answered,
+            by_rules=self.runs - answered,
+            fallbacks=self.fallbacks,
+            repaired=self.repaired,
+            models=dict(self.models),
+            reasons=dict(self.reasons),
+            median_ms=median(self.ms) if answered else None,
+            median_cost_nano=round(median(self.priced)) if answered and len(self.priced) == answered else None,
+            cost_nano=self.cost_nano,
+            unpriced=self.unpriced,
+        )
+
+
+class Report(Struct, kw_only=True):
+    """The whole run, counted mail by mail with `add`. `seconds` is wall time.
+
+    `outcomes` has one entry per mail of the source, some kilobytes each; without `keep` it stays empty, and the rest
+    takes some bytes per mail.
+    """
+
+    keep: bool = True
+    outcomes: list[Outcome] = field(default_factory=list)
     seconds: float = 0.0
     dry_run: bool = False
+    mails: int = 0
+    worked: int = 0  # mails that some agent looked at
+    settled: dict[str, int] = field(default_factory=dict)  # mails that needed no model, by reason
+    broken: int = 0  # mails that could be read only in part
+    drafts: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    tallies: dict[str, Tally] = field(default_factory=lambda: {name: Tally() for name in STEPS})
+    prefilter_ms: "array[float]" = field(default_factory=lambda: array("d"))
+
+    def add(self, outcome: Outcome) -> None:
+        """One mail more."""
+        self.mails += 1
+        self.states[outcome.state] += 1
+        self.worked += bool(outcome.results)
+        self.broken += bool(outcome.defects)
+        self.drafts += outcome.draft_id is not None and outcome.state == "processed"
+        if outcome.settled:
+            self.settled[outcome.settled] = self.settled.get(outcome.settled, 0) + 1
+        if outcome.prefilter_ms:
+            self.prefilter_ms.append(outcome.prefilter_ms)
+        for result in outcome.results:
+            if result.agent in self.tallies:
+                self.tallies[result.agent].add(result)
+        if self.keep:
+            self.outcomes.append(outcome)
 
     def count(self, state: State) -> int:
-        return sum(outcome.state == state for outcome in self.outcomes)
-
-    @property
-    def settled(self) -> dict[str, int]:
-        """Mails that needed no model, by reason."""
-        return dict(Counter(outcome.settled for outcome in self.outcomes if outcome.settled))
-
-    @property
-    def broken(self) -> int:
-        """Mails that could be read only in part."""
-        return sum(bool(outcome.defects) for outcome in self.outcomes)
-
-    @property
-    def drafts(self) -> int:
-        return sum(outcome.draft_id is not None for outcome in self.outcomes if outcome.state == "processed")
+        return self.states[state]
 
     @property
     def steps(self) -> list[Step]:
         """Triage, priority and response, in this order."""
-        results = [result for outcome in self.outcomes for result in outcome.results]
-        return [step(name, [result for result in results if result.agent == name]) for name in STEPS]
+        return [tally.step(name) for name, tally in self.tallies.items()]
 
     @property
     def answers_from_model(self) -> int:
@@ -121,8 +182,7 @@ class Report(Struct, kw_only=True):
 
     @property
     def prefilter_median_ms(self) -> float | None:
-        times = [outcome.prefilter_ms for outcome in self.outcomes if outcome.prefilter_ms]
-        return median(times) if times else None
+        return median(self.prefilter_ms) if self.prefilter_ms else None
 
     @property
     def lines(self) -> list[str]:
@@ -155,28 +215,6 @@ class Report(Struct, kw_only=True):
             "dryRun": self.dry_run,
             "steps": msgspec.to_builtins(steps),
         }
-
-
-def step(agent: str, results: Iterable[AgentResult[Any]]) -> Step:
-    """The figures of one agent."""
-    results = list(results)
-    answered = [result for result in results if result.model is not None]
-    priced = [result.cost_nano for result in answered if result.cost_nano is not None]
-    fallbacks = [result for result in results if result.fallback]
-    return Step(
-        agent=agent,
-        runs=len(results),
-        by_model=len(answered),
-        by_rules=len(results) - len(answered),
-        fallbacks=len(fallbacks),
-        repaired=sum(result.repaired for result in answered),
-        models=dict(Counter(result.model for result in answered if result.model)),
-        reasons=dict(Counter((result.reason or "").partition(":")[0] for result in fallbacks)),
-        median_ms=median(result.ms for result in answered) if answered else None,
-        median_cost_nano=round(median(priced)) if answered and len(priced) == len(answered) else None,
-        cost_nano=sum(result.cost_nano or 0 for result in results),
-        unpriced=sum(result.cost_nano is None for result in results),
-    )
 
 
 def duration(ms: float, digits: int = 1) -> str:

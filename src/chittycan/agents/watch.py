@@ -39,22 +39,24 @@ class Watcher:
         self.duty = Duty(account.name, desk.database, desk.clock, on_problem or logged)
         self._swept: float | None = None  # when all of every folder was looked at; monotonic
 
-    async def look(self, *, limit: int | None = None, dry_run: bool = False) -> Report:
+    async def look(self, *, limit: int | None = None, dry_run: bool = False, keep: bool = True) -> Report:
         """Goes through all folders once, at most `limit` mails. A dry run stores nothing and needs nobody's leave.
 
+        `keep`: the report has what became of each mail, not only how many.
         Raises Unavailable where the server fails, or another process looks after the account.
         """
-        outcomes: list[Outcome] = []
+        report = Report(keep=keep, dry_run=dry_run)
         began = self._desk.clock.monotonic()
         if dry_run:
             async with self._connected() as connection:
-                await self._look(connection, outcomes.append, limit=limit, dry_run=True)
+                await self._look(connection, report.add, limit=limit, dry_run=True)
         else:
             async with self.duty.held(), self._connected() as connection:
-                await self._look(connection, outcomes.append, limit=limit)
+                await self._look(connection, report.add, limit=limit)
                 while await self._act(connection):
                     pass
-        return Report(outcomes=outcomes, seconds=self._desk.clock.monotonic() - began, dry_run=dry_run)
+        report.seconds = self._desk.clock.monotonic() - began
+        return report
 
     async def run(self) -> None:
         """Looks whenever there is news, or every `poll` seconds, as long as it runs; what fails is tried again."""

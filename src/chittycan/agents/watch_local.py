@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from chittycan.agents.duty import Duty, OnProblem, logged
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.pipeline import process
-from chittycan.agents.report import Outcome
+from chittycan.agents.report import Outcome, Report
 from chittycan.integrations.email.sources import Source
 from chittycan.integrations.email.unread import Unread
 
@@ -49,20 +49,19 @@ class LocalWatcher:
 
     async def _session(self) -> None:
         while True:
-            await self.look()
+            await self.look(keep=False)
             await self.duty.went_well()
             await self._desk.clock.sleep(self.local.poll)
 
-    async def look(self) -> list[Outcome]:
-        """At what was not done before. Raises ChittyError."""
+    async def look(self, *, keep: bool = True) -> Report:
+        """At what was not done before; `keep` as in `Report`. Raises ChittyError."""
         source = await asyncio.to_thread(self._opened)
         if self._unread is None or self._unread[0] != source:
             self._unread = source, Unread(source)
-        unread, outcomes = self._unread[1], list[Outcome]()
+        unread = self._unread[1]
 
         def tell(outcome: Outcome) -> None:
             self.duty.failures = 0
-            outcomes.append(outcome)
             if outcome.state != "unreadable":
                 unread.done(outcome.key)
             elif outcome.key in self._unreadable:  # it is tried again, and said once
@@ -74,5 +73,6 @@ class LocalWatcher:
 
         desk, terms = self._desk, await self._desk.terms()
         terms = replace(terms, account=self.local.name, private=terms.private or self.local.private)
-        await process(unread, desk.ask, desk.database, terms, on_progress=tell, clock=desk.clock, submit=desk.submit)
-        return outcomes
+        return await process(
+            unread, desk.ask, desk.database, terms, on_progress=tell, clock=desk.clock, submit=desk.submit, keep=keep
+        )
