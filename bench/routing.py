@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.routing_pairs import Pair, in_domain, measured, unseen
-from bench.routing_pools import Pool, expectations, pool_rows
-from bench.routing_sets import BEFORE, DATA, PAIRS, POOLS, PUBLISHED, load
+from bench.routing_pools import Pool, aiq_rows, expectations, pool_rows
+from bench.routing_sets import BEFORE, DATA, PAIRS, POOLS, PUBLISHED, TIERS, load
+from bench.routing_tiers import tier_rows
 from bench.run import machine, save
 
 Rows = Mapping[str, Mapping[str, Any]]
 OURS = ("ours", "ours, per dollar")
+TOPIC_MEANS = ("topic mean", "topic mean, per dollar")
 SIMPLE = ("random", "length", "hand rule", "least extra cost first")
 FEW_TOPICS = 4  # too few to leave some out
 
@@ -49,20 +51,30 @@ def pool_result(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"split": pool.set.split, "prompts": len(pool.set), "strong": pool.strong}
     print(f"\n## {name}: {len(pool.set):,} prompts, test half {pool.set.split}")
     for what, new in (("in_domain", False), ("unseen", True)):
-        found[what] = pool_rows(pool, expectations(pool, new))
+        expected = expectations(pool, new)
+        found[what] = pool_rows(pool, expected)
+        found[f"{what}_aiq"] = aiq_rows(pool, expected)
         print(f"{what}: quality kept and dollars saved against always {pool.strong}")
         for row, each in found[what].items():
             flag = "  WORSE AND DEARER than the best cheap model" if each["worse_and_dearer_than_cheap"] else ""
-            print(f"  {row:60s} {each['kept']:7.1%} {each['saved']:7.1%}  mostly {each['most_used']}{flag}")
+            within = f"{each['kept']:7.1%} ± {each['interval']:.1%}"
+            print(f"  {row:60s} {within} {each['saved']:7.1%}  mostly {each['most_used']}{flag}")
+        print("  AIQ: " + ", ".join(f"{row} {each:.4f}" for row, each in found[f"{what}_aiq"].items()))
+        if name == TIERS and not new:
+            found["tiers"] = tier_rows(pool.set, expected["ours"])
+            print("70 % small, 20 % middle, 10 % strong: quality kept and dollars saved")
+            for row, each in found["tiers"].items():
+                print(f"  {row:60s} {each['kept']:7.1%} {each['saved']:7.1%}")
     return found
 
 
 def show(title: str, rows: Rows) -> None:
-    print(f"{title}: APGR$, and for 95 % and 99 % the share kept and the dollars saved")
+    print(f"{title}: APGR$, on all prompts, AIQ, and for 95 % and 99 % the share kept and the dollars saved")
     for name, row in rows.items():
         within = f" ± {row['interval']:.3f}" if "interval" in row else " " * 8
         at = "   ".join(f"{row[f'kept@{keep}']:6.1%} {row[f'save@{keep}']:6.1%}" for keep in ("95%", "99%"))
-        print(f"  {name:52s} {row['apgr']:6.3f}{within}   {at}")
+        everywhere = f"{row['apgr_all']:6.3f}" if "apgr_all" in row else " " * 6
+        print(f"  {name:52s} {row['apgr']:6.3f}{within} {everywhere} {row['aiq']:.4f}  {at}")
 
 
 def chosen(rows: Rows, names: tuple[str, ...]) -> str:
@@ -75,24 +87,32 @@ def goals(pairs: Mapping[str, Any], pools: Mapping[str, Any]) -> list[dict[str, 
     for name, each in pairs.items():
         rows = each["in_domain"]
         ours, best = chosen(rows, OURS), each["before"]["best in-domain"][0]
-        measured_here = rows[ours]["apgr"]
-        found.append({"goal": f"{name}, in-domain: APGR$ ≥ {best}, the best before", "by": ours,
-                      "measured": measured_here, "topic_mean_here": rows["topic mean"]["apgr"],
-                      "holds": measured_here >= best})  # fmt: skip
+        simple = rows[chosen(rows, TOPIC_MEANS)]["apgr"]
+        found.append({"goal": f"{name}, in-domain: APGR$ ≥ {best}, the best before; on all prompts, as that was",
+                      "by": ours, "measured": rows[ours]["apgr_all"], "test_half": _within(rows[ours]),
+                      "holds": rows[ours]["apgr_all"] >= best})  # fmt: skip
+        found.append({"goal": f"{name}, in-domain: APGR$ ≥ {simple}, the topic's mean on the test half", "by": ours,
+                      "measured": _within(rows[ours]), "holds": rows[ours]["apgr"] >= simple})  # fmt: skip
         if "unseen" in each:
             rows = each["unseen"]
-            ours, best_name = chosen(rows, OURS), max(SIMPLE, key=lambda row: rows[row]["apgr"])
-            best = max(rows[best_name]["apgr"], each["before"]["LiteLLM"][0], each["before"]["LiteLLM v2"][0])
-            found.append({"goal": f"{name}, unseen topics: APGR$ ≥ {best}, the best rule without data ({best_name} or "
-                                  "LiteLLM's, as measured before)", "by": ours,
-                          "measured": rows[ours]["apgr"], "holds": rows[ours]["apgr"] >= best})  # fmt: skip
+            ours, name_of_best = chosen(rows, OURS), max(SIMPLE, key=lambda row: rows[row]["apgr"])
+            best = rows[name_of_best]["apgr"]
+            found.append({"goal": f"{name}, unseen topics: APGR$ ≥ {best}, the best rule without data ({name_of_best})",
+                          "by": ours, "measured": _within(rows[ours]), "holds": rows[ours]["apgr"] >= best,
+                          "difference": f"{rows[ours]['apgr'] - best:+.3f} ± {rows[ours]['beyond_interval']:.3f}",
+                          "LiteLLM, measured before": max(each["before"][who][0] for who in ("LiteLLM", "LiteLLM v2")),
+                          })  # fmt: skip
     for name, each in pools.items():
         for what in ("in_domain", "unseen"):
             row = each[what]["ours, auto as shipped"]
             found.append({"goal": f"{name}, {what}: auto is never worse and dearer than the best cheap model",
-                          "measured": f"keeps {row['kept']:.1%}, saves {row['saved']:.1%}",
+                          "measured": f"keeps {row['kept']:.1%} ± {row['interval']:.1%}, saves {row['saved']:.1%}",
                           "holds": not row["worse_and_dearer_than_cheap"]})  # fmt: skip
     return found
+
+
+def _within(row: Mapping[str, Any]) -> str:
+    return f"{row['apgr']:.3f} ± {row['interval']:.3f}"
 
 
 def main(quick: bool, only_pools: bool) -> int:

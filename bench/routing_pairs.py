@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from bench.routing_curves import Point, aiq
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.routing.quality.checking import Checked, check
 from chittycan.routing.quality.estimate import Quality
@@ -16,6 +17,7 @@ from chittycan.routing.quality.prompts import Prompt
 from chittycan.routing.quality.train import trained
 
 RESAMPLES = 100
+FREE = ("length", "hand rule", "least extra cost first")  # rules that need no data
 
 Scores = Sequence[float]  # per prompt: the higher, the sooner it goes to the strong model
 
@@ -44,16 +46,22 @@ class Pair:
             spent += times * self.extra[place]
         return area / (gained * spent)
 
-    def interval(self, scores: Scores, places: Sequence[int]) -> float:
-        """Half of the 95 % interval of `apgr`."""
+    def mean_apgr(self, scores: Scores, several: Sequence[Sequence[int]]) -> float:
+        """Over parts, by their sizes."""
+        return sum(self.apgr(scores, places) * len(places) for places in several) / sum(map(len, several))
+
+    def resampled(self, scores: Scores, several: Sequence[Sequence[int]]) -> list[float]:
+        """`mean_apgr` on samples with replacement, the same for every order: differences can be taken."""
         dice, found = random.Random(1), []
         for _ in range(RESAMPLES):
-            weights = [0] * len(places)
-            for each in dice.choices(range(len(places)), k=len(places)):
-                weights[each] += 1
-            found.append(self.apgr(scores, places, weights))
-        found.sort()
-        return (found[int(0.975 * RESAMPLES)] - found[int(0.025 * RESAMPLES)]) / 2
+            total = 0.0
+            for places in several:
+                weights = [0] * len(places)
+                for each in dice.choices(range(len(places)), k=len(places)):
+                    weights[each] += 1
+                total += self.apgr(scores, places, weights) * len(places)
+            found.append(total / sum(map(len, several)))
+        return found
 
     def at(self, threshold: float, scores: Scores, places: Sequence[int]) -> tuple[float, float]:
         """The shares of the strong model's quality kept and of its cost saved, where it answers from a score on."""
@@ -174,33 +182,66 @@ def unseen(pair: Pair) -> tuple[dict[str, Scores], list[list[int]], list[float]]
 
 
 def measured(pair: Pair, orders: Mapping[str, Scores], parts: Sequence[Sequence[int]] | None = None) -> dict[str, Any]:
-    """Each order on the test half; `parts`: APGR$ is the mean of these parts' own."""
-    test = set(pair.set.test)
-    several = [[place for place in part if place in test] for part in parts] if parts else [pair.set.test]
+    """Each order on the test half; `parts`: APGR$ is the mean of these parts' own. `apgr_all`: on all prompts."""
+    several, choosing, everywhere = (
+        [[place for place in part if place in half] for part in parts or [range(len(pair.set))]]
+        for half in (set(pair.set.test), set(pair.set.choose), range(len(pair.set)))
+    )
     dice = random.Random(2)
     chance = [[dice.random() for _ in range(len(pair.set))] for _ in range(20)]
     rows: dict[str, Any] = {"random": _chance(pair, chance, several)}
+    samples = {name: pair.resampled(scores, several) for name, scores in orders.items()}
+    best = max(FREE, key=lambda name: pair.mean_apgr(orders[name], several))
     for name, scores in orders.items():
-        rows[name] = {"apgr": _apgr(pair, scores, several)}
-        choosing = [[place for place in part if place not in test] for part in parts] if parts else [pair.set.choose]
-        rows[name]["apgr_choosing"] = _apgr(pair, scores, choosing)
-        if parts is None:
-            rows[name]["interval"] = round(pair.interval(scores, pair.set.test), 3)
+        beyond = [mine - theirs for mine, theirs in zip(samples[name], samples[best], strict=True)]
+        rows[name] = {
+            "apgr": round(pair.mean_apgr(scores, several), 3), "interval": half_width(samples[name]),
+            "apgr_choosing": round(pair.mean_apgr(scores, choosing), 3),
+            "apgr_all": round(pair.mean_apgr(scores, everywhere), 3),
+            "beyond": best, "beyond_interval": half_width(beyond), "aiq": order_aiq(pair, scores, several),
+        }  # fmt: skip
         for keep in (0.95, 0.99):
             kept, saved = pair.at(pair.threshold(scores, keep), scores, pair.set.test)
             rows[name] |= {f"kept@{keep:.0%}": round(kept, 4), f"save@{keep:.0%}": round(saved, 4)}
     return rows
 
 
-def _apgr(pair: Pair, scores: Scores, several: Sequence[Sequence[int]]) -> float:
-    total = sum(map(len, several))
-    return round(sum(pair.apgr(scores, places) * len(places) for places in several) / total, 3)
+def order_points(pair: Pair, scores: Scores, places: Sequence[int]) -> list[Point]:
+    """What is spent and had when 0, 1, 2… of the prompts go to the strong model, in this order."""
+    size = len(places)
+    cost, quality = pair.set.spent(pair.weak, places), pair.set.mean(pair.weak, places) * size
+    points = [(cost / size, quality / size)]
+    for place in sorted(places, key=lambda each: (-scores[each], pair.ties[each])):
+        cost, quality = cost + pair.extra[place], quality + pair.gain[place]
+        points.append((cost / size, quality / size))
+    return points
+
+
+def order_aiq(pair: Pair, scores: Scores, several: Sequence[Sequence[int]]) -> float:
+    """Between always the weak and always the strong model; the mean of several parts."""
+    total = 0.0
+    for places in several:
+        low, high = (pair.set.spent(model, places) / len(places) for model in (pair.weak, pair.strong))
+        total += aiq(order_points(pair, scores, places), low, high) * len(places)
+    return round(total / sum(map(len, several)), 4)
+
+
+def half_width(samples: Iterable[float]) -> float:
+    """Half of the interval that holds 95 % of these."""
+    found = sorted(samples)
+    return round((found[int(0.975 * len(found))] - found[int(0.025 * len(found))]) / 2, 3)
 
 
 def _chance(pair: Pair, chance: Sequence[Scores], several: Sequence[Sequence[int]]) -> dict[str, float]:
-    row = {"apgr": round(statistics.fmean(_apgr(pair, scores, several) for scores in chance), 3)}
+    def mean(values: Iterable[float]) -> float:
+        return round(statistics.fmean(values), 4)
+
+    row = {"apgr": round(statistics.fmean(pair.mean_apgr(scores, several) for scores in chance), 3),
+           "aiq": mean(order_aiq(pair, scores, several) for scores in chance)}  # fmt: skip
     for keep in (0.95, 0.99):
         found = [pair.at(pair.threshold(scores, keep), scores, pair.set.test) for scores in chance]
-        row |= {f"kept@{keep:.0%}": round(statistics.fmean(each[0] for each in found), 4),
-                f"save@{keep:.0%}": round(statistics.fmean(each[1] for each in found), 4)}  # fmt: skip
+        row |= {
+            f"kept@{keep:.0%}": mean(each[0] for each in found),
+            f"save@{keep:.0%}": mean(each[1] for each in found),
+        }
     return row

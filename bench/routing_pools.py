@@ -1,12 +1,14 @@
 """Several models on one set: what `auto` does as it is shipped, and what the same expectations could do."""
 
+import random
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from bench.routing_pairs import checked, fitted_cost, learner, left_out
+from bench.routing_curves import aiq
+from bench.routing_pairs import RESAMPLES, checked, fitted_cost, half_width, learner, left_out
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.catalogue import Model
 from chittycan.routing.cost.choice import CHEAP_SHARE, Option, by_worth, demand, ranked
@@ -16,6 +18,7 @@ from chittycan.routing.quality.estimate import Estimate, Quality
 from chittycan.routing.quality.learnt import Learnt
 from chittycan.routing.quality.train import trained
 
+STEPS = range(-24, 25)
 CHEAP = 0.25  # of the strong model's cost: who counts as a cheap model
 Choice = Sequence[str]  # a model per prompt
 Expected = list[Mapping[str, Estimate]]
@@ -68,7 +71,28 @@ class Pool:
             return by_worth(options, asked)[0].name
         return ranked(options, target * found[self.strong].quality)[0].name
 
-    def weighed(self, expected: Expected, dollars: float) -> list[str]:
+    def kept_interval(self, choice: Choice) -> float:
+        """Half of the 95 % interval of the share of the strong model's quality that is kept on the test half."""
+        pairs = [(self.set.score[choice[place]][place], self.set.score[self.strong][place]) for place in self.set.test]
+        dice, found = random.Random(1), []
+        for _ in range(RESAMPLES):
+            drawn = dice.choices(pairs, k=len(pairs))
+            found.append(sum(had for had, _ in drawn) / sum(best for _, best in drawn))
+        return half_width(found)
+
+    def aiq(self, choices: Iterable[Choice]) -> float:
+        """Of these ways to choose and the cheapest model, between that and the strong one, on the test half."""
+        found, test = self.set, self.set.test
+        cheapest = min(found.models, key=lambda model: found.spent(model, test))
+        points = [self.outcome(each, test)[::-1] for each in [[cheapest] * len(found), *choices]]
+        low, high = (found.spent(model, test) / len(test) for model in (cheapest, self.strong))
+        return round(aiq(points, low, high), 4)
+
+    def at_all_prices(self, expected: Expected) -> Iterable[Choice]:
+        """From the least that a point of quality can be worth to the most."""
+        return (self.weighed(expected, 1e-3 * 1.5**step) for step in STEPS)
+
+    def weighed(self, expected: Expected, dollars: float) -> Choice:
         """The most quality, where one point of quality is worth so many dollars."""
         return [
             max(found, key=lambda name: found[name].quality - self.expected_cost[place][name] / dollars)
@@ -76,11 +100,10 @@ class Pool:
             for place, found in enumerate(expected)
         ]  # fmt: skip
 
-    def at(self, expected: Expected, keep: float) -> list[str]:
+    def at(self, expected: Expected, keep: float) -> Choice:
         """The cheapest worth of a point that keeps this share of the strong model's quality on the choosing half."""
         enough = keep * self.set.mean(self.strong, self.set.choose)
-        for step in range(-24, 25):
-            choice = self.weighed(expected, 1e-3 * 1.5**step)
+        for choice in self.at_all_prices(expected):
             if self.outcome(choice, self.set.choose)[0] >= enough:
                 return choice
         return [self.strong] * len(self.set)
@@ -110,6 +133,14 @@ def expectations(pool: Pool, unseen: bool) -> dict[str, Expected]:
     return expected
 
 
+def aiq_rows(pool: Pool, expected: Mapping[str, Expected]) -> dict[str, float]:
+    """RouterBench's measure for each expectation, and for the single models and mixtures of them by chance."""
+    alone = [[model] * len(pool.set) for model in pool.set.models]
+    return {"models alone": pool.aiq(alone)} | {
+        name: pool.aiq(pool.at_all_prices(each)) for name, each in expected.items()
+    }
+
+
 def pool_rows(pool: Pool, expected: Mapping[str, Expected]) -> dict[str, Any]:
     """Every way to choose, on the test half, against always the strong model."""
     found = pool.set
@@ -135,7 +166,8 @@ def pool_rows(pool: Pool, expected: Mapping[str, Expected]) -> dict[str, Any]:
     for name, choice in choices.items():
         quality, cost = pool.outcome(choice, found.test)
         rows[name] = {
-            "kept": round(quality / strong[0], 4), "saved": round(1 - cost / strong[1], 4),
+            "kept": round(quality / strong[0], 4), "interval": pool.kept_interval(choice),
+            "saved": round(1 - cost / strong[1], 4),
             "worse_and_dearer_than_cheap": quality < cheap[0] and cost > cheap[1],
             "most_used": max(set(choice), key=list(choice).count),
         }  # fmt: skip

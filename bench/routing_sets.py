@@ -17,6 +17,7 @@ from chittycan.routing.quality.prompts import Prompt, Scored, collected
 DATA = Path(os.environ.get("CHITTY_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SEED = 20261123
 PRO, FLASH, SMALL = "gemini-1.5-pro-002", "gemini-1.5-flash-002", "Meta-Llama-3_1-8B-Instruct"
+MIDDLE = "Meta-Llama-3_1-70B-Instruct"
 GPT4, MIXTRAL = "gpt-4-1106-preview", "mixtral-8x7b"
 GEMMA, NEMOTRON = "gemma-2-9b-it", "llama-3.1-nemotron-51b-instruct"
 
@@ -29,10 +30,11 @@ PAIRS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "MMLU-Pro 8B→pro": (("mmlu_pro",), SMALL, PRO),
     "LLMRouter-9 9B→51B": (("llmrouter9_train", "llmrouter9_test"), GEMMA, NEMOTRON),
 }
+TIERS = "MMLU-Pro, five models"  # the pool that has three tiers
 # name → (files, models): everything that `auto` may choose from.
 POOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "MMLU-Pro, five models": (("mmlu_pro",), (PRO, FLASH, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B")),
-    "MMLU-Pro without Flash": (("mmlu_pro",), (PRO, SMALL, "Meta-Llama-3_1-70B-Instruct", "mathstral-7B")),
+    TIERS: (("mmlu_pro",), (PRO, FLASH, SMALL, MIDDLE, "mathstral-7B")),
+    "MMLU-Pro without Flash": (("mmlu_pro",), (PRO, SMALL, MIDDLE, "mathstral-7B")),
     "LLMRouter-9": (("llmrouter9_train", "llmrouter9_test"), (
         GEMMA, NEMOTRON, "codegemma-7b", "llama-3.1-8b-instruct", "llama-3.3-nemotron-super-49b-v1",
         "llama3-chatqa-1.5-70b", "llama3-chatqa-1.5-8b", "mistral-7b-instruct-v0.3", "qwen2.5-7b-instruct")),

@@ -1,9 +1,11 @@
 """The measurement of routing, on scores that were made up so that the outcome is known."""
 
 import pytest
+from bench.routing_curves import aiq
 from bench.routing_pairs import Pair, measured, plain_orders
 from bench.routing_pools import Expected, Pool, pool_rows
-from bench.routing_sets import Set
+from bench.routing_sets import MIDDLE, PRO, SMALL, Set
+from bench.routing_tiers import tier_rows
 
 from chittycan.routing.quality.estimate import Estimate
 from chittycan.routing.quality.prompts import Prompt
@@ -48,6 +50,26 @@ def test_chance_is_half_and_every_order_has_its_row(scored: Set) -> None:
     assert rows["random"]["apgr"] == pytest.approx(0.5, abs=0.06)
     assert rows["oracle"]["apgr"] == pytest.approx(0.75)
     assert {"length", "hand rule", "least extra cost first"} < set(rows)
+
+
+def test_the_mean_quality_for_the_money_is_the_area_under_the_hull() -> None:
+    assert aiq([(1.0, 0.5), (3.0, 1.0)], 1.0, 3.0) == pytest.approx(0.75)  # any mixture of the two can be had
+    assert aiq([(1.0, 0.5), (2.0, 1.0), (3.0, 0.9)], 1.0, 3.0) == pytest.approx((0.75 + 1.0) / 2)  # it never falls
+    assert aiq([(1.0, 0.5), (2.0, 0.6), (3.0, 1.0)], 1.0, 3.0) == pytest.approx(0.75)  # under the hull: not missed
+    assert aiq([(1.0, 0.5)], 1.0, 3.0) == pytest.approx(0.5)
+
+
+def test_fixed_tiers_take_the_best_of_what_is_known(scored: Set) -> None:
+    found = Set("three", (SMALL, MIDDLE, PRO), scored.texts, scored.topics)
+    small = [float(place % 10 > 2) for place in range(SIZE)]  # fails three of ten: the middle solves two of them
+    middle = [float(place % 10 != 2) for place in range(SIZE)]
+    found.score, found.test = {SMALL: small, MIDDLE: middle, PRO: [1.0] * SIZE}, list(range(SIZE))
+    found.cost = {SMALL: [0.0] * SIZE, MIDDLE: [0.5] * SIZE, PRO: [1.0] * SIZE}
+    rows = tier_rows(found, [{}] * SIZE)
+    assert rows["oracle"] == {"kept": 1.0, "saved": pytest.approx(0.8)}
+    assert rows["random"]["kept"] < 0.9
+    assert rows["random"]["saved"] == pytest.approx(0.8)
+    assert rows[f"always {SMALL}"]["kept"] == pytest.approx(0.7)
 
 
 def test_auto_takes_the_cheap_model_where_enough_is_expected_of_it(scored: Set) -> None:
