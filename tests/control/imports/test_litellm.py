@@ -104,6 +104,63 @@ model_list:
     assert ("model_list[0].litellm_params.weight", "exact") in findings(found)
 
 
+def test_what_stands_beside_the_parameters_counts_too() -> None:
+    found = imported("""
+model_list:
+  - {model_name: m, litellm_params: {model: openai/gpt-4o, max_tokens: 5, region_name: eu}, rpm: 9, modelinfo: {}}
+""")
+    assert found.models["m"] == {"proxy": "openai", "upstream": "gpt-4o", "limits": {"rpm": 9}, "regions": ["eu"]}
+    assert findings(found) == {
+        ("model_list[0]", "exact"), ("model_list[0].modelinfo", "unsupported"),
+        ("model_list[0].litellm_params.max_tokens", "unsupported"),
+    }  # fmt: skip
+
+
+def test_named_credentials_are_looked_up() -> None:
+    found = imported("""
+credential_list:
+  - credential_name: corp
+    credential_values: {api_key: os.environ/CORP_KEY, api_base: "https://corp.openai.azure.com", api_version: "1"}
+model_list:
+  - {model_name: m, litellm_params: {model: azure/mini, litellm_credential_name: corp}}
+  - {model_name: n, litellm_params: {model: azure/maxi, litellm_credential_name: gone}}
+""")
+    proxy = found.proxies[found.models["m"]["proxy"]]
+    assert (proxy["endpoint"], proxy["apiKey"]) == ("https://corp.openai.azure.com/openai/v1", ["env:CORP_KEY"])
+    assert ("model_list[1].litellm_params.litellm_credential_name", "unsupported") in findings(found)
+    assert not any(key.startswith("credential_list") for key, _ in findings(found))
+
+
+def test_a_wildcard_leaves_its_provider_with_the_key_of_the_file() -> None:
+    found = imported("""
+model_list:
+  - {model_name: "openai/*", litellm_params: {model: "openai/*", api_key: os.environ/TEAM_KEY}}
+  - {model_name: "*", litellm_params: {model: "*"}}
+litellm_settings:
+  default_fallbacks: [openai/gpt-4o-mini, unheard]
+  context_window_fallbacks: [{unheard: [unknown]}]
+""")
+    assert found.proxies == {"openai": {"enabled": True, "apiKey": ["env:TEAM_KEY"]}}
+    assert (found.models, found.fallbacks) == ({}, {"*": ["openai/gpt-4o-mini"]})
+    assert {level for key, level in findings(found) if key.startswith("model_list")} == {"approximate"}
+    assert ("litellm_settings.context_window_fallbacks[0].unheard", "unsupported") in findings(found)
+
+
+def test_an_alias_has_the_stand_ins_of_its_model_wherever_it_is_written() -> None:
+    found = imported("""
+model_list:
+  - {model_name: a, litellm_params: {model: openai/gpt-4o}}
+  - {model_name: b, litellm_params: {model: openai/gpt-4o-mini}}
+litellm_settings:
+  fallbacks: [{b: [other]}]
+router_settings:
+  model_group_alias: {other: a, quiet: {model: a, hidden: true}}
+  fallbacks: [{a: [b]}]
+""")
+    assert found.fallbacks == {"b": ["other"], "a": ["b"], "other": ["b"], "quiet": ["b"]}
+    assert ("router_settings.model_group_alias.quiet", "approximate") in findings(found)
+
+
 def test_every_line_that_is_not_taken_over_is_named_with_its_line() -> None:
     found = imported("""model_list: []
 litellm_settings:

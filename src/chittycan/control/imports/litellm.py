@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from chittycan.control.imports.findings import Imported, Notes, Where
+from chittycan.control.imports.findings import Imported, Level, Notes, Where
 from chittycan.control.imports.litellm_settings import SECTIONS, settings
 from chittycan.providers.vendors import Vendor, vendor, vendors
 
@@ -37,14 +37,30 @@ INFO = {
 }  # fmt: skip
 TIMEOUTS = {"timeout": "total", "stream_timeout": "firstToken"}
 BALANCE = "least-busy"  # what comes nearest to LiteLLM's own, which goes by chance and weight
-PLACE = ("proxy", "upstream", "weight", "price", "contextWindow", "maxOutput", "limits")  # a deployment's own
-READ_ELSEWHERE = {"model", "api_key", "api_base", "base_url", "extra_headers", "mode", "max_tokens", "id", "base_model"}
+# a deployment's own
+PLACE = ("proxy", "upstream", "weight", "price", "contextWindow", "maxOutput", "limits", "regions")
+READ_ELSEWHERE = {
+    "model", "api_key", "api_base", "base_url", "extra_headers", "mode", "id", "region_name", "litellm_credential_name",
+}  # fmt: skip
+ENTRY = ("model_name", "litellm_params", "model_info")
+NOTHING = "there is nothing like it here"
+# What to say of keys of litellm_params and model_info that nothing here stands for.
+INSTEAD: dict[str, tuple[Level, str]] = {
+    "api_version": ("approximate", "not needed: Azure's /openai/v1 goes without one"),
+    "base_model": ("approximate", "prices go by the name at the provider: give `price` where that one is not known"),
+    "order": ("unsupported", 'with `"balance": "written"` deployments are asked in the order of the file'),
+    "max_budget": ("unsupported", "budgets are of keys and of all calls, not of a deployment"),
+    "budget_duration": ("unsupported", "budgets are of keys and of all calls, not of a deployment"),
+    "max_tokens": ("unsupported", "what a request says counts, and nothing is set for it"),
+    "temperature": ("unsupported", "what a request says counts, and nothing is set for it"),
+    "tags": ("unsupported", "no tags: kinds of work, `x-chitty-models` and rules say which model"),
+}
 
 
 def convert(document: Mapping[str, Any], lines: Mapping[Where, int]) -> Imported:
     """Never raises: what cannot be read is a finding."""
     notes = Notes(lines)
-    made = _Models(notes)
+    made = _Models(notes, _credentials(document.get("credential_list")))
     listed = document.get("model_list") or []
     if not isinstance(listed, list):
         notes.add("unsupported", ("model_list",), "this is no list")
@@ -52,13 +68,12 @@ def convert(document: Mapping[str, Any], lines: Mapping[Where, int]) -> Imported
     for number, entry in enumerate(listed):
         made.deployment(entry, ("model_list", number))
     imported = made.imported()
-    for section in SECTIONS:
-        value = document.get(section)
-        if isinstance(value, Mapping):
-            settings(section, value, imported, notes)
+    settings({name: document[name] for name in SECTIONS if isinstance(document.get(name), Mapping)}, imported, notes)
     for key in document:
-        if key != "model_list" and key not in SECTIONS:
-            notes.add("unsupported", (str(key),), "there is nothing like it here")
+        if key == "include":
+            notes.add("unsupported", (key,), "import those files too, one after the other")
+        elif key not in ("model_list", "credential_list", *SECTIONS):
+            notes.add("unsupported", (str(key),), NOTHING)
     imported.findings = sorted(notes.found, key=lambda each: (each.line or 0, each.key))
     return imported
 
@@ -66,8 +81,8 @@ def convert(document: Mapping[str, Any], lines: Mapping[Where, int]) -> Imported
 class _Models:
     """Deployments as they are read: several of one name are one model that runs in several places."""
 
-    def __init__(self, notes: Notes) -> None:
-        self._notes = notes
+    def __init__(self, notes: Notes, credentials: Mapping[str, Mapping[str, Any]]) -> None:
+        self._notes, self._credentials = notes, credentials
         self._result = Imported()
         self._of: dict[str, list[dict[str, Any]]] = {}  # model_name → the model at each of its places, in order
         self._proxy_of: dict[tuple[Any, ...], str] = {}
@@ -88,7 +103,11 @@ class _Models:
         if info.get("mode") in OTHER_MODES:
             self._notes.add("unsupported", (*at, "model_info", "mode"), f"{info['mode']} is not served here")
             return
-        if "*" in name:
+        for key in entry:
+            if key not in (*ENTRY, *LIMITS):
+                self._notes.add("unsupported", (*at, str(key)), NOTHING)
+        params = {**{key: entry[key] for key in LIMITS if key in entry}, **self._with_credential(params, at)}
+        if name == "*" or params["model"] == "*":
             message = "no wildcards: a vendor whose key is known serves its models by their own names without an entry"
             self._notes.add("approximate", (*at, "model_name"), message)
             return
@@ -97,8 +116,25 @@ class _Models:
             return
         service, upstream = found
         proxy = self._proxy(service, params, at)
+        if "*" in name:
+            message = f"no wildcards: `{proxy}/NAME` is any model of it, without an entry"
+            self._notes.add("approximate", (*at, "model_name"), message)
+            return
         model = self._model(params, info, at) | {"proxy": proxy, "upstream": upstream}
         self._add(name, model, at)
+
+    def _with_credential(self, params: Mapping[str, Any], at: Where) -> Mapping[str, Any]:
+        """The parameters, with what `litellm_credential_name` stands for."""
+        name = params.get("litellm_credential_name")
+        if name is None:
+            return params
+        known = self._credentials.get(str(name))
+        if known is None:
+            message = f"credential_list has no {name!r}: give the proxy its `apiKey`"
+            self._notes.add("unsupported", (*at, "litellm_params", "litellm_credential_name"), message)
+            return params
+        self._notes.add("exact", (*at, "litellm_params", "litellm_credential_name"), "its values are the proxy's")
+        return {**known, **params}
 
     def _vendor(self, params: Mapping[str, Any], at: Where) -> tuple[Vendor, str] | None:
         prefix, slash, upstream = str(params["model"]).partition("/")
@@ -174,9 +210,11 @@ class _Models:
                 elif key in TIMEOUTS:
                     self._notes.add("approximate", place, f"became the proxy's `timeouts.{TIMEOUTS[key]}`")
                 elif key not in READ_ELSEWHERE:
-                    self._notes.add("unsupported", place, "there is nothing like it here")
+                    self._notes.add(*_instead(str(key), place))
         if info.get("mode") == "embedding":
             model["embeddings"] = True
+        if isinstance(params.get("region_name"), str):
+            model["regions"] = [params["region_name"]]
         price = model.get("price")
         if price is not None and not {"input", "output"} <= price.keys():
             self._notes.add("unsupported", (*at, "litellm_params"), "a price needs both input and output")
@@ -191,6 +229,21 @@ class _Models:
         places.append(model)
         where = f"{model['proxy']}/{model['upstream']}"
         self._notes.add("exact", at, f"{name} at {where}" if len(places) > 1 else f"model {name}, at {where}")
+
+
+def _instead(key: str, place: Where) -> tuple[Level, Where, str]:
+    level, message = INSTEAD.get(key, ("unsupported", NOTHING))
+    return level, place, message
+
+
+def _credentials(listed: Any) -> dict[str, Mapping[str, Any]]:
+    """`credential_list`: by name, what its users would have in `litellm_params`."""
+    found = {}
+    for each in listed if isinstance(listed, list) else ():
+        values = each.get("credential_values") if isinstance(each, Mapping) else None
+        if isinstance(values, Mapping):
+            found[str(each.get("credential_name"))] = values
+    return found
 
 
 def _without(model: dict[str, Any], key: str) -> dict[str, Any]:

@@ -50,18 +50,27 @@ STRATEGIES: dict[str, tuple[str, Level]] = {
 DAYS = {"1d": "day", "24h": "day", "30d": "month", "31d": "month", "1mo": "month"}
 
 
-def settings(section: str, values: Mapping[str, Any], imported: Imported, notes: Notes) -> None:
-    """One section; what has a place here is written into `imported`."""
-    for key, value in values.items():
+def settings(sections: Mapping[str, Mapping[str, Any]], imported: Imported, notes: Notes) -> None:
+    """All sections; what has a place here is written into `imported`."""
+    # Aliases first: stand-ins may be called by one, and have the stand-ins of whom they mean.
+    every = [(name, key, value) for name, values in sections.items() for key, value in values.items()]
+    aliases: dict[str, str] = {}
+    for section, key, value in every:
+        if key == "model_group_alias":
+            aliases |= _alias(value, imported, notes, (section, str(key)))
+    for section, key, value in every:
         at = (section, str(key))
         if section == "environment_variables":
             notes.add("approximate", at, "set it in the environment of `can serve`")
         elif key in _WRITERS:
-            _WRITERS[key](value, values, imported, notes, at)
+            _WRITERS[key](value, sections[section], imported, notes, at)
         elif key in SAID:
             notes.add(SAID[key][0], at, SAID[key][1])
-        elif key != "budget_duration":
+        elif key not in ("budget_duration", "model_group_alias"):
             notes.add("unsupported", at, "there is nothing like it here")
+    for alias, name in aliases.items():
+        if name in imported.fallbacks:
+            imported.fallbacks.setdefault(alias, [each for each in imported.fallbacks[name] if each != alias])
 
 
 def _fallbacks(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
@@ -72,21 +81,30 @@ def _fallbacks(value: Any, _all: Mapping[str, Any], imported: Imported, notes: N
             notes.add("unsupported", (*at, number), "this is no mapping from a model to its stand-ins")
             continue
         for name, chain in entry.items():
-            known = [
-                str(each) for each in (chain if isinstance(chain, list) else [chain]) if str(each) in imported.models
-            ]
-            for each in chain if isinstance(chain, list) else [chain]:
-                if str(each) not in imported.models:
-                    notes.add("unsupported", (*at, number, str(name)), f"no model {each!r} was imported")
+            known = _known(chain, imported, notes, (*at, number, str(name)))
             before = imported.fallbacks.get(str(name), [])
-            imported.fallbacks[str(name)] = [*before, *(each for each in known if each not in before)]
-            notes.add(level, (*at, number, str(name)), f"fallbacks of {name}{why}")
+            if known:
+                imported.fallbacks[str(name)] = [*before, *(each for each in known if each not in before)]
+                notes.add(level, (*at, number, str(name)), f"fallbacks of {name}{why}")
+
+
+def _known(chain: Any, imported: Imported, notes: Notes, at: Where) -> list[str]:
+    """The stand-ins that can be called here: models of the file, and `PROXY/NAME`. The others are findings."""
+    known = []
+    for each in map(str, chain if isinstance(chain, list) else [chain]):
+        proxy, slash, upstream = each.partition("/")
+        if each in imported.models or (slash and upstream and proxy in imported.proxies):
+            known.append(each)
+        else:
+            notes.add("unsupported", at, f"no model {each!r} was imported")
+    return known
 
 
 def _default(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
-    chain = value if isinstance(value, list) else [value]
-    imported.fallbacks["*"] = [str(each) for each in chain if str(each) in imported.models]
-    notes.add("approximate", at, "became the default chain `*`, which also answers `auto`")
+    known = _known(value, imported, notes, at)
+    if known:
+        imported.fallbacks["*"] = known
+        notes.add("approximate", at, "became the default chain `*`, which also answers `auto`")
 
 
 def _content(_value: Any, _all: Mapping[str, Any], _imported: Imported, notes: Notes, at: Where) -> None:
@@ -105,16 +123,20 @@ def _strategy(value: Any, _all: Mapping[str, Any], imported: Imported, notes: No
     notes.add(level, at, f"`balance: {balance}`: of several deployments {words[balance]} is asked first")
 
 
-def _alias(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
+def _alias(value: Any, imported: Imported, notes: Notes, at: Where) -> dict[str, str]:
+    """The models that the aliases became, and what each stands for."""
+    made = {}
     for alias, target in value.items() if isinstance(value, Mapping) else ():
         name = target.get("model") if isinstance(target, Mapping) else target
         if not isinstance(name, str) or name not in imported.models:
             notes.add("unsupported", (*at, str(alias)), f"no model {name!r} was imported")
             continue
         imported.models[str(alias)] = dict(imported.models[name])
-        if name in imported.fallbacks:
-            imported.fallbacks[str(alias)] = list(imported.fallbacks[name])
-        notes.add("exact", (*at, str(alias)), f"a model of its own with the settings of {name}")
+        made[str(alias)] = name
+        hidden = isinstance(target, Mapping) and target.get("hidden")
+        said = f"a model of its own with the settings of {name}"
+        notes.add("approximate" if hidden else "exact", (*at, str(alias)), f"{said}, and listed" if hidden else said)
+    return made
 
 
 def _budget(value: Any, all_: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
@@ -142,7 +164,6 @@ _WRITERS: dict[str, _Writer] = {
     "context_window_fallbacks": _fallbacks,
     "content_policy_fallbacks": _content,
     "default_fallbacks": _default,
-    "model_group_alias": _alias,
     "max_budget": _budget,
     "request_timeout": _timeout,
     "timeout": _timeout,
