@@ -220,6 +220,27 @@ async def test_a_folder_that_is_missing_is_said(dovecot_server: Dovecot, watch: 
     assert (row.succeeded, row.failing is not None) == (None, True)
 
 
+async def test_a_folder_that_is_missing_keeps_no_mail_in_the_others_waiting(
+    liar: Liar, watch: Watch, outcomes: list[Outcome], database: Database
+) -> None:
+    """No session ends because of it: after a session that broke there is a pause."""
+
+    async def knows_one(session: Session, tag: str, command: str) -> bool:
+        if "Renamed" in command:
+            session.say(f"{tag} NO [NONEXISTENT] no such folder")
+        return "Renamed" in command
+
+    liar.misbehave, liar.mails = knows_one, {1: mail("one")}
+    async with running(watch(liar.port, folders=("INBOX", "Renamed"), poll=0.1)):
+        await until(lambda: len(outcomes) == 1)
+        liar.mails[2] = mail("two")
+        await until(lambda: len(outcomes) == 2)
+        row = await until_row(database, lambda row: row.problem is not None)
+    assert len(liar.sessions) == 1
+    assert "Renamed" in str(row.problem)
+    assert row.succeeded is None
+
+
 # what is decided before a body is read
 
 

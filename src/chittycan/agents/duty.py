@@ -56,11 +56,11 @@ class Duty:
                 async with self.held():
                     await session()
             except ChittyError as error:
-                await self._failed(error)
+                await self.failed(error)
                 await self._clock.sleep(self.pause(error))
             except Exception as bug:  # the other sources and the next mails are not to suffer from it
                 unforeseen = Unavailable(f"unforeseen: {_where(bug)}", code="unforeseen")
-                await self._failed(unforeseen)
+                await self.failed(unforeseen)
                 await self._clock.sleep(self.pause(unforeseen))
 
     async def went_well(self) -> None:
@@ -68,7 +68,8 @@ class Duty:
         self.failures = 0
         await self._database.run(rows.went_well, self.source, self._clock.now())
 
-    async def _failed(self, error: ChittyError) -> None:
+    async def failed(self, error: ChittyError) -> None:
+        """Says so, where it is said."""
         self.failures += 1
         if self.failures == 1 or error.code == REFUSED:
             self.on_problem(self.source, error)

@@ -66,10 +66,19 @@ class Watcher:
         self._swept = None
         async with self._connected() as connection:
             while True:
-                await self._look(connection, _nothing)
+                await self._look_or_say(connection)
                 while await self._act(connection):
-                    await self._look(connection, _nothing)  # and opens the first folder again
+                    await self._look_or_say(connection)  # and opens the first folder again
                 await self._wait(connection)
+
+    async def _look_or_say(self, connection: Connection) -> None:
+        """A folder that is not there is said, and keeps no mail in the others waiting."""
+        try:
+            await self._look(connection, _nothing)
+        except Unavailable as error:
+            if error.code != NO_FOLDER:
+                raise
+            await self.duty.failed(error)
 
     async def _wait(self, connection: Connection) -> None:
         """Until there is news, or it is time to look all the same: what a server tells is only a hint."""
@@ -114,12 +123,12 @@ class Watcher:
                 if error.code != NO_FOLDER:
                     raise
                 missing = error
+        if limit is None and sweep:
+            self._swept = clock.monotonic()
         if missing is not None:
             raise missing
         if not dry_run:
             await self.duty.went_well()
-        if limit is None and sweep:
-            self._swept = clock.monotonic()
 
     async def _act(self, connection: Connection) -> bool:
         """What rules and the owner want done to the mails there; whether there was anything."""
