@@ -42,4 +42,4 @@ def import_(
     if dry_run:
         console.print(f"{text}: nothing was written (--dry-run)")
     else:
-        done(f"{text} are in {plain(str(folder()))}; `can models test` tries them")
+        done(f"{text} are in {plain(str(folder()))}; `can router models test` tries them")
