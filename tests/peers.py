@@ -88,11 +88,11 @@ class Inbox:
 async def mail_peer() -> AsyncIterator[MailPeer]:
     servers: list[asyncio.Server] = []
 
-    async def started(inbox: Inbox, *, over_tls: bool = False, **options: Any) -> int:
+    async def started(inbox: Inbox, *, over_tls: bool = False, smtp: type[SMTP] = SMTP, **options: Any) -> int:
         loop = asyncio.get_running_loop()
         tls = server_tls() if over_tls else None
         server = await loop.create_server(
-            lambda: SMTP(inbox, hostname="mail.example.com", loop=loop, **options), "127.0.0.1", 0, ssl=tls
+            lambda: smtp(inbox, hostname="mail.example.com", loop=loop, **options), "127.0.0.1", 0, ssl=tls
         )
         servers.append(server)
         port: int = server.sockets[0].getsockname()[1]

@@ -77,7 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # tells an answer in the words of the one surface that has background responses
     "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
-    "outside": WORDS | {"config", "integrations"},
+    "outside": WORDS | {"config", "integrations", "mail_login"},
     "mail_login": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents", "mail_login"},
     "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},

@@ -10,7 +10,7 @@ import pytest
 
 from chittycan.agents.pipeline import new_mail
 from chittycan.config import Settings, settings_from
-from chittycan.errors import ConfigError
+from chittycan.errors import ConfigError, NotDelivered
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail
 from chittycan.outgoing import Office, Outgoing
@@ -20,6 +20,7 @@ from chittycan.store.drafts import Draft
 from chittycan.testing import FakeClock
 from mail_servers import PASSWORD, Dovecot
 from peers import Inbox, MailPeer
+from token_post import Post, Tokens
 
 MAIL = b"From: Ann <ann@bell.example>\r\nMessage-ID: <1@bell.example>\r\nSubject: Hi\r\n\r\nHello.\r\n"
 ENV = {"M": PASSWORD}
@@ -157,3 +158,31 @@ async def test_while_a_server_runs_new_mail_of_listed_senders_is_acknowledged(
         running.cancel()
     said = message_from_bytes(bytes(server.received[0].original_content or b""))
     assert (said["To"], said["Auto-Submitted"]) == ("Ann <ann@bell.example>", "auto-replied")
+
+
+async def test_an_account_with_tokens_sends_and_keeps_its_copy_with_them(
+    sqlite: Database, tmp_path: Path, mail_peer: MailPeer, dovecot_server: Dovecot
+) -> None:
+    user, tokens = f"tokens-{tmp_path.name}@x.example".lower(), dovecot_server.tokens
+    tokens.users[f"r-{user}"] = user
+    post = Post(tokens)
+    port = await mail_peer(post, smtp=Tokens, authenticator=post.authenticate, auth_require_tls=False)
+    login = {"tokenUrl": f"{tokens.url}/token", "clientId": "c", "refreshToken": "env:R"}
+    account = imap(dovecot_server.port, user, oauth=login, smtp=smtp(port, f"Anna <{user}>") | {"auth": "xoauth2"})
+    del account["password"]
+    settings = settings_from({"integrations": {"gmail": account}}, {}, tmp_path)
+    env, clock = {"R": f"r-{user}"}, FakeClock()
+    outgoing = Outgoing(lambda: settings, env, sqlite, clock)
+    draft = await approved(sqlite, outgoing, "gmail", clock.now())
+    env["R"] = "revoked"
+    with pytest.raises(NotDelivered, match="invalid_grant") as caught:
+        await outgoing.sending.send(draft.id)
+    assert "integrations.gmail.oauth.refreshToken" in (caught.value.fix or "")
+    failed = (await outgoing.sending.show(draft.id)).draft
+    assert (failed.state, post.received) == ("failed", [])
+    env["R"] = f"r-{user}"  # signed in anew
+    sent = await outgoing.sending.send(draft.id)
+    assert (sent.state, sent.copy, len(post.received)) == ("sent", "kept", 1)
+    tokens.tokens.clear()
+    assert (await outgoing.sending.look(draft.id)).state == "sent"
+    outgoing.close()

@@ -9,6 +9,7 @@ from chittycan.config import settings_from
 from chittycan.errors import ConfigError, Forbidden
 from chittycan.outside import Outside
 from peers import HttpPeer
+from token_server import TokenServer
 
 SMTP = {"host": "mail.example.com", "from": "office@example.com", "user": "office", "password": "env:MAIL_PASSWORD"}
 
@@ -120,3 +121,62 @@ def test_what_can_be_told_is_known_beforehand(tmp_path: Path) -> None:
         ways.check_webhook("https://a.example")
     with pytest.raises(Forbidden, match="not on the list"):
         ways.check_webhook("https://c.example")
+
+
+# a server that is shown tokens
+
+OAUTH = {"tokenUrl": "http://127.0.0.1:1/token", "clientId": "c", "refreshToken": "env:REFRESH"}
+GMAIL = {"type": "imap", "host": "imap.gmail.com", "user": "anna@firm.example", "oauth": OAUTH}
+
+
+def gmail(**smtp: Any) -> dict[str, Any]:
+    return {"gmail": GMAIL | {"smtp": {"host": "smtp.gmail.com", "from": "Anna <a@firm.example>"} | smtp}}
+
+
+async def test_an_account_sends_with_the_login_that_it_reads_with(tmp_path: Path) -> None:
+    tokens = TokenServer()
+    tokens.users["r1"] = "anna@firm.example"
+    url = {"oauth": OAUTH | {"tokenUrl": f"{tokens.url}/token"}}
+    written = gmail(auth="xoauth2")
+    mailer = outside(tmp_path, {"REFRESH": "r1"}, integrations={"gmail": written["gmail"] | url}).mailer_of("gmail")
+    assert (mailer.server.user, mailer.server.password) == ("anna@firm.example", None)
+    assert mailer.token is not None
+    assert await mailer.token.secret() == "token-1"
+    general = {"host": "smtp.gmail.com", "from": "Office <office@firm.example>", **url}
+    mailer = outside(tmp_path, {"REFRESH": "r1"}, smtp=general).mailer
+    assert mailer.server.user == "office@firm.example"
+    assert mailer.token is not None
+    assert await mailer.token.secret() == "token-2"
+    tokens.close()
+
+
+async def test_a_token_that_others_renew_is_looked_up_for_each_mail(tmp_path: Path) -> None:
+    env = {"TOKEN": "old"}
+    token = outside(tmp_path, env, integrations=gmail(auth="xoauth2", password="env:TOKEN")).mailer_of("gmail").token
+    assert token is not None
+    assert await token.secret() == "old"
+    env["TOKEN"] = "new"
+    assert await token.secret() == "new"
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"smtp": {"host": "h", "from": "a@b.example", "auth": "xoauth2"}}, "smtp.password"),
+        ({"smtp": {"host": "h", "from": "a@b.example", "auth": "xoauth2", "password": "token"}}, "smtp.password"),
+        ({"smtp": {"host": "h", "from": "a@b.example", "password": "env:X", "oauth": OAUTH}}, "smtp.password"),
+        (
+            {"smtp": {"host": "h", "from": "a@b.example", "oauth": OAUTH | {"refreshToken": "r"}}},
+            "smtp.oauth.refreshToken",
+        ),
+    ],
+)
+def test_a_way_in_that_is_missing_double_or_not_safe_is_named(tmp_path: Path, config: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        outside(tmp_path, **config).mailer  # noqa: B018
+    assert caught.value.key == key
+
+
+def test_without_a_word_on_tokens_an_accounts_server_is_not_logged_in_to(tmp_path: Path) -> None:
+    mailer = outside(tmp_path, integrations=gmail()).mailer_of("gmail")
+    assert (mailer.token, mailer.server.user) == (None, None)

@@ -11,21 +11,12 @@ from msgspec import Struct
 from chittycan.clock import Clock
 from chittycan.config import CONFIG_FILE, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
+from chittycan.config.settings import OAuthSettings
 from chittycan.errors import ConfigError, InvalidRequest
 from chittycan.integrations.email.credentials import Credential, Grant, OAuth, Password
 from chittycan.integrations.email.imap import on_this_machine
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList, Target, parse
-
-
-class OAuthSettings(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`oauth` of an account. Each may be a reference; `refresh_token` and `client_secret` have to be."""
-
-    token_url: str
-    client_id: str
-    refresh_token: str
-    client_secret: str | None = None
-    scope: str | None = None
 
 
 class LoginSettings(Struct, frozen=True, kw_only=True):
@@ -35,37 +26,47 @@ class LoginSettings(Struct, frozen=True, kw_only=True):
     oauth: OAuthSettings | None = None
 
 
-def check(settings: Settings, name: str, login: LoginSettings) -> None:
-    """Raises ConfigError for a secret in the file, a way in that is missing or not safe."""
+def check(settings: Settings, place: str, login: LoginSettings) -> None:
+    """`place` is the key of what `login` belongs to, such as `integrations.office`.
+
+    Raises ConfigError for a secret in the file, a way in that is missing or not safe.
+    """
     if (login.password is None) == (login.oauth is None):
         problem = "no way in is named" if login.oauth is None else "there is a password and oauth: one of them counts"
         fix = 'Write "password": "env:NAME", or "oauth": {"tokenUrl": …, "clientId": …, "refreshToken": "env:NAME"}.'
-        raise ConfigError(problem, file=CONFIG_FILE, key=_key(name, "password"), fix=fix)
+        raise ConfigError(problem, file=CONFIG_FILE, key=f"{place}.password", fix=fix)
     secrets = {"password": login.password}
     if login.oauth is not None:
         secrets = {"oauth.refreshToken": login.oauth.refresh_token, "oauth.clientSecret": login.oauth.client_secret}
-        _target(name, login.oauth.token_url)
+        _target(place, login.oauth.token_url)
     for key, written in secrets.items():
         if written is not None and not is_reference(written):
             what = "a password" if key == "password" else "a secret"
             fix = f'"{key.rpartition(".")[2]}": "env:NAME" or "file:PATH" (a path in {settings.folder}, or a whole one)'
             problem = f"{what} does not belong into this file"
-            raise ConfigError(problem, file=CONFIG_FILE, key=_key(name, key), fix=fix)
+            raise ConfigError(problem, file=CONFIG_FILE, key=f"{place}.{key}", fix=fix)
 
 
 def credential(settings: Settings, name: str, env: Mapping[str, str], clock: Clock) -> Credential:
-    """For the account `name`; what it gives is looked up for each login, and raises ConfigError where it is missing."""
+    """For the account `name`; as `credential_of`."""
     reader = Reader(str(settings.folder / CONFIG_FILE))
     written = settings.integrations[name]
     known = {key: written[key] for key in ("password", "oauth") if key in written}
-    login = reader.read(known, LoginSettings, join("integrations", name))
-    check(settings, name, login)
+    place = join("integrations", name)
+    return credential_of(settings, place, reader.read(known, LoginSettings, place), env, clock)
+
+
+def credential_of(
+    settings: Settings, place: str, login: LoginSettings, env: Mapping[str, str], clock: Clock
+) -> Credential:
+    """What it gives is looked up for each login, and raises ConfigError where it is missing. Raises as `check`."""
+    check(settings, place, login)
 
     def secret(key: str, written: str) -> str:
         found = resolve_secret(written, env, settings.folder)
         if isinstance(found, Missing):
             fix = "Set what it refers to, or correct it."
-            raise ConfigError(str(found), file=CONFIG_FILE, key=_key(name, key), fix=fix)
+            raise ConfigError(str(found), file=CONFIG_FILE, key=f"{place}.{key}", fix=fix)
         return found.value
 
     oauth = login.oauth
@@ -81,14 +82,14 @@ def credential(settings: Settings, name: str, env: Mapping[str, str], clock: Clo
             scope=oauth.scope,
         )
 
-    target = _target(name, oauth.token_url)
+    target = _target(place, oauth.token_url)
     only = AllowList([f"{target.scheme}://{target.authority}"], private=settings.outbound.private)
-    return OAuth(name, grant, Outbound(only), clock)
+    return OAuth(place, grant, Outbound(only), clock)
 
 
-def _target(name: str, url: str) -> Target:
+def _target(place: str, url: str) -> Target:
     """Raises ConfigError where a refresh token would cross a network in clear."""
-    key = _key(name, "oauth.tokenUrl")
+    key = f"{place}.oauth.tokenUrl"
     try:
         target = parse(url)
     except InvalidRequest as error:
@@ -96,7 +97,3 @@ def _target(name: str, url: str) -> Target:
     if target.scheme != "https" and not on_this_machine(target.host):
         raise ConfigError("secrets would cross the network in clear", file=CONFIG_FILE, key=key, fix="Use https.")
     return target
-
-
-def _key(name: str, key: str) -> str:
-    return f"{join('integrations', name)}.{key}"

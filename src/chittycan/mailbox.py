@@ -28,13 +28,14 @@ from chittycan.clock import SystemClock
 from chittycan.config import CONFIG_FILE, Finding, Settings
 from chittycan.config.parsing import Reader, join
 from chittycan.config.senders import SENDER_KEYS, SenderSettings
+from chittycan.config.settings import OAuthSettings
 from chittycan.errors import ChittyError, NotFound, UsageError
 from chittycan.integrations.email.credentials import log_in
 from chittycan.integrations.email.imap import Account, Connection
 from chittycan.integrations.email.imap_again import fetch_again
 from chittycan.integrations.email.imap_sent import find_sent, keep_sent
 from chittycan.integrations.email.sources import RawMail, Source, open_source, read_again
-from chittycan.mail_login import LoginSettings, OAuthSettings
+from chittycan.mail_login import LoginSettings
 
 KINDS = ("mailbox", "maildir", "mbox", "folder", "eml")  # `type` of an integration that is mail on this machine
 
@@ -192,7 +193,7 @@ def accounts(settings: Settings, *, watched: bool = False) -> dict[str, Account]
         if isinstance(written, Mapping) and written.get("type") == IMAP:
             place = join("integrations", name)
             read = reader.read(dict(written), ImapSettings, place)
-            mail_login.check(settings, name, LoginSettings(password=read.password, oauth=read.oauth))
+            mail_login.check(settings, place, LoginSettings(password=read.password, oauth=read.oauth))
             if read.watch or not watched:
                 found[name] = _account(settings, name, read)
     return found

@@ -31,7 +31,7 @@ class Outgoing:
         self, settings: Callable[[], Settings], env: Mapping[str, str], database: Database, clock: Clock
     ) -> None:
         self._settings, self._clock = settings, clock
-        self._office = Office(settings, env)
+        self._office = Office(settings, env, clock)
         effects = Effects(
             database, owner=sender_name(this_process("sender", "sender")), clock=clock, alive=sender_lives
         )
@@ -66,10 +66,10 @@ class Outgoing:
 class Office:
     """`agents.sending.Post` over config.json."""
 
-    def __init__(self, settings: Callable[[], Settings], env: Mapping[str, str]) -> None:
+    def __init__(self, settings: Callable[[], Settings], env: Mapping[str, str], clock: Clock | None = None) -> None:
         self._ask, self._env = settings, env
         self._used = settings()
-        self._outside = Outside(self._used, env)
+        self._outside = Outside(self._used, env, clock)
 
     def sender(self, account: str | None) -> str:
         return self._ways.sender_of(account)

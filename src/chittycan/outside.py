@@ -7,11 +7,15 @@ the one act that needs it and nothing else.
 from collections.abc import Mapping
 from functools import cached_property
 
+from chittycan import mail_login
+from chittycan.clock import Clock, SystemClock
 from chittycan.config import Missing, Settings, resolve_secret
 from chittycan.config.parsing import Reader, join
 from chittycan.config.senders import SENDER_KEYS, SenderSettings
 from chittycan.config.settings import CONFIG_FILE, SmtpSettings, listed
 from chittycan.errors import ConfigError, Forbidden
+from chittycan.integrations.email.compose import sender
+from chittycan.integrations.email.credentials import Credential
 from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList, Target, parse
@@ -20,8 +24,8 @@ from chittycan.integrations.targets import AllowList, Target, parse
 class Outside:
     """The ways out of a configuration; `use` takes up another one."""
 
-    def __init__(self, settings: Settings, env: Mapping[str, str]) -> None:
-        self._settings, self._env = settings, env
+    def __init__(self, settings: Settings, env: Mapping[str, str], clock: Clock | None = None) -> None:
+        self._settings, self._env, self._clock = settings, env, clock or SystemClock()
         self._ways: dict[str, Outbound] = {}  # to subscribed webhooks, by URL
         self._mailers: dict[str, Mailer] = {}  # of accounts with a server of their own
 
@@ -47,7 +51,7 @@ class Outside:
         if own.smtp is None or account is None:
             return self.mailer
         if account not in self._mailers:
-            self._mailers[account] = self._mailer(own.smtp, join(join("integrations", account), "smtp"))
+            self._mailers[account] = self._mailer(own.smtp, join(join("integrations", account), "smtp"), account)
         return self._mailers[account]
 
     def sender_of(self, account: str | None) -> str:
@@ -63,19 +67,30 @@ class Outside:
         reader = Reader(str(self._settings.folder / CONFIG_FILE))
         return reader.read(known, SenderSettings, join("integrations", str(account)))
 
-    def _mailer(self, smtp: SmtpSettings, key: str) -> Mailer:
-        password = self._secret(smtp.password, f"{key}.password") if smtp.password else None
-        return Mailer(
-            Server(
-                host=smtp.host,
-                sender=smtp.sender,
-                port=smtp.port,
-                security=smtp.security,
-                user=smtp.user,
-                password=password,
-                allow=smtp.allow,
-            )
-        )
+    def _mailer(self, smtp: SmtpSettings, key: str, account: str | None = None) -> Mailer:
+        token = self._token(smtp, key, account)
+        known = smtp.password and token is None
+        server = Server(
+            host=smtp.host, sender=smtp.sender, port=smtp.port, security=smtp.security, allow=smtp.allow,
+            user=smtp.user if token is None else smtp.user or self._user(account) or sender(smtp.sender).addr_spec,
+            password=self._secret(smtp.password or "", f"{key}.password") if known else None,
+        )  # fmt: skip
+        return Mailer(server, token=token)
+
+    def _token(self, smtp: SmtpSettings, key: str, account: str | None) -> Credential | None:
+        """What gives the token to log in with: its own, else that of the account. None: it is a password."""
+        if smtp.auth == "password" and smtp.oauth is None:
+            return None
+        if smtp.oauth is None and smtp.password is None and self._user(account) is not None:
+            return mail_login.credential(self._settings, str(account), self._env, self._clock)
+        login = mail_login.LoginSettings(password=smtp.password, oauth=smtp.oauth)
+        return mail_login.credential_of(self._settings, key, login, self._env, self._clock)
+
+    def _user(self, account: str | None) -> str | None:
+        """The name that an account on a mail server is logged in to with."""
+        written = self._settings.integrations.get(account) if account is not None else None
+        user = written.get("user") if isinstance(written, Mapping) else None
+        return user if isinstance(user, str) else None
 
     def toward(self, url: str) -> Outbound:
         """The way to a webhook: to one that the owner subscribed whatever `outbound.allow` says. Raises ConfigError."""

@@ -144,6 +144,19 @@ def test_a_local_models_summary_is_two_sentences(monkeypatch: Any, text: str) ->
     assert "Disk: low" in json.dumps(asked[0][1])
 
 
+def test_every_server_that_sends_mail_is_named(can: Any, home: Any, upstream: Any, monkeypatch: Any) -> None:
+    login = {"tokenUrl": "https://t.example/token", "clientId": "c", "refreshToken": "env:REFRESH"}
+    gmail = {"type": "imap", "host": "imap.gmail.com", "user": "anna@x.example", "oauth": login}
+    gmail["smtp"] = {"host": "smtp.gmail.com", "from": "Anna <anna@x.example>", "auth": "xoauth2"}
+    own = {"host": "mail.x.example", "from": "office@x.example", "user": "office", "password": "env:SMTP_PASSWORD"}
+    home.write({"smtp": own, "integrations": {"gmail": gmail}})
+    said = can("doctor")
+    assert "✗ Mail server: environment variable SMTP_PASSWORD is not set" in said.out
+    assert "✓ Mail server of gmail: smtp.gmail.com sends as Anna <anna@x.example> with a token" in said.out
+    monkeypatch.setenv("SMTP_PASSWORD", "x")
+    assert "✓ Mail server: mail.x.example sends as office@x.example with a password" in can("doctor").out
+
+
 def test_the_report_says_nothing_of_what_is_well() -> None:
     found = [Check("A", "ok", "secret detail"), Check("B", "warn", "odd"), Check("C", "fail", "broken")]
     assert report(found) == "1 checks passed. Warnings: B: odd. Failures: C: broken."

@@ -79,6 +79,7 @@ async def examine(env: Mapping[str, str], deep: bool) -> "tuple[list[Check], tup
     found += await checks.choices(catalogue, settings, env)
     found += await checks.budgets(settings, env, time.time())
     found += await checks.mail(settings, env, time.time())
+    found += checks.sending(settings, env)
     found += await checks.rules(settings, env)
     about_server, own = await _server(settings, env)
     found += [*about_server, checks.disk(env)]

@@ -254,14 +254,30 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, rename="camel"):
         return f"WebhookSettings(events={self.events!r})"
 
 
+class OAuthSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How tokens for mail are got. Each may be a reference; `refresh_token` and `client_secret` have to be."""
+
+    token_url: str
+    client_id: str
+    refresh_token: str
+    client_secret: str | None = None
+    scope: str | None = None
+
+
 class SmtpSettings(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The server that sends our mail. `password` is a reference or a literal."""
+    """The server that sends our mail. `password` is a reference or a literal.
+
+    With `oauth` it is shown tokens; with `xoauth2` also without, by the login of the account that this belongs to, or
+    a `password` that is a reference to a token.
+    """
 
     host: str
     port: Count | None = None
     security: Literal["tls", "starttls", "none"] = "starttls"
     user: str | None = None
     password: str | None = None
+    oauth: OAuthSettings | None = None
+    auth: Literal["password", "xoauth2"] = "password"
     sender: str = field(name="from")
     allow: tuple[str, ...] = ()
 

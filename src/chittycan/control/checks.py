@@ -271,6 +271,26 @@ def _mail(standing: "Standing") -> Check:
     return Check(name, "ok", f"{last}{waiting}")
 
 
+def sending(settings: Settings, env: Mapping[str, str]) -> list[Check]:
+    """Through which servers mail goes out, and as whom; whether they take it, only a mail shows."""
+    from chittycan.outside import Outside
+
+    outside, found = Outside(settings, env), []
+    for account in (None, *settings.integrations):
+        name = "Mail server" if account is None else f"Mail server of {account}"
+        try:
+            if (settings.smtp if account is None else outside.of_account(account).smtp) is None:
+                continue
+            mailer = outside.mailer_of(account)
+            how = "with a token" if mailer.token is not None else "with a password" if mailer.server.password else ""
+            said = f"{mailer.server.host} sends as {outside.sender_of(account)} {how or 'without a login'}"
+            found.append(Check(name, "ok", said))
+        except ChittyError as error:
+            found.append(Check(name, "fail", error.message, error.fix))
+    outside.close()
+    return found
+
+
 async def rules(settings: Settings, env: Mapping[str, str]) -> list[Check]:
     """Those that ask for what is never known."""
     from chittycan.control.rules import unknown

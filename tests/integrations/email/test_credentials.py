@@ -40,7 +40,7 @@ def oauth(tokens: TokenServer, clock: FakeClock, refresh: str | Callable[[], str
         value = refresh() if callable(refresh) else refresh
         return Grant(token_url=f"{tokens.url}/token", client_id="client", refresh_token=value, **more)
 
-    return OAuth("office", grant, out, clock)
+    return OAuth("integrations.office", grant, out, clock)
 
 
 def account(port: int, user: str) -> Account:
@@ -192,7 +192,7 @@ async def test_what_may_go_well_later_is_told_from_what_may_not(
 async def test_tokens_are_asked_for_nowhere_else(tokens: TokenServer, clock: FakeClock) -> None:
     grant = Grant(token_url=f"{tokens.url}/token", client_id="client", refresh_token="refresh")
     assert "refresh" not in repr(grant)
-    credential = OAuth("office", lambda: grant, Outbound(AllowList(["https://oauth2.example"])), clock)
+    credential = OAuth("integrations.office", lambda: grant, Outbound(AllowList(["https://oauth2.example"])), clock)
     with pytest.raises(Forbidden):
         await credential.secret()
     assert tokens.asked == []
@@ -202,7 +202,7 @@ async def test_a_server_that_is_not_there(tokens: TokenServer, clock: FakeClock,
     url = f"http://127.0.0.1:{free_port}"
     grant = Grant(token_url=url, client_id="client", refresh_token="refresh")
     with pytest.raises(Unavailable) as caught:
-        await OAuth("office", lambda: grant, Outbound(AllowList([url])), clock).secret()
+        await OAuth("integrations.office", lambda: grant, Outbound(AllowList([url])), clock).secret()
     assert caught.value.code == AWAY
 
 

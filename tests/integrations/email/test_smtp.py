@@ -5,15 +5,23 @@ import email
 import socket
 import ssl
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from msgspec.structs import replace
 
 from chittycan.errors import ConfigError, DeliveryUnknown, InvalidRequest, NotDelivered
 from chittycan.integrations.email.compose import Mail
+from chittycan.integrations.email.credentials import Credential, Grant, OAuth, Password
 from chittycan.integrations.email.smtp import Limits, Mailer, Server
+from chittycan.integrations.outbound import Outbound
+from chittycan.integrations.targets import AllowList
+from chittycan.testing.clock import FakeClock
 from peers import Inbox, MailPeer, server_tls, trusting
+from token_post import Post, Tokens
+from token_server import TokenServer
 
 MAIL = Mail(to=("anna@example.org", "bob@example.net"), subject="Grüße", text="First\n.\n..dots\nlast")
 AT = 1_800_000_000.0
@@ -204,3 +212,103 @@ def test_a_password_never_crosses_a_network_in_clear() -> None:
 
 def test_a_server_does_not_show_its_password() -> None:
     assert "s3cret" not in repr(Server(host="mail.example.com", sender="a@example.com", password="s3cret"))
+
+
+# tokens
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenServer]:
+    server = TokenServer()
+    server.users["refresh"] = "anna@firm.example"
+    yield server
+    server.close()
+
+
+def oauth(tokens: TokenServer, clock: FakeClock, refresh: str = "refresh") -> OAuth:
+    grant = Grant(token_url=f"{tokens.url}/token", client_id="client", refresh_token=refresh)
+    return OAuth("integrations.gmail", lambda: grant, Outbound(AllowList([tokens.url])), clock)
+
+
+def with_token(port: int, token: Credential, **options: Any) -> Mailer:
+    server = Server(host="127.0.0.1", port=port, security="none", sender="a@firm.example", user="anna@firm.example")
+    return Mailer(replace(server, **options), token=token)
+
+
+async def started(mail_peer: MailPeer, post: Post) -> int:
+    return await mail_peer(post, smtp=Tokens, authenticator=post.authenticate, auth_require_tls=False)
+
+
+async def test_a_token_is_fetched_once_and_sends_several_mails(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    post = Post(tokens)
+    sending = with_token(await started(mail_peer, post), oauth(tokens, FakeClock()))
+    for key in ("1", "2"):
+        await sending.send(MAIL, key=key, at=AT)
+    assert (len(post.received), len(tokens.asked), post.shown) == (2, 1, ["token-1", "token-1"])
+
+
+async def test_a_token_that_ended_early_is_replaced_once(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    post = Post(tokens)
+    sending = with_token(await started(mail_peer, post), oauth(tokens, FakeClock()))
+    await sending.send(MAIL, key="1", at=AT)
+    tokens.expire()
+    await sending.send(MAIL, key="2", at=AT)
+    assert (len(post.received), post.shown) == (2, ["token-1", "token-1", "token-2"])
+
+
+async def test_a_token_past_its_life_is_replaced_before_it_is_shown(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    post, clock = Post(tokens), FakeClock()
+    sending = with_token(await started(mail_peer, post), oauth(tokens, clock))
+    await sending.send(MAIL, key="1", at=AT)
+    clock.advance(3_600)
+    await sending.send(MAIL, key="2", at=AT)
+    assert post.shown == ["token-1", "token-2"]
+
+
+async def test_a_token_of_somebody_else_is_refused_for_certain(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    tokens.users["refresh"] = "bob@firm.example"
+    post = Post(tokens)
+    with pytest.raises(NotDelivered, match="refused the token: 535") as caught:
+        await with_token(await started(mail_peer, post), oauth(tokens, FakeClock())).send(MAIL, key="1", at=AT)
+    assert not caught.value.temporary
+    assert "scope" in (caught.value.fix or "")
+    assert (post.received, post.shown) == ([], ["token-1", "token-2"])
+    assert "token-" not in str(caught.value)
+
+
+async def test_a_token_that_others_renew_is_tried_once(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    post = Post(tokens)
+    port = await started(mail_peer, post)
+    with pytest.raises(NotDelivered, match="refused the token"):
+        await with_token(port, Password(lambda: "old")).send(MAIL, key="1", at=AT)
+    assert post.shown == ["old"]
+    tokens.tokens["new"] = "anna@firm.example"
+    await with_token(port, Password(lambda: "new")).send(MAIL, key="1", at=AT)
+    assert len(post.received) == 1
+
+
+async def test_without_a_token_nothing_goes_out_and_it_says_whether_to_try_again(
+    free_port: int, tokens: TokenServer
+) -> None:
+    credential = oauth(tokens, FakeClock())
+    tokens.failing = (503, b"")
+    with pytest.raises(NotDelivered, match="no token: the token's server answered 503") as caught:
+        await with_token(free_port, credential).send(MAIL, key="1", at=AT)
+    assert caught.value.temporary
+    tokens.failing = (400, b'{"error": "invalid_grant"}')
+    with pytest.raises(NotDelivered, match="invalid_grant") as caught:
+        await with_token(free_port, credential).send(MAIL, key="1", at=AT)
+    assert not caught.value.temporary
+    assert "integrations.gmail.oauth.refreshToken" in (caught.value.fix or "")
+
+
+async def test_a_server_that_takes_no_tokens_is_named(mail_peer: MailPeer, tokens: TokenServer) -> None:
+    port = await mail_peer(Inbox(), auth_require_tls=False)
+    with pytest.raises(NotDelivered, match="takes no token at login") as caught:
+        await with_token(port, oauth(tokens, FakeClock())).send(MAIL, key="1", at=AT)
+    assert not caught.value.temporary
+
+
+def test_a_token_never_crosses_a_network_in_clear(tokens: TokenServer) -> None:
+    with pytest.raises(ConfigError, match="the token would cross the network"):
+        with_token(25, oauth(tokens, FakeClock()), host="mail.firm.example")

@@ -67,14 +67,16 @@ class _Given(Struct):
 
 
 class OAuth:
-    """Tokens of one account, each used until shortly before its end. `grant` is looked up for each login.
+    """Tokens of one login, each used until shortly before its end. `grant` is looked up for each login.
+
+    `place` is its key in the configuration, such as `integrations.office`.
 
     A grant that was revoked is not asked for again before it is another one. Where the server gives a new refresh
     token with a token, that one is used for as long as this object lives.
     """
 
-    def __init__(self, account: str, grant: Callable[[], Grant], out: Outbound, clock: Clock) -> None:
-        self._account, self._look_up, self._out, self._clock = account, grant, out, clock
+    def __init__(self, place: str, grant: Callable[[], Grant], out: Outbound, clock: Clock) -> None:
+        self._place, self._look_up, self._out, self._clock = place, grant, out, clock
         self._grant: Grant | None = None
         self._newer: str | None = None  # refresh token
         self._token, self._until = "", 0.0
@@ -123,7 +125,7 @@ class OAuth:
             said = str(msgspec.json.decode(answer.body).get("error", ""))
         said = "".join(each for each in said if each.isalnum() or each in "_-")[:LONGEST_CODE]
         what = f"no token: the token's server answered {answer.status} {said}".rstrip()
-        key = f"integrations.{self._account}.oauth"
+        key = f"{self._place}.oauth"
         if answer.status >= 500 or answer.status in (408, 429):
             return Unavailable(what, code=AWAY)
         fix = f"Sign in anew and set {key}.refreshToken; or check clientId, clientSecret and scope there."

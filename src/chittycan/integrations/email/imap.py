@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from chittycan.errors import ConfigError, Unavailable
 from chittycan.integrations.email import imap_wire as wire
+from chittycan.integrations.email import sasl
 from chittycan.integrations.email.imap_wire import Continue, Data, Garbled, Note, Response, Status
 
 Security = Literal["tls", "starttls", "none"]
@@ -301,12 +302,12 @@ class Connection:
 
     async def _log_in(self, secret: str) -> None:
         account = self.account
-        mechanisms = {each for each in self.capabilities if each in ("AUTH=XOAUTH2", "AUTH=OAUTHBEARER")}
-        if account.auth == "xoauth2" and mechanisms == {"AUTH=OAUTHBEARER"}:
-            said = f"n,a={_saslname(account.user)},\1host={account.host}\1auth=Bearer {secret}\1\1"
-            answer = await self._authenticate(b"OAUTHBEARER", said, b"AQ==\r\n")
-        elif account.auth == "xoauth2":
-            answer = await self._authenticate(b"XOAUTH2", f"user={account.user}\1auth=Bearer {secret}\1\1")
+        if account.auth == "xoauth2":
+            offered = {each.removeprefix("AUTH=") for each in self.capabilities if each.startswith("AUTH=")}
+            way = sasl.mechanism(offered) or "XOAUTH2"
+            said = sasl.first_message(way, user=account.user, host=account.host, token=secret)
+            after = base64.b64encode(sasl.AFTER_REFUSAL[way].encode()) + b"\r\n"
+            answer = await self._authenticate(way.encode(), said, after)
         elif "AUTH=PLAIN" in self.capabilities:
             answer = await self._authenticate(b"PLAIN", f"\0{account.user}\0{secret}")
         elif "LOGINDISABLED" in self.capabilities:
@@ -452,11 +453,6 @@ def folder_argument(name: str) -> bytes:
         return wire.folder_name(name)
     except ValueError:
         raise Unavailable(f"no folder can be called {name!r}", code=NO_FOLDER) from None
-
-
-def _saslname(name: str) -> str:
-    """RFC 5801, 4."""
-    return name.replace("=", "=3D").replace(",", "=2C")
 
 
 def _answers(response: Response, tag: str) -> bool:

@@ -18,8 +18,10 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from chittycan.errors import ConfigError, DeliveryUnknown, NotDelivered
+from chittycan.errors import ConfigError, DeliveryUnknown, NotDelivered, Unavailable
+from chittycan.integrations.email import sasl
 from chittycan.integrations.email.compose import Mail, compose, message_id, sender
+from chittycan.integrations.email.credentials import REVOKED, Credential
 
 Security = Literal["tls", "starttls", "none"]
 PORTS: dict[Security, int] = {"tls": 465, "starttls": 587, "none": 25}
@@ -60,17 +62,28 @@ class Receipt(Struct, frozen=True):
 class Mailer:
     """Sends mails through one server, each on a connection of its own."""
 
-    def __init__(self, server: Server, *, tls: ssl.SSLContext | None = None, limits: Limits | None = None) -> None:
-        """Raises InvalidRequest for a `from` that is no address, ConfigError for a password that would go in clear."""
+    def __init__(
+        self,
+        server: Server,
+        *,
+        token: Credential | None = None,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`token`: gives what is shown at login instead of the password.
+
+        Raises InvalidRequest for a `from` that is no address, ConfigError for a secret that would go in clear.
+        """
         self.server = server
+        self.token = token
         self._by = sender(server.sender)
         self._tls = tls
         self._limits = limits or Limits()
         # Threads of its own: on the loop's, a few slow mails would keep names of other servers from being looked up.
         self._threads = ThreadPoolExecutor(AT_ONCE, "chitty-smtp")
-        if server.password and server.security == "none" and not _on_this_machine(server.host):
+        if (server.password or token) and server.security == "none" and not _on_this_machine(server.host):
             raise ConfigError(
-                "the password would cross the network unprotected",
+                f"the {'token' if token else 'password'} would cross the network unprotected",
                 file="config.json",
                 key="smtp.security",
                 fix='Use "tls" or "starttls".',
@@ -87,8 +100,21 @@ class Mailer:
         return Receipt(id, await self.hand_over(message, by=self._by.addr_spec, to=(*mail.to, *mail.cc)))
 
     async def hand_over(self, message: bytes, *, by: str, to: Sequence[str]) -> str:
-        """Hand a composed message over; gives what the server said. `by` and `to`: bare addresses. Raises as `send`."""
-        dialogue = _Dialogue(self.server, self._tls or ssl.create_default_context(), self._limits.answer)
+        """Hand a composed message over; gives what the server said. `by` and `to`: bare addresses. Raises as `send`.
+
+        Where the server refuses a token, a new one is tried once.
+        """
+        try:
+            return await self._handed_over(message, by, to)
+        except _TokenRefused:
+            if self.token is None or not self.token.refused():
+                raise
+        return await self._handed_over(message, by, to)
+
+    async def _handed_over(self, message: bytes, by: str, to: Sequence[str]) -> str:
+        secret = self.server.password if self.token is None else await _shown(self.token)
+        login = None if secret is None or not self.server.user else _Login(secret, token=self.token is not None)
+        dialogue = _Dialogue(self.server, login, self._tls or ssl.create_default_context(), self._limits.answer)
         job = asyncio.get_running_loop().run_in_executor(self._threads, dialogue.run, by, to, message)
         job.add_done_callback(_retrieved)
         try:
@@ -107,6 +133,28 @@ class Mailer:
         self._threads.shutdown(wait=False)
 
 
+class _TokenRefused(NotDelivered):
+    """By the mail server: it may be too old, or not be for sending mail."""
+
+
+class _Login(Struct, frozen=True):
+    """A password, or a token."""
+
+    secret: str
+    token: bool
+
+    def __repr__(self) -> str:
+        return f"_Login(token={self.token})"
+
+
+async def _shown(token: Credential) -> str:
+    """Raises NotDelivered where there is none: nothing went out."""
+    try:
+        return await token.secret()
+    except Unavailable as error:
+        raise NotDelivered(error.message, temporary=error.code != REVOKED, fix=error.fix) from None
+
+
 def _retrieved(job: "asyncio.Future[str]") -> None:
     # Nobody may be waiting any more; an exception that nobody looked at would be reported as lost.
     if not job.cancelled():
@@ -120,8 +168,8 @@ def _on_this_machine(host: str) -> bool:
 class _Dialogue:
     """One connection, from greeting to receipt, on a thread. `give_up` may be called from another."""
 
-    def __init__(self, server: Server, tls: ssl.SSLContext, timeout: float) -> None:
-        self._server, self._tls, self._timeout = server, tls, timeout
+    def __init__(self, server: Server, login: _Login | None, tls: ssl.SSLContext, timeout: float) -> None:
+        self._server, self._login, self._tls, self._timeout = server, login, tls, timeout
         self._lock = threading.Lock()
         self._given_up = self._handed_over = False
         self.smtp: smtplib.SMTP | None = None
@@ -145,7 +193,7 @@ class _Dialogue:
         except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
             if self._handed_over:
                 raise DeliveryUnknown(f"{self._server.host} took the mail and then the connection broke") from None
-            raise _not_delivered(self._server.host, error) from None
+            raise _not_delivered(self._server.host, error, token=bool(self._login and self._login.token)) from None
         finally:
             if self.smtp is not None:
                 self.smtp.close()
@@ -163,8 +211,19 @@ class _Dialogue:
         smtp.ehlo_or_helo_if_needed()
         if server.security == "starttls":
             smtp.starttls(context=self._tls)
-        if server.user and server.password:
-            smtp.login(server.user, server.password)
+        if self._login is not None and server.user:
+            smtp.ehlo_or_helo_if_needed()
+            if self._login.token:
+                self._show_token(smtp, server.user, self._login.secret)
+            else:
+                smtp.login(server.user, self._login.secret)
+
+    def _show_token(self, smtp: smtplib.SMTP, user: str, token: str) -> None:
+        way = sasl.mechanism(smtp.esmtp_features.get("auth", "").upper().split())
+        if way is None:
+            raise smtplib.SMTPNotSupportedError("it takes no token at login (XOAUTH2)")
+        first = sasl.first_message(way, user=user, host=self._server.host, token=token)
+        smtp.auth(way, lambda challenge=None: first if challenge is None else sasl.AFTER_REFUSAL[way])
 
     def _say_who(self, by: str, to: Sequence[str]) -> None:
         """Raises before anything is sent where the server refuses the sender or any recipient."""
@@ -229,8 +288,11 @@ def _readable(said: bytes) -> str:
     return " ".join(said.decode("utf-8", "replace").split())[:200]
 
 
-def _not_delivered(host: str, error: OSError | ValueError) -> NotDelivered:
+def _not_delivered(host: str, error: OSError | ValueError, *, token: bool) -> NotDelivered:
     match error:
+        case smtplib.SMTPAuthenticationError() if token and error.smtp_code >= 500:
+            fix = "May this token send mail as smtp.user? Look at the scope of its oauth, and sign in anew."
+            return _TokenRefused(f"{host} refused the token: {error.smtp_code}", temporary=False, fix=fix)
         case smtplib.SMTPAuthenticationError():
             fix = "Check smtp.user and smtp.password in config.json."
             problem = f"{host} refused the login: {error.smtp_code}"
