@@ -151,7 +151,7 @@ def test_every_server_that_sends_mail_is_named(can: Any, home: Any, upstream: An
     own = {"host": "mail.x.example", "from": "office@x.example", "user": "office", "password": "env:SMTP_PASSWORD"}
     home.write({"smtp": own, "integrations": {"gmail": gmail}})
     said = can("doctor")
-    assert "✗ Mail server: environment variable SMTP_PASSWORD is not set" in said.out
+    assert "✗ Mail server: config.json: smtp.password: the environment variable SMTP_PASSWORD is not set" in said.out
     assert "✓ Mail server of gmail: smtp.gmail.com sends as Anna <anna@x.example> with a token" in said.out
     monkeypatch.setenv("SMTP_PASSWORD", "x")
     assert "✓ Mail server: mail.x.example sends as office@x.example with a password" in can("doctor").out
