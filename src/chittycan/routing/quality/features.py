@@ -5,23 +5,46 @@ A sketch cannot be read as text, but it is no secret: whoever guesses a text can
 
 import re
 import struct
-from itertools import pairwise
+from itertools import chain, pairwise
 from zlib import crc32
 
 BUCKETS = 1 << 18
 CHARACTERS = 8_000  # of a longer text, the first and the last half of this many
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
+# A pair's hash is made from its words' hashes; the odd multiplier (Fibonacci hashing) keeps their order. Its bucket are
+# the 18 bits above the lowest 7, so that no more of either word's share has to be kept than those 25.
+_MULTIPLIER, _SHIFT = 0x9E3779B1, 7
+_SHARE = (BUCKETS << _SHIFT) - 1
+
+Hashed = tuple[int, int, int]  # of a word: its own bucket, its share of a pair's hash as the first, and as the second
+
+
+class _Pieces(dict[str, tuple[Hashed, ...]]):
+    """The words of a piece of text between two spaces. Most pieces come again and again, and are remembered."""
+
+    MOST, LONGEST = 16_384, 32  # pieces, about 5 MB; characters of one
+
+    def __missing__(self, piece: str) -> tuple[Hashed, ...]:
+        hashes = [crc32(word.encode("utf-8", "surrogatepass")) for word in _WORDS.findall(piece)]
+        found = tuple((each % BUCKETS, each * _MULTIPLIER & _SHARE, each & _SHARE) for each in hashes)
+        if len(piece) <= self.LONGEST:
+            if len(self) >= self.MOST:
+                self.clear()
+            self[piece] = found
+        return found
+
+
+_pieces = _Pieces()
+
 
 def features(text: str) -> list[int]:
     """The buckets of the text's words and neighbouring pairs, in order of first use, each once."""
     if len(text) > CHARACTERS:
         text = f"{text[: CHARACTERS // 2]} {text[-CHARACTERS // 2 :]}"
-    words = _WORDS.findall(text.lower())
-    hashes = [crc32(word.encode("utf-8", "surrogatepass")) for word in words]
-    # A pair's hash is made from its words' hashes; the odd multiplier (Fibonacci hashing) keeps their order.
-    pairs = [(first * 0x9E3779B1 + second) >> 7 for first, second in pairwise(hashes)]
-    return [*dict.fromkeys(number % BUCKETS for number in (*hashes, *pairs))]
+    words = [*chain.from_iterable(map(_pieces.__getitem__, text.lower().split()))]
+    pairs = [(first[1] + second[2] & _SHARE) >> _SHIFT for first, second in pairwise(words)]
+    return [*dict.fromkeys([*[word[0] for word in words], *pairs])]
 
 
 def sketch(text: str) -> bytes:
