@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from chittycan.errors import NotFound
-from chittycan.store import drafts, inbox
+from chittycan.store import drafts, inbox, review
 from chittycan.store.database import Database
 
 
@@ -85,11 +85,21 @@ async def test_mail_is_found_by_the_start_of_its_id(database: Database) -> None:
 
 async def test_list_is_most_urgent_first_then_newest(database: Database) -> None:
     for mail_id, level, rank, date in (("old1", "HIGH", 3, 10.0), ("new1", "HIGH", 3, 20.0), ("low1", "LOW", 1, 99.0)):
-        await database.run(inbox.add, mail(mail_id, date=date), 1.0)
+        await database.run(inbox.add, mail(mail_id, date=date), 100.0)
         await done(database, mail_id, level, rank)
     await database.run(inbox.add, mail("date", date=None), 15.0)
     assert [entry.id for entry in await database.read(inbox.listing)] == ["new1", "old1", "low1", "date"]
     assert [entry.id for entry in await database.read(inbox.listing, priority="high", limit=1)] == ["new1"]
+
+
+async def test_a_date_that_is_yet_to_come_keeps_no_mail_on_top(database: Database) -> None:
+    """Anybody can write a Date: it counts as far as it is not later than the mail was here."""
+    for mail_id, date, now in (("soon", 4e9, 100.0), ("next", 150.0, 200.0)):
+        await database.run(inbox.add, mail(mail_id, date=date), now)
+        await done(database, mail_id, "NORMAL", 2)
+    assert [entry.id for entry in await database.read(inbox.listing)] == ["next", "soon"]
+    assert [entry.id for entry in await database.read(inbox.latest, 10)] == ["next", "soon"]
+    assert [entry.id for entry in await database.read(review.waiting)] == ["next", "soon"]
 
 
 async def test_list_speaks_the_words_that_users_were_promised(database: Database) -> None:

@@ -79,6 +79,9 @@ mails = Table(
     Index(None, "review", "rank"),
 )
 
+# When a mail came: as its Date says, but no later than it was here, or it would stay on top for as long as it likes.
+came = case((mails.c.date < mails.c.added, mails.c.date), else_=mails.c.added)
+
 agent_runs = Table(
     "agent_runs",
     metadata,
@@ -350,20 +353,19 @@ def listing(
         query = query.where(mails.c.read.is_(False))
     if priority:
         query = query.where(mails.c.level == priority.upper())
-    order = (mails.c.rank.desc(), func.coalesce(mails.c.date, mails.c.added).desc(), mails.c.id)
+    order = (mails.c.rank.desc(), came.desc(), mails.c.id)
     return [ListedMail(**row._mapping) for row in connection.execute(query.order_by(*order).limit(limit))]
 
 
 def since(connection: Connection, moment: float, *, limit: int) -> list[StoredMail]:
     """Mails from `moment` (Unix seconds) on that a person should see: most urgent first, then newest first."""
-    when = func.coalesce(mails.c.date, mails.c.added)
-    query = select(mails).where(when >= moment, mails.c.settled.is_(None))
-    return [_stored(row) for row in connection.execute(query.order_by(mails.c.rank.desc(), when.desc()).limit(limit))]
+    query = select(mails).where(came >= moment, mails.c.settled.is_(None))
+    return [_stored(row) for row in connection.execute(query.order_by(mails.c.rank.desc(), came.desc()).limit(limit))]
 
 
 def latest(connection: Connection, limit: int) -> list[StoredMail]:
     """What came in last, the newest first."""
-    query = select(mails).order_by(func.coalesce(mails.c.date, mails.c.added).desc(), mails.c.id).limit(limit)
+    query = select(mails).order_by(came.desc(), mails.c.id).limit(limit)
     return [_stored(row) for row in connection.execute(query)]
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, case, exists, func, or_, select, update
 
 from chittycan.store.drafts import drafts
-from chittycan.store.inbox import StoredMail, mails
+from chittycan.store.inbox import StoredMail, came, mails
 
 State = Literal["pending", "approved", "corrected", "auto_approved"]
 STATES: tuple[State, ...] = ("pending", "approved", "corrected", "auto_approved")
@@ -39,8 +39,7 @@ def _open(account: str | None) -> list[ColumnElement[bool]]:
 
 def waiting(connection: Connection, *, account: str | None = None, limit: int = 50) -> list[StoredMail]:
     """The most urgent first, then the newest; what needed no model comes last."""
-    when = func.coalesce(mails.c.date, mails.c.added)
-    order = (mails.c.settled.is_not(None), mails.c.rank.desc(), when.desc(), mails.c.id)
+    order = (mails.c.settled.is_not(None), mails.c.rank.desc(), came.desc(), mails.c.id)
     query = select(mails).where(*_open(account)).order_by(*order).limit(limit)
     return [StoredMail(**row._mapping) for row in connection.execute(query)]
 
