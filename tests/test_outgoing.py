@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chittycan.agents.pipeline import new_mail
+from chittycan.agents.kept import new_mail
 from chittycan.config import Settings, settings_from
 from chittycan.errors import ConfigError, NotDelivered
 from chittycan.integrations.email.message import parse

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from chittycan import mail_login
-from chittycan.agents.budget import Budget
+from chittycan.agents.budget import Beyond, Budget
 from chittycan.agents.pipeline import Terms
 from chittycan.agents.priority import Facts
 from chittycan.agents.reception import Privileged
@@ -44,15 +44,16 @@ IMAP = "imap"  # and mail on a server
 
 
 class BudgetSettings(Struct, frozen=True, kw_only=True):
-    """What reading an account's mail may cost, in dollars; beyond it rules sort the mail."""
+    """What reading an account's mail may cost, in dollars, and what becomes of the mail beyond it."""
 
     day: Annotated[float, Meta(ge=0)] | None = None
     month: Annotated[float, Meta(ge=0)] | None = None
+    beyond: Beyond = "wait"
 
     @property
     def budget(self) -> Budget:
         day, month = (None if each is None else round(each * 1e9) for each in (self.day, self.month))
-        return Budget(day_nano=day, month_nano=month)
+        return Budget(day_nano=day, month_nano=month, beyond=self.beyond)
 
 
 class ImapSettings(SenderSettings, frozen=True, kw_only=True, rename="camel"):

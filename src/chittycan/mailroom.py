@@ -15,9 +15,10 @@ from chittycan import mail_login, mailbox
 from chittycan.agents.agent import Ask
 from chittycan.agents.duty import OnProblem
 from chittycan.agents.invoke import Reread
+from chittycan.agents.kept import restore
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.mail_task import Submit
-from chittycan.agents.pipeline import Terms, restore
+from chittycan.agents.pipeline import Terms
 from chittycan.agents.told import Tell
 from chittycan.agents.watch import Watcher
 from chittycan.agents.watch_local import Local, LocalWatcher

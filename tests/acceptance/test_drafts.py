@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from chittycan.agents.pipeline import new_mail
+from chittycan.agents.kept import new_mail
 from chittycan.agents.sending import Limits, Sending
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, text
 from bare_http import Json
 from chittycan import mailbox
 from chittycan.agents.invoke import invoke
-from chittycan.agents.pipeline import restore
+from chittycan.agents.kept import restore
 from chittycan.agents.response import recipients
 from chittycan.errors import InvalidRequest
 from chittycan.mailroom import reread

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chittycan.agents import templates
 from chittycan.agents.acknowledge import Acknowledging, Ground, Terms, rule_for
-from chittycan.agents.pipeline import new_mail
+from chittycan.agents.kept import new_mail
 from chittycan.agents.sending import DAY, Sending
 from chittycan.integrations.email.message import Mail, parse
 from chittycan.integrations.email.sources import RawMail

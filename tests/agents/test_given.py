@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chittycan.agents.given import Given, described
-from chittycan.agents.pipeline import new_mail
+from chittycan.agents.kept import new_mail
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail

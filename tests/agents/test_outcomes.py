@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from chittycan.agents.pipeline import draft_id, process
+from chittycan.agents.kept import draft_id
+from chittycan.agents.pipeline import process
 from chittycan.agents.review import Said, judge
 from chittycan.agents.sending import Change, Limits, Sending
 from chittycan.errors import ConfigError

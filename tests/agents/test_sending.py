@@ -12,7 +12,7 @@ import pytest
 from aiosmtpd.smtp import Envelope
 from sqlalchemy import Connection
 
-from chittycan.agents.pipeline import draft_id, new_mail
+from chittycan.agents.kept import draft_id, new_mail
 from chittycan.agents.response import recipients, references, reply_subject
 from chittycan.agents.sending import DAY, FIRST_PAUSE, Change, Limits, Sending
 from chittycan.errors import ConfigError, InvalidRequest, NotDelivered, RateLimited, Unavailable, VersionConflict

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chittycan.agents.pipeline import new_mail
+from chittycan.agents.kept import new_mail
 from chittycan.config import settings_from
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail

@@ -12,7 +12,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from chittycan.agents import templates
-from chittycan.agents.pipeline import restore
+from chittycan.agents.kept import restore
 from chittycan.agents.response import called, obstacle, recipients, references, reply_subject
 from chittycan.agents.sending import DAY, Sending
 from chittycan.clock import Clock

@@ -93,7 +93,7 @@ class Duty:
         """As long as this process looks after the source. Raises Unavailable (LOST) where another one does."""
         database, source = self._database, self.source
         holder = msgspec.json.encode(self._me).decode()
-        other = await database.run(rows.claim, source, self.nonce, holder, self._clock.now(), _gone)
+        other = await database.run(rows.claim, source, self.nonce, holder, self._clock.now(), gone)
         if other is not None:
             there = msgspec.json.decode(other, type=Worker)
             problem = f"{source} is looked after by process {there.pid} on {there.host}"
@@ -113,7 +113,8 @@ class Duty:
                 await self._database.run(rows.beat, self.source, self.nonce, self._clock.now())
 
 
-def _gone(holder: str, silence: float) -> bool:
+def gone(holder: str, silence: float) -> bool:
+    """Whether the process that wrote `holder`, and was last heard of so many seconds ago, is no more."""
     try:
         there = msgspec.json.decode(holder, type=Worker)
     except msgspec.DecodeError:

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chittycan.agents.pipeline import SYSTEM, new_mail, restore
+from chittycan.agents.kept import new_mail, restore
+from chittycan.agents.pipeline import SYSTEM
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email.message import Mail, parse

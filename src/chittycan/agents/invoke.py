@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from chittycan.agents import templates
 from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
+from chittycan.agents.kept import record, restore
 from chittycan.agents.mail_facts import facts_of
-from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms, record, restore
+from chittycan.agents.pipeline import AS_IT_COMES, SYSTEM, Terms
 from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical, verified
 from chittycan.agents.reading import paper_of, read_paper
 from chittycan.agents.response import RESPONSE, Answerable, obstacle

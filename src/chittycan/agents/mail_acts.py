@@ -6,8 +6,8 @@ each action happens at most once, and never to another mail.
 
 import asyncio
 
+from chittycan.agents.kept import restore
 from chittycan.agents.look import Desk, patience
-from chittycan.agents.pipeline import restore
 from chittycan.errors import Unavailable
 from chittycan.integrations.email import imap_change as change
 from chittycan.integrations.email.imap import AWAY, NO_FOLDER, Account, Connection, Selected

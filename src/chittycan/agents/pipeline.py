@@ -18,7 +18,9 @@ from sqlalchemy import Connection
 from chittycan.agents import conversation, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
+from chittycan.agents.claims import Claims
 from chittycan.agents.intake import first
+from chittycan.agents.kept import add, draft_id, new_mail, record, restore
 from chittycan.agents.lessons import Features, Lessons, Memory, features_of
 from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.mail_task import Submit, under_way
@@ -31,15 +33,15 @@ from chittycan.agents.told import Tell, tell_of
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.agents.triage import taught as taught_category
 from chittycan.agents.verdict import Mode
+from chittycan.chat import ChatRequest
 from chittycan.clock import Clock, SystemClock
-from chittycan.gateway.call import Options
+from chittycan.errors import Unavailable
+from chittycan.gateway.call import Answer, Options
 from chittycan.integrations.email.message import Mail
-from chittycan.integrations.email.sources import Place, RawMail
+from chittycan.integrations.email.sources import RawMail
 from chittycan.routing.rules.book import NO_RULES, Applied, Book
-from chittycan.store import drafts, feedback, inbox, mailboxes
+from chittycan.store import inbox
 from chittycan.store.database import Database
-
-KEPT_TEXT = 20_000  # characters of a mail's text that are kept in the database
 
 In = TypeVar("In")
 Said = TypeVar("Said", bound=Struct)
@@ -166,9 +168,14 @@ async def go_on(
     return await _Inbox(ask, database, terms, clock).handle(stored)
 
 
-def restore(stored: inbox.StoredMail) -> Mail:
-    """The mail that was stored, with its text as far as it was kept."""
-    return msgspec.json.decode(stored.mail, type=Mail)
+async def sort_for_now(
+    stored: inbox.StoredMail, why: str, database: Database, terms: Terms, *, tell: bool = False, clock: Clock = SYSTEM
+) -> None:
+    """Show a stored mail as rules sort it, as long as it waits for a model because of `why`.
+
+    It is not done by that: what rules want done in its mailbox is for later. `tell`: who is to be told is told now.
+    """
+    await _Inbox(_nobody, database, terms, clock).sort_for_now(stored, why, tell=tell)
 
 
 class _Inbox:
@@ -176,7 +183,7 @@ class _Inbox:
 
     def __init__(self, ask: Ask, database: Database, terms: Terms, clock: Clock, submit: Submit | None = None) -> None:
         self._ask, self._database, self._terms, self._clock, self._submit = ask, database, terms, clock, submit
-        self._memory = Memory(database)
+        self._memory, self._claims = Memory(database), Claims(database, clock)
         self._in_hand: set[str] = set()
 
     async def handle(self, raw: Item) -> Outcome:
@@ -242,7 +249,7 @@ class _Inbox:
                 await self._database.run(handed, raw)
             return raw
         new = new_mail(raw, mail, account=self._terms.account, privacy=privacy)
-        return await self._database.run(_add, new, raw.place, self._clock.now(), handed)
+        return await self._database.run(add, new, raw.place, self._clock.now(), handed)
 
     async def _work(self, raw: Item, work: "_Work", settled: prefilter.Settled | None) -> None:
         outcome = work.outcome
@@ -264,7 +271,14 @@ class _Inbox:
         elif self._submit is not None or (isinstance(raw, RawMail) and await self._database.read(under_way, stored.id)):
             outcome.state = "submitted"
         else:
-            await self._ask_agents(work, stored)
+            async with self._claims.held(stored.id) as ours:
+                stored = await self._database.read(inbox.get, stored.id)
+                if stored.state == "done":  # by another process, meanwhile
+                    outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
+                elif ours:
+                    await self._ask_agents(work, stored)
+                else:
+                    outcome.state = "elsewhere"
 
     async def _by_headers(self, work: "_Work") -> None:
         """No model, no draft: there is no text."""
@@ -273,12 +287,41 @@ class _Inbox:
         if TRIAGE.name not in done:
             await self._record(work.outcome, by_rules(TRIAGE, said))
         triage = work.taught(said)
-        reason = verified(work.mail, self._terms.facts)
-        prioritized = Prioritized(work.mail, triage, self._terms.facts)
-        priority = critical(work.mail, reason) if reason else PRIORITY.rules(prioritized)
+        priority = self._ranked_by_rules(work, triage)
         if PRIORITY.name not in done:
             await self._record(work.outcome, by_rules(PRIORITY, priority))
         await self._finish(work, triage, priority, (verdict.ONLY_HEADERS,), said=(said.category, priority))
+
+    def _ranked_by_rules(self, work: "_Work", triage: Triage) -> Priority:
+        reason = verified(work.mail, self._terms.facts)
+        if reason is not None:
+            return critical(work.mail, reason)
+        return PRIORITY.rules(Prioritized(work.mail, triage, self._terms.facts))
+
+    async def sort_for_now(self, stored: inbox.StoredMail, why: str, *, tell: bool) -> None:
+        """What a model has said of it counts; the rest is by rules."""
+        mail = restore(stored)
+        outcome = Outcome(
+            key=stored.source_key, state="waiting", id=stored.id, account=stored.account, sender=stored.sender,
+            subject=stored.subject, privacy=stored.privacy,
+        )  # fmt: skip
+        work = _Work(mail, features_of(mail, words=False), await self._memory.refresh(), outcome, self._ask)
+        done = {run.agent: run.output for run in await self._database.read(inbox.runs_of, stored.id)}
+        said = msgspec.json.decode(done[TRIAGE.name], type=Triage) if TRIAGE.name in done else TRIAGE.rules(mail)
+        triage = work.taught(said)
+        priority = self._ranked_by_rules(work, triage)
+        if PRIORITY.name in done:
+            priority = msgspec.json.decode(done[PRIORITY.name], type=Priority)
+        applied = self._applied(work, triage, priority)
+        found = verdict.for_now(triage.category, ruled(priority, applied), why)
+        outcome.category, outcome.level = found.category, found.level
+        now = self._clock.now()
+
+        def show(connection: Connection) -> None:
+            if inbox.show(connection, stored.id, found) and tell:
+                tell_of(connection, self._terms.tell, outcome, applied, now)
+
+        await self._database.run(show)
 
     async def _ask_agents(self, work: "_Work", stored: inbox.StoredMail) -> None:
         """Triage, priority, response: what is recorded is not asked again.
@@ -383,93 +426,8 @@ class _Work(Struct):
         return taught_category(triage, self.lessons.of("category", self.features))
 
 
-def record(connection: Connection, mail_id: str, result: AgentResult[Any], now: float) -> None:
-    """Keep a run and, in the same transaction, the draft it made."""
-    inbox.record(
-        connection,
-        inbox.Run(
-            mail_id=mail_id,
-            agent=result.agent,
-            kind=result.kind,
-            version=result.version,
-            output=_json(result.value),
-            fallback=result.fallback,
-            reason=result.reason,
-            repaired=result.repaired,
-            model=result.model,
-            cost_nano=result.cost_nano,
-            ms=result.ms,
-            attempts=result.attempts,
-            request_ids=_json(result.request_ids),
-            at=now,
-        ),
-    )
-    feedback.checked(connection, result.request_ids, not result.fallback, now)
-    if isinstance(result.value, Reply):
-        draft = _draft(mail_id, result.value, result.model, now)
-        account = inbox.get(connection, mail_id).account
-        drafts.create(connection, msgspec.structs.replace(draft, account=account))
-
-
-def draft_id(mail_id: str) -> str:
-    """The id of the reply to a mail: there is one."""
-    return f"re-{mail_id}"
-
-
-def _draft(mail_id: str, reply: Reply, model: str | None, now: float) -> drafts.Draft:
-    return drafts.Draft(
-        id=draft_id(mail_id),
-        mail_id=mail_id,
-        idempotency_key=f"reply:{mail_id}",
-        recipients=_json(reply.to),
-        subject=reply.subject,
-        body=reply.body,
-        in_reply_to=reply.in_reply_to,
-        thread=_json(reply.references),
-        template=reply.template,
-        warnings=_json(reply.warnings),
-        by_model=model,
-        created=now,
-        changed=now,
-    )
-
-
-def _add(
-    connection: Connection, mail: inbox.NewMail, place: Place | None, now: float, submit: Submit | None = None
-) -> inbox.StoredMail:
-    """The mail as stored and, in the same transaction, where it was found and that there is work to do."""
-    stored, _ = inbox.add(connection, mail, now)
-    if submit is not None and stored.state != "done":
-        submit(connection, stored)
-    if place is not None:
-        spot = mailboxes.Spot(place.account, place.folder, place.validity, place.uid, place.nonce)
-        mailboxes.see(connection, spot, stored.id, now)
-    return stored
-
-
-def new_mail(raw: RawMail, mail: Mail, *, account: str | None = None, privacy: str | None = None) -> inbox.NewMail:
-    """The row of `mail` as read from `raw`, with its text as far as it is kept. `account`: the mailbox's name."""
-    kept = msgspec.structs.replace(mail, text=mail.text[:KEPT_TEXT])
-    return inbox.NewMail(
-        id=mail.id,
-        dedupe_key=mail.dedupe_key,
-        source=_storable(raw.source),
-        source_key=_storable(raw.key),
-        sender=str(mail.sender),
-        subject=mail.subject,
-        date=mail.date,
-        mail=_json(kept),
-        account=account or _storable(raw.source),
-        message_id=mail.message_id,
-        references=answered(mail),
-        privacy=privacy,
-    )
-
-
-def answered(mail: Mail) -> tuple[str, ...]:
-    """The Message-IDs that a mail answers, the oldest first."""
-    before = (*mail.references, *((mail.in_reply_to,) if mail.in_reply_to else ()))
-    return tuple(each for each in dict.fromkeys(before) if each != mail.message_id)
+async def _nobody(_request: ChatRequest, _options: Options) -> Answer:
+    raise Unavailable("nobody is asked")
 
 
 def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
@@ -479,12 +437,3 @@ def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
     if settled.reason != "notification":
         return Priority(level="LOW", score=0.1, numeric_score=1)
     return PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail)))
-
-
-def _storable(path: str) -> str:
-    """A path as text that any database takes: names that are no UTF-8 lose the odd bytes."""
-    return path.encode("utf-8", "backslashreplace").decode()
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -16,13 +16,13 @@ from chittycan.agents.agent import AgentResult
 
 STEPS = ("triage", "priority", "response")
 
-State = Literal["processed", "settled", "known", "duplicate", "unreadable", "waiting", "submitted"]
+State = Literal["processed", "settled", "known", "duplicate", "unreadable", "waiting", "submitted", "elsewhere"]
 
 
 class Outcome(Struct, kw_only=True):
     """What became of one mail. `settled` is why no model was needed; `waiting` means it would need one (dry run).
 
-    `submitted`: it is stored, and whoever does durable work goes on with it.
+    `submitted`: it is stored, and whoever does durable work goes on with it. `elsewhere`: another process is at it.
     """
 
     key: str

@@ -45,7 +45,7 @@ def judge(
     Raises NotFound, and InvalidRequest where it is not processed yet, or for a word that there is not.
     """
     said, stored = said.checked(), inbox.get(connection, email)
-    if stored.state != "done" or stored.category is None or stored.level is None:
+    if stored.category is None or stored.level is None:
         raise InvalidRequest("it is not processed yet", param="email", fix="can router inbox process")
     mail: Mail = msgspec.json.decode(stored.mail, type=Mail)
     category, level = said.category or stored.category, said.level or stored.level

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from chittycan.agents import answered
 from chittycan.agents import letter as letters
+from chittycan.agents.kept import restore
 from chittycan.agents.letter import Letter
-from chittycan.agents.pipeline import restore
 from chittycan.agents.response import RESPONSE
 from chittycan.clock import Clock
 from chittycan.errors import (

@@ -76,6 +76,12 @@ def finding(
     )
 
 
+def for_now(category: str, priority: Priority, why: str) -> inbox.Finding:
+    """The mail's row as long as it waits for a model."""
+    doubt = f"sorted by rules for now: {why}"
+    return inbox.Finding(category=category, level=priority.level, rank=priority.numeric_score, doubt=doubt[:500])
+
+
 def finish(connection: Connection, mail_id: str, found: inbox.Finding, now: float) -> None:
     """Keeps it; what rules want done is asked for in the same transaction, where no person has to agree first.
 

@@ -62,6 +62,8 @@ class LocalWatcher:
 
         def tell(outcome: Outcome) -> None:
             self.duty.failures = 0
+            if outcome.state == "elsewhere":  # whoever has it may die
+                return
             if outcome.state != "unreadable":
                 unread.done(outcome.key)
             elif outcome.key in self._unreadable:  # it is tried again, and said once

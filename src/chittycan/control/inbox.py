@@ -19,7 +19,8 @@ class MailRow(Struct, kw_only=True, rename={"sender": "from"}):
     """One mail. `settled`: why no model was needed. `date`: Unix seconds, as it says. `draft`: id of the reply.
 
     `account`: the account's name, else the mailbox on disk. `review`: pending, approved, corrected or auto_approved;
-    null until every step is done. `fallback`: rules answered where a model should have.
+    null until something is known of it. `fallback`: rules answered where a model should have; with `waits` only for
+    now, until a model is there or the account has money again.
     """
 
     id: str
@@ -34,6 +35,7 @@ class MailRow(Struct, kw_only=True, rename={"sender": "from"}):
     account: str | None = None
     review: str | None = None
     fallback: bool = False
+    waits: bool = False
 
 
 class InboxStats(Struct, kw_only=True, rename="camel"):
@@ -135,7 +137,7 @@ async def listed(
         MailRow(
             id=row.id, priority=_level(row.priority), category=row.category, sender=row.sender, subject=row.subject,
             date=row.date, read=row.read, settled=row.settled, draft=row.draft_id, account=row.account,
-            review=row.review, fallback=row.fallback,
+            review=row.review, fallback=row.fallback, waits=row.waits,
         )
         for row in rows
     ]  # fmt: skip
@@ -156,13 +158,14 @@ async def stats(network: "Network", caller: "Key | None") -> InboxStats:
 @operation("GET", "/inbox/{email}", owner=True)
 async def shown(network: "Network", caller: "Key | None", *, email: str) -> MailDetail:
     """One mail by its id, or the beginning of it that no other mail has."""
-    from chittycan.agents.pipeline import restore
+    from chittycan.agents.kept import restore
     from chittycan.store import drafts, inbox
 
     stored = await network.database.read(inbox.get, email)
     runs = await network.database.read(inbox.runs_of, stored.id)
     draft = await network.database.read(drafts.of_mail, stored.id)
     before = await network.database.read(inbox.earlier, stored)
+    waits = stored.state != "done" and stored.category is not None
     mail = restore(stored)
     attached = [Attached(name=each.name, media_type=each.media_type, size=each.size) for each in mail.attachments]
     return MailDetail(
@@ -172,9 +175,9 @@ async def shown(network: "Network", caller: "Key | None", *, email: str) -> Mail
         cc=[str(each) for each in mail.cc], text=mail.text, hidden_text=mail.hidden_text, attachments=attached,
         defects=list(mail.defects), source=stored.source, source_key=stored.source_key,
         agents=[run_row(run) for run in runs], account=stored.account, review=stored.review,
-        fallback=any(run.fallback for run in runs), message_id=stored.message_id, privacy=stored.privacy,
-        doubt=stored.doubt, said_category=stored.said_category, said_priority=_level(stored.said_level),
-        reviewed_at=stored.reviewed_at, reviewed_by=stored.reviewed_by,
+        fallback=waits or any(run.fallback for run in runs), waits=waits, message_id=stored.message_id,
+        privacy=stored.privacy, doubt=stored.doubt, said_category=stored.said_category,
+        said_priority=_level(stored.said_level), reviewed_at=stored.reviewed_at, reviewed_by=stored.reviewed_by,
         conversation=[_earlier(each) for each in before],
     )  # fmt: skip
 

@@ -220,7 +220,7 @@ async def forget_all(network: "Network", caller: "Key | None") -> Forgotten:
 
 async def _item(network: "Network", stored: "StoredMail") -> ReviewItem:
     from chittycan.agents import conversation
-    from chittycan.agents.pipeline import restore
+    from chittycan.agents.kept import restore
     from chittycan.agents.verdict import proposals
     from chittycan.store import drafts, inbox
 

@@ -130,7 +130,7 @@ Seen = tuple[str, str, str, dict[str, Any]]  # its id, what it is about, whose i
 
 
 async def _mails(network: "Network", last: int) -> list[Seen]:
-    from chittycan.agents.pipeline import restore
+    from chittycan.agents.kept import restore
     from chittycan.agents.mail_facts import facts_of
     from chittycan.mailbox import auth_server
 
@@ -212,7 +212,7 @@ def _authentication(fields: frozenset[str]) -> list[str]:
 
 async def _notes(network: "Network", last: int) -> list[str]:
     """How many of the mails nobody says anything of, and why; and the server whose word it may be."""
-    from chittycan.agents.pipeline import restore
+    from chittycan.agents.kept import restore
     from chittycan.integrations.email.authentication import UNSET, likely, verdicts
     from chittycan.mailbox import auth_server
 

@@ -2,7 +2,7 @@
 
 A mail is kept once, whatever mailbox shows it again (`dedupe_key`). Its `state` is `new` until every step is
 done; the steps that are done are its rows in `agent_runs`, so that a mail that was left half done goes on
-where it stopped.
+where it stopped. A mail that is `new` and has a category waits for a model: that is what rules say, for now.
 """
 
 from collections.abc import Sequence
@@ -26,6 +26,7 @@ from sqlalchemy import (
     case,
     exists,
     func,
+    or_,
     select,
     update,
 )
@@ -174,6 +175,7 @@ class ListedMail(Struct, frozen=True, kw_only=True, rename={"sender": "from", "d
     account: str | None = None
     review: str | None = None
     fallback: bool = False  # rules answered where a model should have
+    waits: bool = False  # for a model: what is said of it is by rules, for now
 
 
 class InboxStats(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -296,6 +298,13 @@ def finish(connection: Connection, mail_id: str, found: Finding, now: float) -> 
     return connection.execute(update(mails).where(*open_).values(values)).rowcount > 0
 
 
+def show(connection: Connection, mail_id: str, found: Finding) -> bool:
+    """What rules say of a mail that waits; a person may pass it as it stands. False where it is done."""
+    open_ = (mails.c.id == mail_id, mails.c.state != "done")
+    values = {name: getattr(found, name) for name in ("category", "level", "rank", "review", "doubt")}
+    return connection.execute(update(mails).where(*open_).values(values)).rowcount > 0
+
+
 def get(connection: Connection, start: str) -> StoredMail:
     """The mail whose id is, or alone begins with, `start`.
 
@@ -344,8 +353,9 @@ def listing(
 ) -> list[ListedMail]:
     """The inbox, most urgent first, then newest first."""
     names = ("id", "sender", "subject", "category", "settled", "date", "read", "account", "review")
-    fallback = exists().where(agent_runs.c.mail_id == mails.c.id, agent_runs.c.fallback)
-    columns = [*(mails.c[name] for name in names), fallback.label("fallback")]
+    waits = and_(mails.c.state != "done", mails.c.category.is_not(None))
+    fallback = or_(waits, exists().where(agent_runs.c.mail_id == mails.c.id, agent_runs.c.fallback))
+    columns = [*(mails.c[name] for name in names), fallback.label("fallback"), waits.label("waits")]
     reply = and_(drafts.c.mail_id == mails.c.id, drafts.c.automatic.is_(False))
     joined = mails.outerjoin(drafts, reply)
     query = select(*columns, mails.c.level.label("priority"), drafts.c.id.label("draft_id")).select_from(joined)

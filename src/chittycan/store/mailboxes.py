@@ -191,7 +191,7 @@ def settled(connection: Connection, account: str, folder: str, validity: int, af
         .where(*_folder(account, folder), sightings.c.validity == validity, sightings.c.uid > after)
         .where(
             or_(
-                mails.c.state == "done",
+                mails.c.category.is_not(None),  # it is done, or its task waits
                 and_(mails.c.id.is_(None), sightings.c.problem.is_(None)),
                 sightings.c.again > now,
             )

@@ -1,6 +1,7 @@
 """What waits for a person's eye: mails that nobody passed yet, and those whose draft waits.
 
-None      its steps are not done
+None      nothing is known of it
+pending where it waits for a model: a person's word makes an end of that
 pending → approved | corrected      by a person; either again, when they think better of it
 auto_approved → approved | corrected
 """
@@ -33,7 +34,7 @@ def _draft_waits() -> ColumnElement[bool]:
 
 
 def _open(account: str | None) -> list[ColumnElement[bool]]:
-    conditions = [mails.c.state == "done", or_(mails.c.review == "pending", _draft_waits())]
+    conditions = [mails.c.category.is_not(None), or_(mails.c.review == "pending", _draft_waits())]
     return conditions if account is None else [*conditions, mails.c.account == account]
 
 
@@ -72,7 +73,7 @@ class Word(Struct, frozen=True, kw_only=True):
 
 def decide(connection: Connection, mail_id: str, word: Word, by: str | None, now: float) -> None:
     values: dict[str, Any] = {name: getattr(word, name) for name in word.__struct_fields__}
-    values |= {"reviewed_at": now, "reviewed_by": by}
+    values |= {"reviewed_at": now, "reviewed_by": by, "state": "done", "done": func.coalesce(mails.c.done, now)}
     connection.execute(update(mails).where(mails.c.id == mail_id).values(**values))
 
 

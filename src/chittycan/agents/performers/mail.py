@@ -4,29 +4,41 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from chittycan.agents.budget import Budget, spent
 from chittycan.agents.performers.calls import Calls, Held
 from chittycan.agents.performers.material import mail_of
 from chittycan.agents.performers.parts import Parts
-from chittycan.agents.pipeline import Terms, go_on
+from chittycan.agents.pipeline import Terms, go_on, sort_for_now
 from chittycan.chat import ChatRequest
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.call import Answer, Options
 from chittycan.store.inbox import StoredMail
 from chittycan.workstreams.task import Done, Later, Outcome, Task, WaitForModel
+from chittycan.workstreams.waves import SEPARATOR
+
+ELSEWHERE_SECONDS = 15.0  # before a mail that another process is at is looked at again
 
 
 async def perform(parts: Parts, task: Task) -> Outcome:
     """Triage, priority, reply; what is done already is not done again.
 
-    Where no model can serve the mail waits for one as long as `inbox.patience` says, then rules answer: nobody's mail
-    lies unsorted for hours. `result`: `json`, what the mail is.
+    Where no model can serve the mail waits for one as long as `inbox.patience` says, then rules answer. Where the
+    account's budget is spent it waits until there is more. What waits is shown as rules sort it: nobody's mail lies
+    unsorted for hours. `result`: `json`, what the mail is.
     """
     stored, _ = await mail_of(parts, task, task.spec["mail"])
     calls = await Calls.of(parts, task, private=stored.privacy is not None)
-    terms = _terms(parts, task, stored)
-    until = stored.added + terms.patience
+    terms, now = _terms(parts, task, stored), parts.clock.now()
+    purse, empty = f"the budget of {stored.account}", None
+    if terms.budget.beyond == "wait":
+        empty = await spent(terms.budget, stored.account, parts.database, now)
+        terms = replace(terms, budget=Budget())
+    until = _patient_since(task, stored, purse, now) + terms.patience
 
     async def ask(request: ChatRequest, options: Options) -> Answer:
+        if empty is not None:
+            reason = f"{empty.why}, and goes on at {empty.ends}"
+            raise Held(WaitForModel(models=(purse,), reason=reason, until=empty.until))
         try:
             return await calls.ask(request, options)
         except Held as held:
@@ -38,8 +50,14 @@ async def perform(parts: Parts, task: Task) -> Outcome:
 
     try:
         found = await go_on(stored, ask, parts.database, terms, clock=parts.clock)
+    except Held as held:
+        why, tell = _reason(held.outcome), empty is not None
+        await sort_for_now(stored, why, parts.database, terms, tell=tell, clock=parts.clock)
+        raise
     except ChittyError as error:
         return calls.failed(error)
+    if found.state == "elsewhere":
+        return Later(reason="another process, which asks models about it", until=now + ELSEWHERE_SECONDS)
     said: dict[str, Any] = {
         "mail": stored.id, "state": found.state, "category": found.category, "priority": found.level,
         "settled": found.settled, "draft": found.draft_id, "review": found.review, "doubt": found.doubt,
@@ -57,6 +75,13 @@ def _terms(parts: Parts, task: Task, stored: StoredMail) -> Terms:
         local=terms.local or bool(task.options.get("private")),
         template=task.spec.get("template", terms.template),
     )
+
+
+def _patient_since(task: Task, stored: StoredMail, purse: str, now: float) -> float:
+    """Since when it waits for a model, rather than for money."""
+    if task.chain is None:
+        return stored.added
+    return now if purse in task.chain.split(SEPARATOR) else task.since
 
 
 def _by(outcome: WaitForModel | Later, until: float) -> Outcome:

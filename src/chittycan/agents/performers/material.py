@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from chittycan.agents.given import UPLOADED
+from chittycan.agents.kept import restore
 from chittycan.agents.performers.parts import Parts
-from chittycan.agents.pipeline import restore
 from chittycan.chat import ChatRequest, File, Message, Part, Text, system
 from chittycan.context.excerpt import quoted
 from chittycan.errors import Forbidden, InvalidRequest, NotFound

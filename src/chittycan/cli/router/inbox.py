@@ -132,7 +132,8 @@ def list_(
     mail.mails(
         ("id", "", "priority", "category", "from", "subject", "date"),
         [(row.id, f"{' ' if row.read else '●'}{'✎' if row.draft else ' '}", mail.priority(row.priority),
-          mail.words(row.category), mail.who(row.sender), row.subject or "(no subject)", mail.day(row.date))
+          mail.words(row.category) + (" (for now)" if row.waits else ""), mail.who(row.sender),
+          row.subject or "(no subject)", mail.day(row.date))
          for row in rows],
         empty="no mail here; can router inbox process --source PATH",
     )  # fmt: skip
@@ -209,6 +210,8 @@ def _detail(found: "MailDetail") -> None:
         console.print("[yellow]![/] it also held text that a reader does not see; that was left out")
     for defect in found.defects:
         console.print(f"[yellow]![/] {plain(defect)}")
+    if found.waits:
+        console.print(f"[yellow]![/] {plain(found.doubt or '')}; [bold]can tasks show task_mail_{found.id}[/]")
     if found.settled:
         console.print(f"[dim]– {mail.words(found.settled)}: no model was needed[/]")
     for run in found.agents:

@@ -219,6 +219,8 @@ def _counts(report: "Report") -> None:
     known = report.count("known") + report.count("duplicate")
     if known:
         console.print(f"[dim]– {known} known already; each mail is processed once[/]")
+    if elsewhere := report.count("elsewhere"):
+        console.print(f"[dim]– {elsewhere} in the hands of another process, which asks models about them now[/]")
     if report.broken:
         console.print(f"[dim]– {report.broken} damaged, read as far as they could be[/]")
     for each in report.outcomes:

@@ -53,7 +53,7 @@ NONE = 'In config.json: "integrations": {"office": {"type": "imap", "host": …,
 
 
 def _tell(outcome: "Outcome") -> None:
-    if outcome.state in ("known", "duplicate"):
+    if outcome.state in ("known", "duplicate", "elsewhere"):
         return
     draft = f"  [dim]✎ can router drafts show {outcome.draft_id}[/]" if outcome.draft_id else ""
     what = mail.words(outcome.settled or outcome.category)
