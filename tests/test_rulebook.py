@@ -61,10 +61,16 @@ async def test_a_bad_rule_is_refused_and_nothing_is_stored(database: Database) -
 async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Database) -> None:
     from chittycan.store import rules as rows
 
-    rules = RuleBook(database, FakeClock())
+    rules, after_a_restart = RuleBook(database, FakeClock()), RuleBook(database, FakeClock())
     await rules.create(written(name="good"))
     newer = {"id": "x", "name": "x", "condition": "mood:happy", "action": "stop", "priority": 0, "enabled": True,
              "created": 0.0}  # fmt: skip
     await database.run(rows.add, newer)
-    await rules.refresh()
-    assert rules.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
+    await rules.create(written("branch:main", "priority:high"))
+    for book in (rules, after_a_restart):
+        await book.refresh()
+        assert not book.readable
+        assert book.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
+        assert book.book.apply({"branch": "main"}).values == {"priority": "high"}
+    await rules.delete("x")
+    assert rules.readable

@@ -10,10 +10,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from chittycan.clock import Clock
-from chittycan.errors import ChittyError, InvalidRequest, NotFound
+from chittycan.errors import InvalidRequest, NotFound
 from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.book import NO_RULES, Applied, Book, Rule
-from chittycan.routing.rules.condition import Facts
+from chittycan.routing.rules.condition import Facts, RuleError
 from chittycan.store import rules as rows
 from chittycan.store.database import Database
 from chittycan.store.revisions import current, kept_fresh
@@ -34,7 +34,7 @@ class RuleBook:
         self._database, self._clock, self._key_name = database, clock, key_name
         self._revision = -1
         self.book = NO_RULES
-        self.readable = True  # False: rules were written that this version cannot read, and `book` is without them
+        self.readable = True  # False: there are rules that this version cannot read, and `book` is without them
 
     def apply(self, facts: Facts) -> Applied:
         """What the rules say of something now; its `key` is an id."""
@@ -91,12 +91,11 @@ class RuleBook:
         revision = await self._database.read(current, rows.REVISION)
         if revision == self._revision:
             return
-        try:
-            rules = await self.every()
-            self.book, self.readable = Book(rules), True
-        except ChittyError as error:  # written by a newer version: what was in use stays in use
-            self.readable = False
-            log.warning("rules_kept", extra={"error": error.message})
+        rules = await self.every()
+        wrong = {each.name: why for each in rules if each.enabled and (why := unreadable(each)) is not None}
+        self.book, self.readable = Book(each for each in rules if each.name not in wrong), not wrong
+        for name, why in wrong.items():  # written by another version: the others are used all the same
+            log.warning("rule_unreadable", extra={"rule": name, "error": why})
         self._revision = revision
 
     async def run(self) -> None:
@@ -108,6 +107,15 @@ def check(rule: Rule) -> None:
     """Raises RuleError where the rule cannot be read."""
     condition.parse(rule.condition)
     actions.parse(rule.action)
+
+
+def unreadable(rule: Rule) -> str | None:
+    """Why this version cannot read a rule, or None."""
+    try:
+        check(rule)
+    except RuleError as error:
+        return error.message
+    return None
 
 
 def _row(rule: Rule) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`can router rules`, as it was promised."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,15 @@ def test_a_rule_on_who_wrote_a_mail_says_whose_word_it_takes(can: Any, office: A
     assert (len(tried["hits"]), tried["notes"]) == (3, [])
     assert can("router", "rules", "test", "--condition", "subject:1", "--json").json["notes"] == []
     assert "known" in can("router", "rules", "change", "known", "--priority", "2").out
+
+
+def test_a_rule_that_cannot_be_read_is_pointed_out_and_can_be_deleted(can: Any, home: Any) -> None:
+    can("router", "rules", "create", "good", "--condition", "priority:low", "--action", "stop")
+    with sqlite3.connect(home.data / "chitty.db") as database:
+        database.execute("insert into rules values ('x', 'newer', 'mood:happy', 'stop', 0, 1, 0)")
+    database.close()
+    listed = can("router", "rules", "list")
+    assert (listed.code, "newer is not used: condition, column 1: there is no field 'mood'" in listed.err) == (0, True)
+    assert "1 of 1" in can("router", "rules", "test", "--fact", "priority=low").out
+    assert can("router", "rules", "delete", "newer").code == 0
+    assert can("router", "rules", "list").err == ""

@@ -72,11 +72,12 @@ def list_(json: Json = False) -> None:
         return
     table(
         ("", "rule", "condition", "action", "priority"),
-        [("off" if not each.enabled else "!" if each.idle else "✓", each.name, each.condition, each.action,
-          each.priority or None)
-         for each in found],
+        [(_mark(each), each.name, each.condition, each.action, each.priority or None) for each in found],
         empty='no rules; can router rules create --condition "priority:low" --action "model:llama-scout"',
     )  # fmt: skip
+    for each in found:
+        if each.unreadable:
+            warn(f"{plain(each.name)} is not used: {plain(each.unreadable)}")
 
 
 @app.command("change")
@@ -166,6 +167,12 @@ def _against(written: str) -> tuple[str, int]:
     if of not in ("mails", "tasks", "requests") or not number.isdecimal():
         raise UsageError(f"--against {written} is not understood", fix="--against last:50, tasks:50 or requests:50")
     return of, int(number)
+
+
+def _mark(rule: "RuleRow") -> str:
+    if not rule.enabled:
+        return "off"
+    return "✗" if rule.unreadable else "!" if rule.idle else "✓"
 
 
 def _warn(rule: "RuleRow") -> None:
