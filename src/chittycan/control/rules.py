@@ -11,6 +11,7 @@ from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
 from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.book import Applied, Book, Rule, idle
+from chittycan.rulebook import unreadable
 from chittycan.store import inbox, ledger
 
 if TYPE_CHECKING:
@@ -46,11 +47,13 @@ class Tried(Struct, kw_only=True):
 class RuleRow(Rule, frozen=True, kw_only=True):
     """`idle`: actions that never do anything, because what the condition asks about is nothing they are for.
 
-    `unknown`: why what it asks for is never known; None where it is.
+    `unknown`: why what it asks for is never known; None where it is. `unreadable`: why it cannot be read, and is not
+    used; None where it can.
     """
 
     idle: list[str]
     unknown: str | None = None
+    unreadable: str | None = None
 
 
 @operation("GET", "/rules", owner=True)
@@ -183,7 +186,9 @@ async def _book(network: "Network", rule: str | None, condition: str | None) -> 
         raise InvalidRequest("give a rule or a condition, not both", param="condition")
     if condition is not None:
         return Book([Rule(id="tried", name="tried", condition=condition, action="label:tried")])
-    return Book([await network.rules.get(rule)] if rule is not None else await network.rules.every())
+    if rule is not None:
+        return Book([await network.rules.get(rule)])
+    return Book(each for each in await network.rules.every() if unreadable(each) is None)
 
 
 def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
@@ -191,7 +196,10 @@ def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
 
 
 def _row(network: "Network", rule: Rule) -> RuleRow:
-    return RuleRow(**msgspec.structs.asdict(rule), idle=idle(rule), unknown=unknown(network.settings, rule))
+    fields, why = msgspec.structs.asdict(rule), unreadable(rule)
+    if why is not None:
+        return RuleRow(**fields, idle=[], unreadable=why)
+    return RuleRow(**fields, idle=idle(rule), unknown=unknown(network.settings, rule))
 
 
 def unknown(settings: "Settings", rule: Rule) -> str | None:
