@@ -172,6 +172,8 @@ def test_the_inbox_is_listed_most_urgent_first(can: Any, processed: Any) -> None
     assert [row["priority"] for row in can("router", "inbox", "list", "--priority", "low", "--json").json] == [
         "LOW"
     ] * 3
+    assert can("router", "inbox", "list", "--account", rows[0]["account"], "--json").json == rows
+    assert can("router", "inbox", "list", "--account", "another", "--json").json == []
     assert can("router", "inbox", "list", "--priority", "middling").code == 1
     assert len(can("router", "inboxes", "list", "--limit", "4", "--json").json) == 4
 

@@ -68,6 +68,13 @@ def test_without_a_terminal_it_is_a_list(can: Any, processed: Any) -> None:
     assert "Notice of Hearing" in said.out
 
 
+def test_a_list_that_has_little_room_keeps_its_ids_whole(can: Any, shell: Any, processed: Any) -> None:
+    ids = [each["id"] for each in can(*QUEUE).json["mails"]]
+    said = shell("router", "review", COLUMNS="72")
+    assert [line.split()[0] for line in said.lines[1:]] == ids
+    assert max(map(len, said.lines)) <= 72
+
+
 def test_enter_says_that_it_is_right(can: Any, processed: Any, walk: Callable[[str], str]) -> None:
     first = can(*QUEUE).json["mails"][0]
     shown = walk("\r")

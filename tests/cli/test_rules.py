@@ -19,6 +19,13 @@ def test_a_rule_is_made_as_it_is_written_everywhere(can: Any) -> None:
     assert "1 of 1" in can("router", "rules", "test", "small", "--fact", "priority=low").out
 
 
+def test_what_would_be_done_is_said_in_the_words_of_rules(can: Any) -> None:
+    for name, action in (("a", "label:Court,label:Old,archive"), ("b", "move:Clients/Court,auto:false")):
+        can("router", "rules", "create", name, "--condition", "priority:low", "--action", action)
+    assert "label:Court, label:Old, archive" in can("router", "rules", "test", "a", "--fact", "priority=low").out
+    assert "move:Clients/Court, auto:false" in can("router", "rules", "test", "b", "--fact", "priority=low").out
+
+
 def test_two_names_are_one_too_many(can: Any) -> None:
     wrong = can("router", "rules", "create", "a", "--name", "b", "--condition", "branch:main", "--action", "stop")
     assert (wrong.code, "two names, a and b" in wrong.err) == (2, True)

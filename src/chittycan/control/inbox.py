@@ -123,7 +123,13 @@ class MailDetail(MailRow, kw_only=True, rename={"sender": "from"}):
 
 @operation("GET", "/inbox", owner=True)
 async def listed(
-    network: "Network", caller: "Key | None", *, unread: bool = False, priority: str | None = None, limit: int = 50
+    network: "Network",
+    caller: "Key | None",
+    *,
+    unread: bool = False,
+    priority: str | None = None,
+    account: str | None = None,
+    limit: int = 50,
 ) -> list[MailRow]:
     """The inbox, most urgent first, then newest first."""
     from chittycan.agents.words import LEVELS
@@ -132,7 +138,9 @@ async def listed(
 
     if priority is not None and priority.upper() not in LEVELS:
         raise InvalidRequest(f"no priority {priority!r}", param="priority", fix=f"Use one of: {', '.join(LEVELS)}.")
-    rows = await network.database.read(inbox.listing, unread=unread, priority=priority, limit=max(0, limit))
+    rows = await network.database.read(
+        inbox.listing, unread=unread, priority=priority, account=account, limit=max(0, limit)
+    )
     return [
         MailRow(
             id=row.id, priority=_level(row.priority), category=row.category, sender=row.sender, subject=row.subject,

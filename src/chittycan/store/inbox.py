@@ -349,7 +349,12 @@ def done_since(connection: Connection, done: float, added: float, limit: int = 2
 
 
 def listing(
-    connection: Connection, *, unread: bool = False, priority: str | None = None, limit: int = 50
+    connection: Connection,
+    *,
+    unread: bool = False,
+    priority: str | None = None,
+    account: str | None = None,
+    limit: int = 50,
 ) -> list[ListedMail]:
     """The inbox, most urgent first, then newest first."""
     names = ("id", "sender", "subject", "category", "settled", "date", "read", "account", "review")
@@ -363,6 +368,8 @@ def listing(
         query = query.where(mails.c.read.is_(False))
     if priority:
         query = query.where(mails.c.level == priority.upper())
+    if account:
+        query = query.where(mails.c.account == account)
     order = (mails.c.rank.desc(), came.desc(), mails.c.id)
     return [ListedMail(**row._mapping) for row in connection.execute(query.order_by(*order).limit(limit))]
 

@@ -114,6 +114,7 @@ def sources(json: Json = False) -> None:
 def list_(
     unread: Annotated[bool, typer.Option("--unread", help="Only mail that is not marked as read.")] = False,
     priority: Annotated[str | None, typer.Option(help="CRITICAL, HIGH, NORMAL or LOW.")] = None,
+    account: Annotated[str | None, typer.Option(help="Only mail of this account.")] = None,
     limit: Limit = 50,
     json: Json = False,
 ) -> None:
@@ -123,7 +124,7 @@ def list_(
     from chittycan.control.inbox import MailRow, listed
 
     async def work(network: Session) -> list[MailRow]:
-        return await network.call(listed, unread=unread, priority=priority, limit=limit)
+        return await network.call(listed, unread=unread, priority=priority, account=account, limit=limit)
 
     rows = run(work)
     if json:
@@ -200,7 +201,7 @@ def _detail(found: "MailDetail") -> None:
     head: list[tuple[str, Any]] = [
         ("From", found.sender), ("To", ", ".join(found.to)), ("Cc", ", ".join(found.cc)),
         ("Date", "" if found.date is None else date(found.date, clock=True)), ("Subject", found.subject),
-        ("With", ", ".join(f"{each.name} ({each.size / 1000:.0f} kB)" for each in found.attachments)),
+        ("With", ", ".join(f"{each.name} ({max(1, round(each.size / 1000)):,} kB)" for each in found.attachments)),
     ]  # fmt: skip
     for name, value in head:
         if value:

@@ -1,6 +1,7 @@
 """`can router rules`: what the owner wants done with mails, tasks and requests of which something is true."""
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -135,7 +136,7 @@ def try_out(
         return
     table(
         (of.removesuffix("s"), "from", "about", "what would be done"),
-        [(each.id, each.sender, each.subject, "; ".join(f"{verb}: {value}" for verb, value in each.values.items()))
+        [(each.id, each.sender, each.subject, _done(each.values))
          for each in found.hits],
         empty="it holds for none of them", cut=("from", "about"),
     )  # fmt: skip
@@ -190,3 +191,12 @@ def _fact(text: str) -> tuple[str, object]:
         return name.strip().lower(), float(value)
     except ValueError:
         return name.strip().lower(), {"true": True, "false": False}.get(value, value)
+
+
+def _done(values: Mapping[str, Any]) -> str:
+    """What a rule says, in the words of rules: `archive, label:Court, auto:false`."""
+    said: list[str] = []
+    for verb, value in values.items():
+        every = value if isinstance(value, list | tuple) else [value]
+        said += [verb if each is True else f"{verb}:{'false' if each is False else each}" for each in every]
+    return ", ".join(said)
