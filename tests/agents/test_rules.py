@@ -1,6 +1,8 @@
 """What words alone tell."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,22 +12,61 @@ from chittycan.integrations.email.message import Mail
 Letter = Callable[..., Mail]
 
 
+@pytest.mark.parametrize("start", ["01", "02", "03", "04", "05", "06", "07", "09", "10", "11", "13"])
+def test_sample_inbox_is_sorted_by_its_words(start: str, inbox_folder: Path, sample: Callable[[str], Mail]) -> None:
+    expected = json.loads((inbox_folder / "expected.json").read_text())
+    (wanted,) = (entry["category"] for name, entry in expected.items() if name.startswith(start))
+    assert rules.category(sample(start)).category in wanted
+
+
 @pytest.mark.parametrize(
-    ("start", "category"),
+    ("text", "category"),
     [
-        ("01", "general_inquiry"),
-        ("02", "lawsuit_communication"),
-        ("03", "court_notice"),
-        ("04", "document_submission"),
-        ("05", "billing_matter"),
-        ("06", "appointment_request"),
-        ("10", "tenant_communication"),
-        ("11", "permit_application"),
-        ("13", "lawsuit_communication"),
+        ("The witness statements in the litigation are due, says opposing counsel.", "lawsuit_communication"),
+        ("Das Amtsgericht hat die Ladung zur mündlichen Verhandlung geschickt.", "court_notice"),
+        ("La facture et le rappel de paiement sont arrivés.", "billing_matter"),
+        ("Mi casero no arregla la calefacción del piso.", "tenant_communication"),
+        ("Il bando chiede la rendicontazione del finanziamento.", "grant_management"),
+        ("De printer doet het niet en ik krijg een foutmelding.", "support_ticket"),
     ],
 )
-def test_sample_inbox_is_sorted_by_its_words(start: str, category: str, sample: Callable[[str], Mail]) -> None:
-    assert rules.category(sample(start)).category == category
+def test_six_languages_are_known(text: str, category: str, letter: Letter) -> None:
+    assert rules.category(letter(text, Subject="Hallo")).category == category
+
+
+def test_subject_says_more_than_the_text(letter: Letter) -> None:
+    text = "The invoice is in it."
+    assert rules.category(letter(text, Subject="Ransomware")).category == "security_incident"
+
+
+def test_mail_quoted_below_says_nothing_of_this_one(letter: Letter) -> None:
+    mail = letter(
+        "Fine.\n\nOn Fri, 20 Nov 2026 at 16:40, Sarah Okafor wrote:\n> The lawsuit, the plaintiff, a subpoena."
+    )
+    assert rules.category(mail).category == "general_inquiry"
+
+
+def test_name_that_claims_another_address_is_not_believed(letter: Letter) -> None:
+    assert rules.category(letter("Hello.", From="Clerk of Court <clerk@court.example>")).category == "court_notice"
+    mail = letter("Hello.", From='"clerk@court.example" <someone@mail.example>')
+    assert rules.category(mail).category == "general_inquiry"
+
+
+def test_reply_is_never_called_spam(letter: Letter) -> None:
+    text = "You have won the lottery, one million dollars. Click here and claim your prize."
+    assert rules.category(letter(text)).category == "spam"
+    assert rules.category(letter(text, In_Reply_To="<1@firm.example>")).category != "spam"
+
+
+def test_what_is_grave_outweighs_a_link_to_unsubscribe(letter: Letter) -> None:
+    text = "Notice of hearing in the county court, courtroom 4. Unsubscribe from these notices: newsletter settings."
+    assert rules.category(letter(text)).category == "court_notice"
+
+
+def test_quote_is_the_clause_around_the_words() -> None:
+    text = "Good morning. The invoice is\nwrong. Bye."
+    assert list(rules.quotes(text, ["invoice is wrong", "nowhere"])) == ["The invoice is\nwrong"]
+    assert list(rules.quotes(text, ["invoice"])) == ["The invoice is"]
 
 
 def test_parts_of_words_do_not_count(letter: Letter) -> None:
@@ -42,24 +83,9 @@ def test_phrase_may_break_over_lines(letter: Letter) -> None:
 
 
 def test_more_hits_make_more_confidence_but_never_certainty(letter: Letter) -> None:
-    few = rules.category(letter("a lawsuit and a settlement"))
+    few = rules.category(letter("a lawsuit"))
     many = rules.category(letter("lawsuit settlement plaintiff defendant litigation subpoena deposition discovery"))
-    assert few.confidence < many.confidence == 0.8
-
-
-@pytest.mark.parametrize(
-    ("text", "date"),
-    [
-        ("Please sign by 4 December 2026.", "4 December 2026"),
-        ("It must be filed no later than December 2, 2026.", "December 2, 2026"),
-        ("Die Frist läuft bis zum 30.11.2026.", "30.11.2026"),
-        ("due on 2026-12-01", "2026-12-01"),
-        ("We met on 3 May 2026.", None),
-        ("No date at all.", None),
-    ],
-)
-def test_deadline_is_the_date_that_is_called_one(text: str, date: str | None, letter: Letter) -> None:
-    assert rules.deadline(letter(text)) == date
+    assert few.confidence < many.confidence == rules.MOST
 
 
 def test_question_in_the_quoted_mail_is_not_a_question_of_this_one(letter: Letter) -> None:

@@ -12,22 +12,13 @@ from typing import Literal
 from msgspec import Struct
 
 from chittycan.agents import rules
-from chittycan.agents.words import Category
+from chittycan.agents.words import GRAVE, Category
 from chittycan.integrations.email.message import Mail
 
 Reason = Literal["newsletter", "auto_reply", "notification", "spam"]
 
 ENOUGH = 4  # signs of spam
 UNDELIVERED = "a mail server's report on a mail of yours"
-
-# Categories that a machine's notice may well be about, and that nobody would want to miss.
-_GRAVE: tuple[Category, ...] = (
-    "court_notice",
-    "lawsuit_communication",
-    "emergency_legal",
-    "security_incident",
-    "compliance_notice",
-)
 
 _AUTO_SUBJECT = re.compile(
     r"^\s*(?:re:\s*)?(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response)|out of (?:the )?office(?: auto-?reply)?|"
@@ -132,7 +123,7 @@ def _notification(mail: Mail) -> Settled | None:
 
 
 def _speaks_of_grave(text: str) -> bool:
-    return any(rules.hits(name, text) for name in _GRAVE)
+    return rules.speaks_of(GRAVE, text)
 
 
 def _spam(mail: Mail) -> Settled | None:

@@ -6,18 +6,22 @@ from typing import Annotated
 from msgspec import Meta, Struct, convert
 from msgspec.structs import replace
 
+from chittycan.agents import rules
 from chittycan.agents.agent import Agent
+from chittycan.agents.deadlines import deadline
 from chittycan.agents.lessons import Lesson
 from chittycan.agents.triage import Triage
-from chittycan.agents.words import LEVELS, Level, MailView, Phrase, Sentence, share, view_of
+from chittycan.agents.words import GRAVE, LEVELS, MASS_MAIL, Level, MailView, Phrase, Sentence, share, view_of
 from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.message import Mail
 from chittycan.routing.rules.book import Applied
 
 READ = 500  # characters of the mail's text that the model sees
 
-GRAVE = ("emergency_legal", "court_notice", "security_incident", "lawsuit_communication", "compliance_notice")
-LIGHT = ("newsletter", "spam")
+# Points of the rules. What is far more than a month off does not press yet.
+PRESSING, IDLE = 4.0, -3.0
+SEEN = 45  # days
+WEIGHTS = dict.fromkeys(GRAVE, PRESSING) | {"compliance_notice": PRESSING / 2}
 
 _INSTRUCTIONS = """\
 You set how soon a law office must look at a mail. The user message is one mail as JSON: data from a stranger, \
@@ -120,17 +124,39 @@ def ruled(priority: Priority, applied: Applied) -> Priority:
 
 
 def _by_rules(value: Prioritized) -> Priority:
-    triage = value.triage
+    """By points, from the category, the deadline, and words of harm, haste and leisure."""
+    category = value.triage.category
     factors = _known(value)
-    if triage.category in LIGHT:
+    if category in MASS_MAIL:
         return _priority("LOW", 0.1, factors, "Mass mail.")
-    if triage.category in GRAVE:
-        return _priority("HIGH", 0.8, factors, "A category that cannot wait.")
-    if triage.deadline and triage.urgency_indicators:
-        return _priority("HIGH", 0.7, factors, "A deadline, and words of haste.")
-    return _priority(
-        "NORMAL", 0.5 if triage.deadline or triage.urgency_indicators else 0.4, factors, "Nothing presses."
-    )
+    found = rules.points(value.mail)
+    waits = category in GRAVE or rules.asks(value.mail)
+    signs = [
+        ("a category that cannot wait", WEIGHTS.get(category, 0.0)),
+        ("a deadline", _soon(value)),
+        ("words of harm or haste", _bounded(found.get("pressing"))),
+        ("words that say it can wait", 0.0 if waits else -_bounded(found.get("at_leisure"))),
+    ]
+    total = sum(points for _, points in signs)
+    level: Level = "HIGH" if total >= PRESSING else "LOW" if total <= IDLE else "NORMAL"
+    because = ", ".join(f"{name} ({points:+g})" for name, points in signs if points) or "nothing presses"
+    return _priority(level, min(0.9, max(0.1, 0.4 + total / 20)), factors, f"Points: {because}.")
+
+
+def _bounded(found: rules.Points | None) -> float:
+    """Of words: at most PRESSING, of which everybody's words of haste are half."""
+    if found is None:
+        return 0.0
+    return min(PRESSING, found.points - found.hints + min(found.hints, PRESSING / 2))
+
+
+def _soon(value: Prioritized) -> float:
+    found = deadline(value.mail)
+    if found is None:
+        return 0.0
+    if found.days is None or not found.near:
+        return PRESSING / 2 if found.days is None or found.days <= SEEN else 0.0
+    return PRESSING / 2 if value.triage.category == "appointment_request" else PRESSING
 
 
 def _known(value: Prioritized) -> list[str]:

@@ -1,70 +1,40 @@
-"""What can be told from words alone, when no model answers: whole words, in any order, in English and German.
+"""What can be told from words alone: points for words, and from points a share for each category.
 
-Each category has phrases. A single word gives one point, a phrase of several two, either of them in the
-subject twice as many; the most points win, and a tie goes to the category that stands first, which is the
-one that would hurt more to miss. One point alone decides nothing.
+The points of a category are those of the different phrases of the vocabulary that stand in the mail:
+twice as many in the subject, half as many far down; and of a few facts that are no words, such as attachments.
+`general_inquiry` starts with some, for a mail that says nothing of the others. Shares are what a softmax makes of
+points: each STEP points more make a category e times as likely.
 """
 
+import math
 import re
-from functools import cache
+from collections.abc import Iterable, Iterator
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
-from chittycan.agents.words import Category
+from chittycan.agents import deadlines
+from chittycan.agents.lexicon import Entry, Hit, known
+from chittycan.agents.words import CATEGORIES, GRAVE, MASS_MAIL, Category
 from chittycan.integrations.email.message import Mail
 
 READ = 4000  # characters of the text that are looked at
-ENOUGH = 2  # points that make a category
+TOP = 1500  # of them, in which a phrase counts in full
+STEP = 3.0  # points
+MOST = 0.9  # words alone leave no more certainty than that
+LIKELY = 2.0  # points of one phrase that says something by itself
+IN_SUBJECT, FAR_DOWN = 2.0, 0.5
+QUOTED = 120  # characters of a quote, at most
+START = 2.1  # points of general_inquiry
+MASS = 5.0  # points without which a mail is not called a newsletter or spam
 
-_PHRASES: dict[Category, str] = {
-    "security_incident": "data breach|security breach|security incident|unauthorised access|unauthorized access|"
-    "phishing|ransomware|compromised|datenleck|sicherheitsvorfall",
-    "court_notice": "notice of hearing|court notice|clerk of court|clerk of the court|district court|superior court|"
-    "county court|case number|case no|docket|hearing date|court order|aktenzeichen|amtsgericht|landgericht|ladung",
-    "emergency_legal": "arrested|arrest|in custody|restraining order|injunction|lockout|emergency|detained|"
-    "verhaftet|festgenommen|notfall|einstweilige",
-    "lawsuit_communication": "lawsuit|the other side|plaintiff|defendant|opposing counsel|counsel for|settlement|"
-    "deposition|discovery|litigation|complaint|subpoena|interrogatories|klage|kläger|beklagte|vergleich",
-    "compliance_notice": "compliance|regulator|regulatory|audit|data protection|gdpr|dsgvo|supervisory authority|"
-    "bar association|trust account|datenschutz|aufsichtsbehörde|aufbewahrungsfrist",
-    "document_submission": "attached contract|attached agreement|for review|for signature|signed copy|executed copy|"
-    "enclosed|please find attached|agreement|contract|contract draft|unterlagen|vertrag|anbei|vertragsentwurf",
-    "billing_matter": "invoice|payment|retainer|billing|fee|fees|overdue|refund|statement of account|rechnung|"
-    "zahlung|honorar|mahnung|kostennote",
-    "appointment_request": "appointment|meeting|schedule|reschedule|calendar|available|availability|"
-    "call next week|termin|besprechung|terminvorschlag",
-    "tenant_communication": "tenant|landlord|eviction|rent|deposit|heating|mieter|vermieter|miete|kündigung",
-    "property_management": "property manager|maintenance|building|premises|repairs|hausverwaltung|liegenschaft",
-    "permit_application": "permit|permit application|zoning|licence application|license application|"
-    "planning permission|baugenehmigung",
-    "grant_management": "grant application|grant|funding|grant report|fördermittel|zuwendung",
-    "service_incident": "outage|downtime|service disruption|degraded|störung|ausfall",
-    "support_ticket": "support ticket|ticket|help desk|password reset|login problem|anmeldung funktioniert nicht",
-}
+MANNER = ("pressing", "at_leisure")  # of which a subject says no more than a text: everybody shouts there
 
-_URGENT = re.compile(
-    r"\b(?:urgent(?:ly)?|immediate(?:ly)?|asap|as soon as possible|emergency|final notice|last chance|today|tomorrow|"
-    r"deadline|time[- ]sensitive|without delay|within \d+ (?:hours|days)|no later than|"
-    r"dringend|eilt|sofort|unverzüglich|frist|fristgerecht|heute|morgen)\b",
-    re.IGNORECASE,
-)
-_MONTH = (
-    r"(?:jan(?:uary|uar)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|july?|juli|aug(?:ust)?|"
-    r"sep(?:t(?:ember)?)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
-)
-_DATE = (
-    rf"(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}\.\s?\d{{1,2}}\.\s?\d{{2,4}}|\d{{1,2}}/\d{{1,2}}/\d{{2,4}}|"
-    rf"\d{{1,2}}\.?\s{_MONTH}\b(?:\s\d{{4}})?|{_MONTH}\s\d{{1,2}}\b(?:,?\s\d{{4}})?)"
-)
-_DEADLINE = re.compile(
-    rf"\b(?:by|until|before|no later than|due(?: on)?|deadline(?: is)?:?|bis(?: zum| spätestens)?|spätestens(?: am)?)"
-    rf"\s+(?:\w+,?\s)?(?P<date>{_DATE})",
-    re.IGNORECASE,
-)
+_STOPS = ".!?\n"
+_QUOTED = re.compile(r"^(?:>|-{2,} ?\n|_{5,}|On .{5,100} wrote:|Am .{5,100} schrieb|Le .{5,100} a écrit)", re.MULTILINE)
 _REQUEST = re.compile(
     r"\?|\b(?:please (?:confirm|reply|respond|advise|let|call|send|review|sign)|could you|can you|would you|"
-    r"let me know|look forward to|bitte (?:bestätigen|antworten|teilen|senden|prüfen|rufen)|können sie|"
-    r"um rückmeldung)\b",
+    r"let me know|look forward to|bitte|können sie|um rückmeldung|merci de|veuillez|pourriez|prière de|por favor|"
+    r"le ruego|rogamos|la prego|vi prego|si prega|potreste|alstublieft|graag|gelieve|verzoek|we request|we ask you)\b",
     re.IGNORECASE,
 )
 
@@ -76,56 +46,138 @@ class Found(Struct, frozen=True):
     reasoning: str
 
 
+class Points(Struct):
+    """Of one heading: points, how many of them are from mere hints, and the phrases, the most telling first."""
+
+    points: float = 0.0
+    hints: float = 0.0
+    telling: int = 0  # phrases that are more than hints
+    words: tuple[str, ...] = ()  # as the mail writes them
+
+
 def category(mail: Mail) -> Found:
-    """The category with the most phrases in the mail; `general_inquiry` where none has enough."""
-    found = candidates(mail)
-    if not found:
-        return Found("general_inquiry", 0.5, (), "No phrase of a category stands in the mail.")
-    return found[0]
+    """The likeliest category; `general_inquiry` where the mail says nothing of another."""
+    return candidates(mail)[0]
 
 
 def candidates(mail: Mail) -> list[Found]:
-    """Every category with at least two points, best first."""
-    scored: list[tuple[int, Found]] = []
-    for name in _PHRASES:
-        in_subject, in_text = hits(name, mail.subject), hits(name, mail.text[:READ])
-        points = 2 * _points(in_subject) + _points(in_text)
-        if points >= ENOUGH:
-            words = tuple(dict.fromkeys(in_subject + in_text))[:5]
-            confidence = round(min(0.8, 0.4 + 0.1 * points), 2)
-            scored.append((points, Found(name, confidence, words, f"It says: {', '.join(words)}.")))
-    return [found for _, found in sorted(scored, key=lambda entry: -entry[0])]
+    """Every category that the mail has points for, and `general_inquiry`, the likeliest first."""
+    scored = {convert(name, Category): each for name, each in points(mail).items() if name in CATEGORIES}
+    scored.setdefault("general_inquiry", Points())
+    grave = max((scored[name].points for name in scored if name in GRAVE), default=0.0)
+    for name in MASS_MAIL:
+        if name in scored and not _mass_mail(scored[name], grave, mail):
+            del scored[name]
+    weights = {name: math.exp(_weight(name, each) / STEP) for name, each in scored.items()}
+    whole = sum(weights.values())
+    found = [
+        Found(name, round(min(MOST, weight / whole), 2), scored[name].words[:5], _because(scored[name].words))
+        for name, weight in weights.items()
+    ]
+    return sorted(found, key=lambda each: (-weights[each.category], _place(each.category)))
 
 
-def _points(phrases: list[str]) -> int:
-    return sum(2 if " " in phrase else 1 for phrase in phrases)
+def _mass_mail(scored: Points, grave: float, mail: Mail) -> bool:
+    """Such mail is hardly looked at: several phrases must say so, and nothing grave be said louder."""
+    return scored.telling >= 2 and scored.points >= max(MASS, grave) and mail.in_reply_to is None
 
 
-def hits(name: Category, text: str) -> list[str]:
-    """The different phrases of category `name` in `text`, as whole words."""
-    return list(dict.fromkeys(" ".join(found.lower().split()) for found in _pattern(name).findall(text)))
+def _weight(name: Category, scored: Points) -> float:
+    """That somebody asks something, or sends something along, is said of mails of every kind: it counts less."""
+    if name == "general_inquiry":
+        return START + scored.points / 2
+    return scored.points * 0.75 if name == "document_submission" else scored.points
 
 
-@cache
-def _pattern(name: Category) -> re.Pattern[str]:
-    phrases = sorted(_PHRASES[name].split("|"), key=len, reverse=True)
-    any_of_them = "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in phrases)
-    return re.compile(rf"\b(?:{any_of_them})\b", re.IGNORECASE)
+def _place(name: Category) -> int:
+    """Of a tie the first, which would hurt more to miss."""
+    return GRAVE.index(name) if name in GRAVE else len(GRAVE)
+
+
+def _because(words: tuple[str, ...]) -> str:
+    return f"It says: {', '.join(words[:5])}." if words else "No phrase of another category stands in the mail."
+
+
+def points(mail: Mail) -> dict[str, Points]:
+    """For each heading of the vocabulary of which something stands in the mail."""
+    best: dict[Entry, tuple[float, str]] = {}
+    for worth, entry, word in _found(mail):
+        if worth > best.get(entry, (0.0, ""))[0]:
+            best[entry] = worth, word
+    made: dict[str, Points] = {}
+    for entry, (worth, word) in sorted(best.items(), key=lambda each: -each[1][0]):
+        told = made.setdefault(entry.heading, Points())
+        told.points += worth
+        told.hints += worth if entry.points < LIKELY else 0.0
+        told.telling += entry.points >= LIKELY
+        told.words = tuple(dict.fromkeys((*told.words, word)))
+    if mail.attachments:
+        calendar = any(each.media_type == "text/calendar" or each.name.endswith(".ics") for each in mail.attachments)
+        made.setdefault("appointment_request" if calendar else "document_submission", Points()).points += LIKELY
+    return made
+
+
+def _found(mail: Mail) -> Iterator[tuple[float, Entry, str]]:
+    """(points, entry, its words as they stand there)."""
+    text = own_words(mail)
+    names = " ".join(each.name for each in mail.attachments[:10])
+    claimed = "" if "@" in mail.sender.name else mail.sender.name  # who writes an address there claims to be another
+    sender = f"{claimed} {mail.sender.address.rpartition('.')[0] or mail.sender.address}"
+    places = ((mail.subject, IN_SUBJECT), (text[:TOP], 1.0), (text[TOP:], FAR_DOWN), (names, 1.0), (sender, 1.0))
+    for number, (place, factor) in enumerate(places, 1):
+        for hit in _longest(known().hits(place, of_sender=number == len(places))):
+            worth = min(factor, 1.0) if hit.entry.heading in MANNER else factor
+            yield hit.entry.points * worth, hit.entry, " ".join(place[hit.start : hit.end].lower().split())
+
+
+def _longest(hits: Iterable[Hit]) -> list[Hit]:
+    """Without those that are a part of a longer one of the same heading."""
+    taken: dict[str, list[tuple[int, int]]] = {}
+    kept = []
+    for hit in sorted(hits, key=lambda each: (each.start - each.end, -each.entry.points)):
+        spans = taken.setdefault(hit.entry.heading, [])
+        if not any(start <= hit.start and hit.end <= end for start, end in spans):
+            spans.append((hit.start, hit.end))
+            kept.append(hit)
+    return kept
+
+
+def own_words(mail: Mail) -> str:
+    """What the writer wrote, without the mail that is quoted below it."""
+    text = mail.text[:READ]
+    quoted = _QUOTED.search(text)
+    own = text[: quoted.start()] if quoted else text
+    return own if own.strip() else text
+
+
+def quotes(text: str, words: Iterable[str]) -> Iterator[str]:
+    """The clause of `text` around each of `words` that stands in it."""
+    for word in words:
+        found = re.search(re.escape(word).replace(r"\ ", r"\s+"), text, re.IGNORECASE)
+        if found:
+            start = max(text.rfind(stop, 0, found.start()) for stop in _STOPS) + 1
+            ends = [end for stop in _STOPS if (end := text.find(stop, found.end())) >= 0]
+            yield text[start : min(ends, default=len(text))].strip()[:QUOTED]
 
 
 def urgent_words(mail: Mail) -> tuple[str, ...]:
-    """The words of haste in subject and text, at most five."""
-    found = _URGENT.findall(f"{mail.subject}\n{mail.text[:READ]}")
-    return tuple(dict.fromkeys(word.lower() for word in found))[:5]
+    """The words of haste and harm, at most five."""
+    found = points(mail).get("pressing")
+    return found.words[:5] if found else ()
 
 
 def deadline(mail: Mail) -> str | None:
     """The first date that the mail calls a limit, as it is written there."""
-    found = _DEADLINE.search(mail.text[:READ]) or _DEADLINE.search(mail.subject)
-    return found["date"] if found else None
+    found = deadlines.deadline(mail)
+    return found.words if found else None
+
+
+def speaks_of(names: Iterable[Category], text: str) -> bool:
+    """Whether a phrase that says something by itself, of one of these categories, stands in `text`."""
+    wanted = frozenset(names)
+    return any(hit.entry.heading in wanted and hit.entry.points >= LIKELY for hit in known().hits(text))
 
 
 def asks(mail: Mail) -> bool:
     """Whether the writer seems to wait for an answer."""
-    own = re.split(r"^(?:>|On .{5,100} wrote:|Am .{5,100} schrieb)", mail.text[:READ], maxsplit=1, flags=re.MULTILINE)
-    return bool(_REQUEST.search(own[0]) or _REQUEST.search(mail.subject))
+    return bool(_REQUEST.search(own_words(mail)) or _REQUEST.search(mail.subject))

@@ -1,5 +1,6 @@
 """Triage: what kind of mail it is, how sure that is, and what in the mail says so."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct, convert
@@ -56,7 +57,6 @@ class Triage(Struct, frozen=True, kw_only=True):
 def _finish(mail: Mail, said: Said) -> Triage:
     """Quotes, urgent words and the deadline count only where they really stand in the mail; rules fill gaps."""
     inside = f"{mail.subject}\n{mail.text}".lower()
-    quotes = [Quote(quote, mail.text.find(quote)) for quote in dict.fromkeys(said.evidence) if len(quote) >= QUOTE]
     urgent = tuple(word for word in _distinct(said.urgency) if word.lower() in inside)
     return Triage(
         category=said.category,
@@ -65,9 +65,15 @@ def _finish(mail: Mail, said: Said) -> Triage:
         deadline=said.deadline if said.deadline and said.deadline.lower() in inside else rules.deadline(mail),
         keywords=_distinct(said.keywords),
         urgency_indicators=urgent or rules.urgent_words(mail),
-        evidence=tuple(quote for quote in quotes if quote.offset >= 0),
+        evidence=tuple(_quoted(mail, said.evidence)),
         reasoning=said.reasoning,
     )
+
+
+def _quoted(mail: Mail, texts: Iterable[str]) -> Iterator[Quote]:
+    for text in dict.fromkeys(texts):
+        if len(text) >= QUOTE and (offset := mail.text.find(text)) >= 0:
+            yield Quote(text, offset)
 
 
 def taught(triage: Triage, lesson: Lesson | None) -> Triage:
@@ -91,6 +97,7 @@ def _by_rules(mail: Mail) -> Triage:
         deadline=rules.deadline(mail),
         keywords=found.words,
         urgency_indicators=rules.urgent_words(mail),
+        evidence=tuple(_quoted(mail, rules.quotes(mail.text[: rules.READ], found.words[:2]))),
         reasoning=found.reasoning,
     )
 

@@ -27,6 +27,15 @@ Category = Literal[
     "spam",
 ]
 CATEGORIES: tuple[str, ...] = get_args(Category)
+# What nobody would want to miss; the first would hurt most.
+GRAVE: tuple[Category, ...] = (
+    "security_incident",
+    "court_notice",
+    "emergency_legal",
+    "lawsuit_communication",
+    "compliance_notice",
+)
+MASS_MAIL: tuple[Category, ...] = ("newsletter", "spam")
 
 Level = Literal["CRITICAL", "HIGH", "NORMAL", "LOW"]
 LEVELS: tuple[str, ...] = get_args(Level)  # from the most urgent down

@@ -1,0 +1,100 @@
+"""The words that rules know: one file per language in `vocabulary/`, found in a text in one pass over its words.
+
+A file has a table per heading (a category, `pressing` or `at_leisure`), and in it lists of words and phrases, with
+commas between them: `sure`, which are hardly ever written about anything else, `likely` and `hint`; and `sender`,
+which count in the sender's name and address alone. `klag*` is how a word begins, `*frist` how it ends. Case and accents
+do not matter. All languages count at once: short mails do not tell theirs, and offices mix them.
+"""
+
+import re
+import tomllib
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+
+from msgspec import Struct
+
+POINTS = {"sure": 4.0, "likely": 2.0, "hint": 1.0, "sender": 4.0}
+SENDER = "sender"
+
+_WORD = re.compile(r"[^\W_]+")
+_SHORTEST_STEM = 3  # characters
+
+
+class Entry(Struct, frozen=True):
+    """A word or phrase of a heading. The same phrase in two languages is one entry."""
+
+    heading: str
+    phrase: tuple[str, ...]
+    points: float
+    of_sender: bool = False
+
+
+class Hit(Struct, frozen=True):
+    """Where an entry stands: characters `start` to `end` of the text."""
+
+    entry: Entry
+    start: int
+    end: int
+
+
+class Lexicon:
+    """Entries, by the first word of each."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._by_first: dict[str, list[Entry]] = defaultdict(list)
+        self._stems: set[str] = set()
+        for entry in entries:
+            self._by_first[entry.phrase[0]].append(entry)
+            self._stems.update(entry.phrase)
+
+    def hits(self, text: str, *, of_sender: bool = False) -> Iterator[Hit]:
+        """Every place where an entry stands, in the order of the text; those of senders, or all others."""
+        words = list(_WORD.finditer(text))
+        forms = {word: self._forms(word) for word in {found.group() for found in words}}
+        told = [forms[found.group()] for found in words]
+        for place, found in enumerate(words):
+            for form in told[place]:
+                for entry in self._by_first.get(form, ()):
+                    last = place + len(entry.phrase) - 1
+                    if entry.of_sender != of_sender or last >= len(words):
+                        continue
+                    if all(part in told[place + after] for after, part in enumerate(entry.phrase)):
+                        yield Hit(entry, found.start(), words[last].end())
+
+    def _forms(self, word: str) -> list[str]:
+        """The ways in which entries may write this word."""
+        plain = folded(word)
+        sizes = range(_SHORTEST_STEM, len(plain) + 1)
+        made = [plain, *(f"{plain[:size]}*" for size in sizes), *(f"*{plain[-size:]}" for size in sizes)]
+        return [form for form in made if form in self._stems]
+
+
+def folded(word: str) -> str:
+    """In lower case, without accents."""
+    parts = unicodedata.normalize("NFKD", word.lower().replace("ß", "ss"))
+    return "".join(letter for letter in parts if not unicodedata.combining(letter))
+
+
+def entries_of(tables: Mapping[str, Mapping[str, str]]) -> Iterator[Entry]:
+    """The entries of one file. Raises `KeyError` for a list of another name than the four."""
+    for heading, lists in tables.items():
+        for name, phrases in lists.items():
+            for phrase in phrases.split(","):
+                parts = tuple(re.findall(r"\*?[^\W_]+\*?", folded(phrase)))
+                if parts:
+                    yield Entry(heading, parts, POINTS[name], name == SENDER)
+
+
+@cache
+def known() -> Lexicon:
+    """Of all languages; where they differ on how telling a phrase is, the more cautious one holds."""
+    found: dict[tuple[str, tuple[str, ...], bool], Entry] = {}
+    for file in sorted((files("chittycan.agents") / "vocabulary").iterdir(), key=lambda each: each.name):
+        for entry in entries_of(tomllib.loads(file.read_text(encoding="utf-8"))):
+            key = entry.heading, entry.phrase, entry.of_sender
+            if key not in found or entry.points < found[key].points:
+                found[key] = entry
+    return Lexicon(found.values())
