@@ -73,7 +73,7 @@ class ReviewItem(Struct, kw_only=True, rename={"sender": "from"}):
     privacy: str | None
     confidence: float | None
     needs_reply: bool | None
-    answered: float | None
+    answered: float | None = None
     deadline: str | None
     evidence: list[Quote]
     reasoning: str

@@ -38,8 +38,8 @@ def day(at: float | None) -> str:
 
 
 def mails(columns: tuple[str, ...], rows: Iterable[tuple[object, ...]], empty: str) -> None:
-    """A table with one line per mail: long senders, subjects and reasons are cut, never folded."""
-    table(columns, rows, empty=empty, cut=("from", "subject", "look at"))
+    """A table with one line per mail: what is long is cut, never folded; ids stay whole."""
+    table(columns, rows, empty=empty, cut=("category", "from", "subject", "look at"))
 
 
 def run_line(run: "AgentRun") -> str:
