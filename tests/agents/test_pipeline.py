@@ -57,6 +57,20 @@ async def test_sample_inbox_is_processed_from_end_to_end(
     assert (stats.total, stats.unread, stats.pending_response) == (13, 13, 9)
 
 
+async def test_totals_are_the_same_whether_each_mail_is_kept_or_not(
+    ask: ScriptedAsk, database: Database, inbox_folder: Path
+) -> None:
+    seen: list[Outcome] = []
+    report = await process(open_source(inbox_folder), ask, database, on_progress=seen.append, keep=False)
+    assert report.outcomes == []
+    kept = Report(seconds=report.seconds)
+    for each in seen:
+        kept.add(each)
+    assert kept.outcomes == seen
+    assert kept.summary == report.summary
+    assert report.mails == len(seen) == 13
+
+
 async def test_newsletters_automatic_replies_and_spam_cost_no_call(
     ask: ScriptedAsk, database: Database, inbox_folder: Path
 ) -> None:

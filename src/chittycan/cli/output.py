@@ -36,6 +36,19 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_rows(value: dict[str, Any], name: str, rows: Iterable[bytes]) -> None:
+    """As `print_json` of `value` with a list `name` behind it, whose entries, each JSON, need not be there at once."""
+    head = msgspec.json.format(msgspec.json.encode(value), indent=2).decode().removesuffix("\n}")
+    sys.stdout.write(f'{head},\n  "{name}": [')
+    between = ""
+    for row in rows:
+        text = msgspec.json.format(row, indent=2).decode().replace("\n", "\n    ")
+        sys.stdout.write(f"{between}\n    {text}")
+        between = ","
+    sys.stdout.write("\n  ]\n}\n" if between else "]\n}\n")
+    sys.stdout.flush()
+
+
 def print_line(value: Any) -> None:
     """One JSON document on one line, for pipes that read line by line."""
     sys.stdout.write(msgspec.json.encode(value).decode() + "\n")

@@ -4,11 +4,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chittycan.cli.output import Json, console, date, done, plain, print_json, warn
+from chittycan.cli.output import Json, console, date, done, plain, print_json, print_rows, warn
 from chittycan.cli.router import mail_actions
 from chittycan.errors import UsageError
 
 if TYPE_CHECKING:
+    from chittycan.agents.look import OnOutcome
     from chittycan.agents.report import Report
     from chittycan.control.inbox import MailDetail
 
@@ -46,7 +47,8 @@ def process(
 
     A mailbox is only read, but for what an account allows. Exit status 1 where models were needed and none answered.
     """
-    from chittycan.cli.router.processing import failed, process_account, process_mail, show, summary
+    from chittycan.cli.router.lines import Rows, Shown
+    from chittycan.cli.router.processing import failed, process_account, process_mail, show
     from chittycan.config import load
     from chittycan.mailbox import inbox_settings, named_account, on_disk, open_mailbox, terms
 
@@ -61,15 +63,20 @@ def process(
         settings, template=template, model=model, region=region, local=private, parallel=parallel, limit=limit,
         dry_run=dry_run,
     )  # fmt: skip
-    report: Report
-    if isinstance(mailbox, str):
-        report = process_account(mailbox, settings, how, detach=detach)
-    else:
-        report = process_mail(mailbox, on_disk(settings, mailbox, how), detach=detach)
+
+    def work(tell: "OnOutcome") -> "Report":
+        if isinstance(mailbox, str):
+            return process_account(mailbox, settings, how, tell, detach=detach)
+        return process_mail(mailbox, on_disk(settings, mailbox, how), tell, detach=detach)
+
     if json:
-        print_json(summary(report))
+        with Rows() as rows:
+            report = work(rows.add)
+            print_rows(report.summary, "mails", rows)
     else:
-        show(report, mailbox)
+        lines = Shown()
+        report = work(lines.add)
+        show(report, lines, mailbox)
     if failed(report):
         raise typer.Exit(1)
 

@@ -3,14 +3,16 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from chittycan.cli.output import console, errors, plain, seconds
 from chittycan.cli.router import mail
+from chittycan.cli.router.lines import FRESH, Shown
 
 if TYPE_CHECKING:
+    from chittycan.agents.look import OnOutcome
     from chittycan.agents.mail_task import Submit
     from chittycan.agents.pipeline import Terms
     from chittycan.agents.report import Outcome, Report
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
     from chittycan.integrations.email.sources import Source
     from chittycan.routing.rules.book import Book
 
-SHOWN = 40  # mails in the table; the rest is a command away
 EMBEDDED = "smollm2"
 
 
-def process_mail(mailbox: "Source", terms: "Terms", *, detach: bool = False) -> "Report":
-    """Process a mailbox, with a progress bar on a terminal; with `detach` hand its mails over. Raises ChittyError."""
+def process_mail(mailbox: "Source", terms: "Terms", tell: "OnOutcome", *, detach: bool = False) -> "Report":
+    """Process a mailbox, with a progress bar on a terminal; with `detach` hand its mails over. Raises ChittyError.
+
+    What becomes of each mail `tell` is told; the report has totals alone.
+    """
     from msgspec.structs import replace
 
     from chittycan.agents.pipeline import process
@@ -39,15 +43,19 @@ def process_mail(mailbox: "Source", terms: "Terms", *, detach: bool = False) -> 
             await rules.refresh()
             # What cannot be read may be a rule that keeps mail private.
             how = replace(terms, rules=rules.book, private=terms.private or not rules.readable)
-            async with _handing_over(network, how, detach) as submit, _telling(network, rules.book) as tell:
-                how = replace(how, tell=tell)
-                with Counter(len(mailbox), how) as counter:
-                    return await process(mailbox, network.ask, database, how, on_progress=counter.add, submit=submit)
+            async with _handing_over(network, how, detach) as submit, _telling(network, rules.book) as told:
+                how = replace(how, tell=told)
+                with Counter(len(mailbox), how, tell) as counter:
+                    return await process(
+                        mailbox, network.ask, database, how, on_progress=counter.add, submit=submit, keep=False
+                    )
 
     return run(work)
 
 
-def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: bool = False) -> "Report":
+def process_account(
+    name: str, settings: "Settings", terms: "Terms", tell: "OnOutcome", *, detach: bool = False
+) -> "Report":
     """As `process_mail`, what is new in an account on a server."""
     from chittycan.cli.session import run
     from chittycan.clock import SystemClock
@@ -56,17 +64,17 @@ def process_account(name: str, settings: "Settings", terms: "Terms", *, detach: 
     from chittycan.rulebook import RuleBook
 
     async def look(room: Mailroom) -> "Report":
-        with Counter(None, terms) as counter:
+        with Counter(None, terms, tell) as counter:
             watcher = room.watcher(name, base=terms, on_outcome=counter.add)
-            return await watcher.look(limit=terms.limit, dry_run=terms.dry_run)
+            return await watcher.look(limit=terms.limit, dry_run=terms.dry_run, keep=False)
 
     async def work(network: "Session") -> "Report":
         handing = _handing_over(network, of_account(settings, name, terms), detach)
         async with network.database() as database, handing as submit:
             rules = RuleBook(database, SystemClock())
             await rules.refresh()
-            async with _telling(network, rules.book) as tell:
-                room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit, tell)
+            async with _telling(network, rules.book) as told:
+                room = Mailroom(lambda: settings, os.environ, network.ask, database, SystemClock(), submit, told)
                 return await look(room)
 
     return run(work)
@@ -109,7 +117,8 @@ async def _telling(network: "Session", rules: "Book") -> "AsyncGenerator[Tell | 
 class Counter:
     """The bar: how many mails are done, and how many answers came from a model, from rules, from none."""
 
-    def __init__(self, total: int | None, terms: "Terms") -> None:
+    def __init__(self, total: int | None, terms: "Terms", tell: "OnOutcome") -> None:
+        self._tell = tell
         self._bar = Progress(
             TextColumn("[dim]reading mail[/]"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal,
@@ -132,6 +141,7 @@ class Counter:
         self._settled += outcome.settled is not None
         said = f"[green]model {self._model}[/] · [yellow]rules {self._rules}[/] · [dim]settled {self._settled}[/]"
         self._bar.update(self._task, advance=1, said=said)
+        self._tell(outcome)
 
 
 def _at_most(total: int | None, limit: int | None) -> int | None:
@@ -144,63 +154,42 @@ def failed(report: "Report") -> bool:
     return needed > 0 and report.answers_from_model == 0
 
 
-def summary(report: "Report") -> dict[str, Any]:
-    """The report for scripts, with a row for each mail."""
-    rows = [
-        {
-            "id": each.id, "key": each.key, "state": each.state, "priority": each.level, "category": each.category,
-            "from": each.sender, "subject": each.subject, "settled": each.settled, "draft": each.draft_id,
-            "account": each.account, "message_id": each.message_id, "review": each.review, "doubt": each.doubt,
-            "privacy": each.privacy, "defects": list(each.defects), "problem": each.problem,
-        }
-        for each in _ranked(report)
-    ]  # fmt: skip
-    return report.summary | {"mails": rows}
-
-
-def show(report: "Report", where: "Source | str") -> None:
+def show(report: "Report", lines: Shown, where: "Source | str") -> None:
     """The report for people: the mails, the steps, and what to do next. `where` is a mailbox, or an account's name."""
-    if not report.outcomes:
+    if not report.mails:
         if isinstance(where, str):
             console.print(f"[dim]nothing new in {plain(where)}[/]")
             return
         names = " (in a plain folder, files must end in .eml)" if where.kind == "folder" else ""
         console.print(f"[dim]no mail in {plain(str(where.path))}{names}[/]")
         return
-    _mails(report)
+    _mails(report, lines.fresh)
     _counts(report)
+    _unreadable(report, lines.unreadable)
     if report.dry_run:
         console.print(f"\n[bold]{report.count('waiting')}[/] would need a model. Nothing was asked and nothing stored.")
         return
     _steps(report)
     if submitted := report.count("submitted"):
         console.print(f"[bold]{submitted}[/] wait for their turn; a server does the work: [bold]can tasks list[/]")
-    drafts = [each.draft_id for each in _ranked(report) if each.draft_id]
-    if drafts:
-        wait = "1 draft waits" if len(drafts) == 1 else f"{len(drafts)} drafts wait"
-        console.print(f"\n{wait} for you: [bold]can router drafts show {drafts[0]}[/]")
+    if lines.drafted:
+        wait = "1 draft waits" if report.drafts == 1 else f"{report.drafts} drafts wait"
+        console.print(f"\n{wait} for you: [bold]can router drafts show {lines.drafted[0].draft_id}[/]")
 
 
-def _ranked(report: "Report") -> "list[Outcome]":
-    from chittycan.agents.words import LEVELS
-
-    places = {level: place for place, level in enumerate(LEVELS)}
-    return sorted(report.outcomes, key=lambda each: (places.get(each.level or "", len(places)), each.key))
-
-
-def _mails(report: "Report") -> None:
-    fresh = [each for each in _ranked(report) if each.state in ("processed", "settled", "waiting", "submitted")]
-    if not fresh:
+def _mails(report: "Report", first: "list[Outcome]") -> None:
+    if not first:
         return
     rows = [
         (mail.priority(each.level), _category(each), mail.who(each.sender), each.subject or "(no subject)",
          "yes" if each.draft_id else "")
-        for each in fresh[:SHOWN]
+        for each in first
     ]  # fmt: skip
     mail.mails(("priority", "category", "from", "subject", "draft"), rows, empty="")
-    if len(fresh) > SHOWN:
-        where = "" if report.dry_run else f": can router inbox list --limit {len(fresh)}"
-        console.print(f"[dim]… and {len(fresh) - SHOWN} more{where}[/]")
+    fresh = sum(report.count(state) for state in FRESH)
+    if fresh > len(first):
+        where = "" if report.dry_run else f": can router inbox list --limit {fresh}"
+        console.print(f"[dim]… and {fresh - len(first)} more{where}[/]")
     console.print()
 
 
@@ -223,9 +212,13 @@ def _counts(report: "Report") -> None:
         console.print(f"[dim]– {elsewhere} in the hands of another process, which asks models about them now[/]")
     if report.broken:
         console.print(f"[dim]– {report.broken} damaged, read as far as they could be[/]")
-    for each in report.outcomes:
-        if each.state == "unreadable":
-            console.print(f"[yellow]![/] {plain(each.key)} could not be read: {plain(each.problem or '')}")
+
+
+def _unreadable(report: "Report", first: "list[Outcome]") -> None:
+    for each in first:
+        console.print(f"[yellow]![/] {plain(each.key)} could not be read: {plain(each.problem or '')}")
+    if (more := report.count("unreadable") - len(first)) > 0:
+        console.print(f"[yellow]![/] … and {more} more that could not be read")
 
 
 def _steps(report: "Report") -> None:
@@ -245,9 +238,8 @@ def _steps(report: "Report") -> None:
 
 
 def _note(report: "Report") -> None:
-    mails = len([each for each in report.outcomes if each.results])
     console.print(
-        f"[dim]typical mail; all {mails} took {seconds(report.seconds * 1000)}"
+        f"[dim]typical mail; all {report.worked} took {seconds(report.seconds * 1000)}"
         f"{'' if report.cost_nano == 0 else f' and {_dollars(report.cost_nano)}'}[/]\n"
     )
     console.print(
