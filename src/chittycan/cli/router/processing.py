@@ -1,6 +1,7 @@
 """`can router inbox process`: the progress while it runs, and the report at its end."""
 
 import os
+from asyncio import CancelledError
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -123,15 +124,18 @@ class Counter:
             TextColumn("[dim]reading mail[/]"), BarColumn(24), MofNCompleteColumn(), TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=_at_most(total, terms.limit), said="")
-        self._model = self._rules = self._settled = 0
+        self._total, self._dry_run = _at_most(total, terms.limit), terms.dry_run
+        self._task = self._bar.add_task("", total=self._total, said="")
+        self._count = self._model = self._rules = self._settled = 0
 
     def __enter__(self) -> "Counter":
         self._bar.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, problem: object, *_: object) -> None:
         self._bar.stop()
+        if problem is CancelledError:
+            self._interrupted()
 
     def add(self, outcome: "Outcome") -> None:
         """One mail more."""
@@ -140,8 +144,15 @@ class Counter:
         self._rules += len(outcome.results) - by_model
         self._settled += outcome.settled is not None
         said = f"[green]model {self._model}[/] · [yellow]rules {self._rules}[/] · [dim]settled {self._settled}[/]"
+        self._count += 1
         self._bar.update(self._task, advance=1, said=said)
         self._tell(outcome)
+
+    def _interrupted(self) -> None:
+        of = "" if self._total is None else f" of {self._total}"
+        errors.print(f"\n[yellow]![/] stopped after {self._count}{of} mails")
+        if not self._dry_run:
+            errors.print("  [cyan]→[/] what is done is kept, step by step; the same command goes on")
 
 
 def _at_most(total: int | None, limit: int | None) -> int | None:
