@@ -11,8 +11,6 @@ from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
 from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.book import Applied, Book, Rule, idle
-from chittycan.rulebook import unreadable
-from chittycan.store import inbox, ledger
 
 if TYPE_CHECKING:
     from chittycan.app import Network
@@ -136,6 +134,7 @@ async def _mails(network: "Network", last: int) -> list[Seen]:
     from chittycan.agents.kept import restore
     from chittycan.agents.mail_facts import facts_of
     from chittycan.mailbox import auth_server
+    from chittycan.store import inbox
 
     now = network.clock.now()
     return [
@@ -159,6 +158,8 @@ async def _tasks(network: "Network", last: int) -> list[Seen]:
 
 
 async def _requests(network: "Network", last: int) -> list[Seen]:
+    from chittycan.store import ledger
+
     rows = await network.database.read(ledger.recent, last, None, None, None)
     names = {each.id: each.name for each in await network.keys.list()}
     return [
@@ -182,6 +183,8 @@ def _check_addresses(network: "Network", action: str | None) -> None:
 
 
 async def _book(network: "Network", rule: str | None, condition: str | None) -> Book:
+    from chittycan.rulebook import unreadable
+
     if rule is not None and condition is not None:
         raise InvalidRequest("give a rule or a condition, not both", param="condition")
     if condition is not None:
@@ -196,6 +199,8 @@ def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
 
 
 def _row(network: "Network", rule: Rule) -> RuleRow:
+    from chittycan.rulebook import unreadable
+
     fields, why = msgspec.structs.asdict(rule), unreadable(rule)
     if why is not None:
         return RuleRow(**fields, idle=[], unreadable=why)
@@ -223,6 +228,7 @@ async def _notes(network: "Network", last: int) -> list[str]:
     from chittycan.agents.kept import restore
     from chittycan.integrations.email.authentication import UNSET, likely, verdicts
     from chittycan.mailbox import auth_server
+    from chittycan.store import inbox
 
     found = [(each, restore(each)) for each in await network.database.read(inbox.latest, min(max(last, 1), MOST))]
     servers = [auth_server(network.settings, each.account) for each, _ in found]
