@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from chittycan.chat import ChatRequest, Image, Message, ToolResult
 from chittycan.dialects.tokens import estimate_tokens
 from chittycan.gateway.call import NO_OPTIONS, Call
@@ -33,7 +35,7 @@ def facts_of(call: Call) -> Facts:
     chat = call.parsed if call.surface is None else None
     if chat is None and (len(call.body) > SMALL_BODY or b"image" in call.body) and call.operation == "chat":
         chat = call.chat
-    return Facts(
+    facts = Facts(
         model=call.model,
         surface=call.surface,
         kind=options.kind,
@@ -49,8 +51,8 @@ def facts_of(call: Call) -> Facts:
         schema=call.surface is not None and _wants_schema(call, chat),
         prefill=_starts_answer(call, chat),
         same_dialect=_untranslatable(call, chat),
-        embeddings=call.operation == "embeddings",
-    )
+    )  # a sixteenth name would make it a microsecond slower
+    return replace(facts, embeddings=True) if call.operation == "embeddings" else facts
 
 
 # What limits an answer's length, by dialect; the first that is a good number counts.

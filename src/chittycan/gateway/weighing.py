@@ -48,7 +48,8 @@ def weighing(catalogue: Catalogue, policy: Policy) -> Weighing:
     learnt = policy.quality is not NO_QUALITY
     own = {kind: model for kind, model in catalogue.assignments.items() if kind not in ("*", PRIVATE)}
     reads = learnt or bool(policy.tiered) or any(assigned(own, kind) for kind in KINDS)
-    names = tuple(name for name, model in catalogue.models.items() if not model.embeddings) if learnt else ()
+    scored = policy.quality.learnt.models
+    names = tuple(name for name, model in catalogue.models.items() if name in scored and not model.embeddings)
     return Weighing(policy, reads, names)
 
 

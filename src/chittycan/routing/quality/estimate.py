@@ -4,6 +4,7 @@ The mean of the model's scores for this kind of work, and what the words of the 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -52,7 +53,7 @@ class Quality:
         if len(known) < learnt.familiar * len(buckets):
             # Of a kind that is known well, the mean says something, whatever the words are.
             return {name: _by_mean(means[name], place) for name in models if name in means} if place else {}
-        norm = learnt.words.norm(known)
+        said_of = learnt.words.said_of_all(known, learnt.words.norm(known))
         untold = place is None and bool(learnt.kinds)
         share = learnt.transfer if foreign else 1.0 if untold else learnt.told
         found = {}
@@ -61,8 +62,7 @@ class Quality:
             if overall is None:
                 continue
             mean = means.get(name, overall)
-            said = learnt.words.said(name, known, norm) - mean.said
-            quality = mean.quality + share * said
+            quality = mean.quality + share * (said_of.get(name, 0.0) - mean.said)
             if foreign:
                 quality += learnt.lengths.said(name, len(buckets))
             found[name] = _estimate(quality, mean.scored, place if name in means else None, untold)
@@ -93,5 +93,10 @@ def _by_mean(mean: Mean, kind: str | None) -> Estimate:
 
 
 def _estimate(quality: float, scored: int, kind: str | None, foreign: bool = False) -> Estimate:
+    return Estimate(min(max(quality, 0.0), 1.0), scored, _backing(scored, kind), foreign)
+
+
+@lru_cache(1_024)
+def _backing(scored: int, kind: str | None) -> str:
     calls = "1 scored call" if scored == 1 else f"{scored:,} scored calls"
-    return Estimate(min(max(quality, 0.0), 1.0), scored, f"{kind or 'all kinds'}, {calls}", foreign)
+    return f"{kind or 'all kinds'}, {calls}"
