@@ -32,7 +32,7 @@ from chittycan.store.inbox import StoredMail, mails
 from chittycan.store.tables import metadata
 from chittycan.store.upsert import insert
 
-MOST_WAITING = 500  # mails with a draft, in one folder, that are asked after at once
+MOST_WAITING = 10_000  # mails with a draft, in one folder, that are asked after: the newest
 LOST = "mailbox_taken"  # the error's code: another process looks after the account now
 
 mail_accounts = Table(

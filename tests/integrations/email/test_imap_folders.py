@@ -6,7 +6,15 @@ from hypothesis import strategies as st
 
 from chittycan.errors import Unavailable
 from chittycan.integrations.email.imap import AWAY, Limits
-from chittycan.integrations.email.imap_folders import MOST_FOLDERS, Folder, folders, used_for, with_message_id
+from chittycan.integrations.email.imap_folders import (
+    MOST_ASKED,
+    MOST_FOLDERS,
+    Folder,
+    answered,
+    folders,
+    used_for,
+    with_message_id,
+)
 from chittycan.integrations.email.imap_wire import folder_name, readable_folder
 from mail_servers import ARCHIVE, SENT, Dovecot, Liar, Misbehaviour, Session, connected
 
@@ -111,3 +119,13 @@ def test_names_are_read_as_they_are_written(name: str) -> None:
 @given(st.binary())
 def test_no_name_breaks_the_reader(name: bytes) -> None:
     readable_folder(name)
+
+
+async def test_however_many_mails_are_asked_after_no_command_is_too_long(liar: Liar) -> None:
+    """A server gives away numbers that nobody asked for, too."""
+    liar.misbehave = answering("SEARCH", "* SEARCH 1 501 7000")
+    async with connected(liar.port) as connection:
+        assert await answered(connection, range(1, MOST_ASKED + 102)) == {1, 501}
+    asked = [each for each in liar.said if "SEARCH" in each]
+    assert len(asked) == 2
+    assert max(map(len, asked)) < 8_000  # RFC 7162, 4: what a server takes at least

@@ -18,6 +18,7 @@ from chittycan.integrations.email.message import parse
 
 MOST_FOLDERS = 2_000
 MOST_SEARCHED = 200  # folders that one mail is looked for in
+MOST_ASKED = 500  # UIDs in one command: a line that every server takes
 MOST_ALIKE = 20  # mails in one folder that say the same Message-ID
 
 Use = Literal["sent", "archive", "trash", "junk", "drafts", "all"]
@@ -133,8 +134,11 @@ async def answered(connection: Connection, uids: Collection[int]) -> set[int]:
 
     Raises Unavailable (AWAY).
     """
-    _, found = await _search(connection, f"UID {','.join(map(str, sorted(uids)))} ANSWERED".encode())
-    return found & set(uids)
+    wanted, found = sorted(uids), set[int]()
+    for start in range(0, len(wanted), MOST_ASKED):
+        asked = wanted[start : start + MOST_ASKED]
+        found |= (await _search(connection, f"UID {','.join(map(str, asked))} ANSWERED".encode()))[1] & set(asked)
+    return found
 
 
 async def _search(connection: Connection, criteria: bytes) -> tuple[Status, set[int]]:
