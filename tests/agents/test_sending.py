@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiosmtpd.smtp import Envelope
+from aiosmtpd.smtp import SMTP, Envelope, Session
 from sqlalchemy import Connection
 
 from chittycan.agents.kept import draft_id, new_mail
@@ -428,8 +428,99 @@ async def test_a_person_who_looked_says_what_became_of_it(
     del server.actions["drop"]
     assert (await sending.send(lost.id)).state == "sent"
     assert len(server.received) == 3
+
+
+async def test_who_was_wrong_says_the_other(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer, database: Database
+) -> None:
+    server = Inbox(drop=True)
+    post.port = await mail_peer(server)
+    lost, gone = await write(1), await write(2)
+    for draft in (lost, gone):
+        await sending.approve(draft.id, by="owner")
+        await sending.send(draft.id)
+    first = await sending.resolve(lost.id, "sent", by="anna")
+    assert (first.state, first.copy) == ("sent", "kept")
+    back = await sending.resolve(lost.id, "failed", by="anna")
+    assert (back.state, back.approval, back.copy) == ("draft", None, None)
+    assert (await database.read(inbox.get, lost.mail_id)).answered is None
+    assert (await sending.resolve(gone.id, "failed", by="anna")).state == "failed"
+    found = await sending.resolve(gone.id, "sent", by="anna")
+    assert (found.state, found.copy) == ("sent", "kept")
+    # Our copy of the first one bears its Message-ID: it must not pass for the second one's.
+    await sending.approve(lost.id, by="anna")
+    again = await sending.send(lost.id)
+    assert (again.state, again.message_id != first.message_id) == ("unknown", True)
+    assert (await sending.look(lost.id)).state == "unknown"
+
+
+async def test_what_is_known_for_certain_is_not_taken_back(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
+) -> None:
+    server = Inbox()
+    post.port = await mail_peer(server)
+    done, refused, found = await write(1), await write(2), await write(3)
+    for draft in (done, refused, found):
+        await sending.approve(draft.id, by="owner")
+    await sending.send(done.id)
     with pytest.raises(InvalidRequest, match="nothing to find out"):
-        await sending.resolve(gone.id, "failed", by="owner")
+        await sending.resolve(done.id, "failed", by="anna")
+    server.actions["data"] = "554 no"
+    with pytest.raises(NotDelivered):
+        await sending.send(refused.id)
+    with pytest.raises(InvalidRequest, match="already known as failed"):
+        await sending.resolve(refused.id, "sent", by="anna")
+    del server.actions["data"]
+    server.actions["drop"] = True
+    await sending.send(found.id)
+    post.kept.append(_as_sent(server.received[-1]))
+    assert (await sending.look(found.id)).state == "sent"
+    with pytest.raises(InvalidRequest, match="nothing to find out"):
+        await sending.resolve(found.id, "failed", by="anna")
+
+
+async def test_what_was_sent_again_is_not_spoken_of_any_more(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
+) -> None:
+    server = Inbox(drop=True)
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    await sending.send(draft.id)
+    await sending.resolve(draft.id, "failed", by="anna")
+    server.actions = {"data": "554 no"}
+    with pytest.raises(NotDelivered):
+        await sending.send(draft.id)
+    with pytest.raises(InvalidRequest, match="already known as failed"):
+        await sending.resolve(draft.id, "sent", by="anna")
+
+
+async def test_a_long_handover_leaves_one_copy(
+    make: Make, post: Post, write: Write, mail_peer: MailPeer, clock: FakeClock
+) -> None:
+    """Another process looks while the first one keeps its copy, and somebody asks the first one again."""
+
+    class Slow(Inbox):
+        async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+            clock.advance(2 * FIRST_PAUSE)
+            return await super().handle_DATA(server, session, envelope)
+
+    post.port = await mail_peer(Slow())
+    sending, other, keep = make(), make("two", alive=True), post.keep_copy
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    tries: list[bytes] = []
+
+    async def meanwhile(account: str | None, raw: bytes) -> bool | None:
+        tries.append(raw)
+        if len(tries) == 1:
+            await other.round()
+            assert (await sending.send(draft.id)).state == "sent"
+        return await keep(account, raw)
+
+    post.keep_copy = meanwhile  # type: ignore[method-assign]
+    assert (await sending.send(draft.id)).copy == "kept"
+    assert len(tries) == 1
 
 
 async def test_of_a_mail_whose_sender_died_it_is_unknown_whether_it_went_out(

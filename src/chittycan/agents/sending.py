@@ -33,12 +33,13 @@ from chittycan.integrations.email.smtp import Mailer
 from chittycan.store import drafts, feedback, inbox
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
-from chittycan.workstreams.effects import Effect, Effects
+from chittycan.workstreams.effects import RESOLVED_BY, Effect, Effects
 
 DAY = 86_400.0
 MAX_BODY = 100_000  # characters
 LONGEST_CARE = 7 * DAY  # seconds after the last try for which nobody gives up on a mail
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0  # seconds between looks at one draft
+FOLDER = "the folder of sent mail"  # it knows that a mail went out
 TOO_LATE = "a day has passed since"  # of an acknowledgement that could not go out
 
 Outcome = Literal["sent", "failed"]
@@ -118,6 +119,7 @@ class Sending:
     def __init__(self, database: Database, effects: Effects, post: Post, clock: Clock) -> None:
         self._database, self._effects, self._post, self._clock = database, effects, post, clock
         self._again: dict[str, tuple[float, float]] = {}  # by draft: when it is looked at again, and the pause then
+        self._finishing: set[str] = set()  # drafts
 
     async def show(self, draft_id: str) -> Shown:
         return await self._shown(await self._database.read(drafts.get, draft_id))
@@ -192,9 +194,7 @@ class Sending:
             return draft
         effect = await self._effects.settled(draft.effect)
         if effect.state == "unknown" and await self._post.in_sent(draft.account, draft.message_id or ""):
-            effect = await self._effects.resolve(
-                draft.effect, "sent", by="the folder of sent mail", since=effect.updated_at
-            )
+            effect = await self._effects.resolve(draft.effect, "sent", by=FOLDER, since=effect.updated_at)
         if effect.state == "sent":
             await self._finish(draft)
         return await self._database.read(drafts.get, draft.id)
@@ -202,10 +202,13 @@ class Sending:
     async def resolve(self, draft_id: str, outcome: Outcome, *, by: str) -> Draft:
         """Somebody looked and says that it was `sent`, or that it `failed` and may be sent again.
 
-        Raises InvalidRequest where that is known already, or it is being sent just now.
+        What was said so may be taken back: what was `failed` is sent, as long as nobody sent it again; what was `sent`
+        is a draft again. Raises InvalidRequest where that is known already, or it is being sent just now.
         """
         draft = await self._database.read(drafts.get, draft_id)
-        if draft.effect is None or draft.state not in ("sending", "unknown", outcome):
+        if draft.state == "sent" and outcome == "failed" and _by_word(draft):
+            return await self._database.run(_take_back, draft, self._clock.now())
+        if draft.effect is None or draft.state not in ("sending", "unknown", "failed", outcome):
             raise InvalidRequest(f"the draft is {draft.state}: there is nothing to find out", param="draft")
         await self._effects.resolve(draft.effect, outcome, by=by)
         return await self.look(draft.id)
@@ -220,8 +223,9 @@ class Sending:
         left = await self._left(now)
         broken: Exception | None = None
         for draft in left:
-            # Whoever sends it may be about to finish.
-            due, pause = self._again.get(draft.id, ((draft.dispatched or 0.0) + FIRST_PAUSE, FIRST_PAUSE))
+            # Whoever sends it, or keeps a copy of what was sent, may be about to finish.
+            last = (draft.told if draft.state == "sent" else draft.dispatched) or 0.0
+            due, pause = self._again.get(draft.id, (last + FIRST_PAUSE, FIRST_PAUSE))
             if due > now:
                 self._again[draft.id] = (due, pause)
                 continue
@@ -305,14 +309,21 @@ class Sending:
 
     async def _finish(self, draft: Draft) -> None:
         """Once it is sent: the mail is answered, and a copy is kept. What fails of that is done another time."""
-        if draft.copy is not None or draft.message_id is None:
+        if draft.copy is not None or draft.message_id is None or draft.id in self._finishing:
             return
+        self._finishing.add(draft.id)  # two at once would both find no copy, and keep two
+        try:
+            await self._keep(draft, draft.message_id)
+        finally:
+            self._finishing.discard(draft.id)
+
+    async def _keep(self, draft: Draft, id: str) -> None:
         if not draft.automatic:
             at = draft.dispatched or self._clock.now()
             await self._database.run(inbox.mark_answered, draft.mail_id, at)
         try:
             letter = self._letter(draft)
-            raw = letters.composed(letter, message_id=draft.message_id, at=draft.dispatched or draft.changed)
+            raw = letters.composed(letter, message_id=id, at=draft.dispatched or draft.changed)
             kept = None
             if letters.fingerprint(letter) == draft.approval:
                 kept = await self._post.keep_copy(draft.account, raw)
@@ -393,6 +404,23 @@ def _begin(connection: Connection, draft: Draft, letter: Letter, limits: Limits,
         sent = drafts.underway_to(connection, each, at - DAY, besides=draft.id)
         _room(sent, limits.per_address, "Address", each)
     drafts.put(connection, draft.id, dispatched=at)
+
+
+def _by_word(draft: Draft) -> bool:
+    """Whether a person's word is all that is known of its sending."""
+    said = {} if draft.detail is None else msgspec.json.decode(draft.detail)
+    return RESOLVED_BY in said and said[RESOLVED_BY] != FOLDER
+
+
+def _take_back(connection: Connection, draft: Draft, now: float) -> Draft:
+    """It needs another approval and by it another Message-ID: a copy with this one may lie among the sent mails."""
+    held = drafts.hold(connection, draft.id)
+    before, after = drafts.TAKEN_BACK
+    if (held.state, held.effect) != (before, draft.effect):
+        raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
+    if not held.automatic:
+        inbox.mark_unanswered(connection, held.mail_id)
+    return drafts.put(connection, held.id, **_UNDECIDED, state=after, changed=now)
 
 
 def _room(sent: int, most: int, word: str, place: str) -> None:

@@ -169,7 +169,7 @@ async def resolve(
 ) -> DraftDetail:
     """Finds out whether a draft went out of which that is unknown: from the folder of sent mail, or from your word.
 
-    What you say was `not-sent` may be sent again.
+    What you say was `not-sent` may be sent again. Who was wrong says the other: what was `sent` is a draft again then.
     """
     sending = network.outgoing.sending
     if outcome is None:

@@ -43,10 +43,12 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     "approved": ("approved", "sending", "draft", "rejected"),  # an edit takes the approval back
     "sending": ("sent", "failed", "unknown"),
     "unknown": ("sent", "failed"),
-    "failed": ("sending", "approved", "draft", "rejected"),
+    "failed": ("sending", "approved", "draft", "rejected", "sent"),  # sent: who said that it was not was wrong
     "sent": (),
     "rejected": ("draft",),
 }
+# Only by the word of a person who had said that it was sent, and was wrong. No edit takes back what was sent.
+TAKEN_BACK = ("sent", "draft")
 
 drafts = Table(
     "drafts",
@@ -89,7 +91,8 @@ drafts = Table(
 class Draft(Struct, frozen=True, kw_only=True):
     """A draft; `recipients`, `cc`, `thread` and `warnings` are JSON lists. `state` is a word of `TRANSITIONS`.
 
-    `detail` is what is known of its sending: JSON of `workstreams.effects.Effect.detail`, None before it began.
+    `detail` is what is known of its sending: JSON of `workstreams.effects.Effect.detail`, None before it began; `told`
+    is when that was written down.
     """
 
     id: str
@@ -120,6 +123,7 @@ class Draft(Struct, frozen=True, kw_only=True):
     dispatched: float | None = None
     copy: str | None = None
     detail: str | None = None
+    told: float | None = None
 
 
 # What is written anew where nobody has touched the draft yet.
@@ -133,7 +137,7 @@ def create(connection: Connection, draft: Draft) -> Draft:
     Gives back what is stored: unchanged where the older one is past the state `draft`, or a person edited it.
     """
     values = asdict(replace(draft, original=digest(draft.body)))
-    del values["detail"]
+    del values["detail"], values["told"]
     new = insert(connection, drafts).values(values)
     text = {name: new.excluded[name] for name in _TEXT}
     untouched = and_(drafts.c.state == "draft", drafts.c.edited.is_(False))
@@ -144,7 +148,7 @@ def create(connection: Connection, draft: Draft) -> Draft:
 def add(connection: Connection, draft: Draft) -> bool:
     """Store a draft; False where there is one of its `id` or `idempotency_key`, which stays as it is."""
     values = asdict(replace(draft, original=digest(draft.body)))
-    del values["detail"]
+    del values["detail"], values["told"]
     new = insert(connection, drafts).values(values).on_conflict_do_nothing().returning(drafts.c.id)
     return connection.execute(new).first() is not None
 
@@ -246,7 +250,7 @@ def _count(connection: Connection, since: float, besides: str, which: ColumnElem
 
 def _all() -> Any:
     joined = drafts.outerjoin(effects, effects.c.key == drafts.c.effect)
-    return select(drafts, _state.label("now"), effects.c.detail).select_from(joined)
+    return select(drafts, _state.label("now"), effects.c.detail, effects.c.updated_at.label("told")).select_from(joined)
 
 
 def _draft(row: Row[Any]) -> Draft:

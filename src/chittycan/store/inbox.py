@@ -334,6 +334,11 @@ def mark_answered(connection: Connection, mail_id: str, at: float) -> None:
     connection.execute(update(mails).where(mails.c.id == mail_id).values(answered=at, read=True))
 
 
+def mark_unanswered(connection: Connection, mail_id: str) -> None:
+    """No reply went out after all."""
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(answered=None))
+
+
 def conversation(connection: Connection, mail_id: str) -> list[str]:
     """The ids of the mails of its conversation, its own among them."""
     thread = select(mails.c.thread).where(mails.c.id == mail_id).scalar_subquery()

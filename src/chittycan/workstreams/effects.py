@@ -36,10 +36,13 @@ State = Literal["sending", "sent", "failed", "unknown"]
 # From each state, where an effect may go; it begins as `sending`. Nothing about states lives anywhere else.
 TRANSITIONS: dict[State, tuple[State, ...]] = {
     "sending": ("sent", "failed", "unknown"),
-    "failed": ("sending",),  # it certainly did not happen, so it may be tried again
+    # It did not happen, so it may be tried again; `sent`: somebody only said so, and was wrong.
+    "failed": ("sending", "sent"),
     "unknown": ("sent", "failed"),  # by someone who looked, or by the one who did it and was thought dead
     "sent": (),
 }
+
+RESOLVED_BY = "resolved_by"  # in an effect's `detail`: whose word it is, where that is all that is known
 
 # Errors that say for certain that nothing happened.
 CERTAIN = (NotDelivered, RequestError, AccessError, ConfigError)
@@ -132,6 +135,8 @@ class Effects:
     ) -> Effect:
         """Somebody looked: it was `sent`, or it `failed` and may be tried again. Saying the same twice is fine.
 
+        Whoever said that it failed may say that it was sent after all, until it is tried again.
+
         `since`: when what they looked at became unknown (`updated_at`). Of what was tried again afterwards they know
         nothing. Raises NotFound, and InvalidRequest where it is still under way, the opposite is known already, or
         it is unknown anew.
@@ -141,10 +146,11 @@ class Effects:
             return effect
         if effect.state == "unknown" and since not in (None, effect.updated_at):
             raise InvalidRequest(f"effect {key!r}: it was tried again since, and is unknown anew", param="outcome")
-        if effect.state == "unknown":
-            detail = {**effect.detail, "resolved_by": by}
+        mistaken = outcome == "sent" and effect.state == "failed" and RESOLVED_BY in effect.detail
+        if effect.state == "unknown" or mistaken:
+            detail = {**effect.detail, RESOLVED_BY: by}
             known = replace(effect, state=outcome, detail=detail, updated_at=self._clock.now())
-            effect = await self._moved(known, came_from=("unknown",))
+            effect = await self._moved(known, came_from=(effect.state,))
         if effect.state == outcome:
             return effect
         message = "it is under way just now" if effect.state == "sending" else f"it is already known as {effect.state}"

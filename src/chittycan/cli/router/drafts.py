@@ -280,7 +280,11 @@ def _sent(found: "DraftDetail", json: bool) -> None:
 def _resolved(found: "DraftDetail", json: bool) -> None:
     if found.state == "failed" and not json:
         done(f"it did not go out; can router drafts send {found.id} tries again")
-    elif found.state == "failed":
+        console.print(f"  was that wrong? can router drafts resolve {found.id} --sent, before it is sent again")
+    elif found.state == "draft" and not json:
+        done(f"it did not go out, and is a draft again; can router drafts approve {found.id} --send")
+        console.print("  a copy of it may lie among the sent mails of your account: delete it there")
+    elif found.state in ("failed", "draft"):
         print_json(found)
     else:
         _sent(found, json)
