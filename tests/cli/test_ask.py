@@ -78,6 +78,13 @@ def test_another_model_answers_where_the_first_fails(can: Any, home: Any, upstre
     assert said.err.endswith("after 1 other failed\n")
 
 
+def test_a_model_that_cannot_be_asked_is_not_replaced_unsaid(can: Any, home: Any, upstream: Any) -> None:
+    home.proxies({"anthropic": upstream.proxies()["anthropic"]}, {"fallbacks": {"*": ["claude-sonnet-4-5"]}})
+    said = can("ask", "-m", "gpt-4o", "hello")
+    assert (said.code, "in place of gpt-4o: can explain -m gpt-4o" in said.err) == (0, True)
+    assert "in place of" not in can("ask", "hello").err
+
+
 def test_when_nobody_answers_it_says_who_was_asked_and_what_to_do(can: Any, home: Any, upstream: Any) -> None:
     home.proxies(upstream.proxies())
     upstream.script("gpt-4o", "s16-bad-key")

@@ -19,4 +19,5 @@ def test_what_is_no_verdict_is_a_usage_error(can: Any, home: Any) -> None:
     assert can("feedback", "last").code == 2
     unknown = can("feedback", "req_nobody", "good")
     assert (unknown.code, "x-chitty-request-id" in unknown.err) == (1, True)
+    assert "Nothing was answered yet" in can("feedback", "last", "good").err
     assert "nothing was said yet" in can("feedback").out

@@ -302,8 +302,9 @@ def test_a_model_without_regions_is_out_of_region_bound_work() -> None:
     catalogue = _catalogue(fallbacks={"gpt-4": ("gpt-4o", "llama")})
     assert _names(decide(Facts(model="gpt-4", region="us-east"), catalogue)) == ["gpt-4o", "llama"]
     assert _names(decide(Facts(model="gpt-4", region="eu"), catalogue)) == ["gpt-4o"]
-    with pytest.raises(InvalidRequest, match="not in region mars"):
+    with pytest.raises(InvalidRequest, match="not in region mars") as refused:
         decide(Facts(model="gpt-4", region="mars"), catalogue)
+    assert '"regions": ["mars"]' in (refused.value.fix or "")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def _ask(
         return
     if no_stream:
         typer.echo(found.text)
-    summary(found.trace)
+    summary(found.trace, chat.model)
 
 
 def _whole(answer: Any) -> dict[str, Any]:

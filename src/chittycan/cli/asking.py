@@ -90,12 +90,17 @@ async def answer(session: "Session", chat: ChatRequest, options: "Options", *, l
     return Answer(response=collect(events), trace=stream.trace)
 
 
-def summary(trace: "Trace") -> None:
-    """The line after an answer: ✓ claude-sonnet-4-5 (1.2s, $0.0031). A pipe gets the answer alone."""
+def summary(trace: "Trace", asked: str) -> None:
+    """The line after an answer: ✓ claude-sonnet-4-5 (1.2s, $0.0031). A pipe gets the answer alone.
+
+    `asked` is the model that was asked for: where another one answered without its having failed, that is said.
+    """
     cost = "from the cache" if trace.cached else dollars(trace.cost_nano)
-    note = (
-        f" [dim]after {trace.fallbacks} other{'s' if trace.fallbacks > 1 else ''} failed[/]" if trace.fallbacks else ""
-    )
+    note = ""
+    if trace.fallbacks:
+        note = f" [dim]after {trace.fallbacks} other{'s' if trace.fallbacks > 1 else ''} failed[/]"
+    elif trace.route in ("named", "private") and asked != "private" and not asked.startswith(("auto", trace.model)):
+        note = f" [dim]in place of {plain(asked)}: can explain -m {plain(asked)}[/]"
     where = console if console.is_terminal else errors
     where.print(f"[green]✓[/] {plain(trace.model)} [dim]({seconds(trace.ms)}, {cost})[/]{note}")
 

@@ -67,7 +67,7 @@ def proxy(
         return
     if no_stream:
         typer.echo(found.text)
-    summary(found.trace)
+    summary(found.trace, chat.model)
 
 
 def _usage(since: str, json: bool) -> None:

@@ -86,6 +86,8 @@ def _left_out(found: "SavingsReport") -> None:
     ):
         if count:
             console.print(f"[yellow]![/] {count:,} answers {what} are left out on both sides")
+    if not found.answers:
+        return
     console.print("[dim]another model is taken to have read and written as many tokens[/]")
     if not found.quality.scored:
         console.print("[dim]nobody said how good the answers were, so what was saved may have cost quality: "

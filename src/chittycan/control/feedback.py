@@ -70,7 +70,9 @@ async def said(
     await network.ledger.flush()
     if request_id == LAST:
         newest: str | None = await network.database.read(rows.last_answer, mine)
-        request_id = newest or LAST
+        if newest is None:
+            raise NotFound("Nothing was answered yet.", param="request_id", fix="can ask first, or name a request.")
+        request_id = newest
     found = await Queries(network.database, network.clock, network.ledger).request(request_id)
     if found is None or not (owns(caller) or found.attempts[-1].key_id == mine):
         raise NotFound(

@@ -422,4 +422,7 @@ def refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> NoRetur
         raise not_callable(facts.model, catalogue)
     param = facts.same_dialect or ("messages" if facts.tokens or facts.vision or facts.prefill else "model")
     code = "context_length_exceeded" if "do not fit" in first else "unsupported"
-    raise InvalidRequest(f"No model of the chain can serve this request: {said}.", param=param, code=code)
+    fix = None
+    if facts.region and first == f"not in region {facts.region}":
+        fix = f'Write "regions": ["{facts.region}"] at the models that run there, in models.json.'
+    raise InvalidRequest(f"No model of the chain can serve this request: {said}.", param=param, code=code, fix=fix)
