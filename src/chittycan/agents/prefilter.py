@@ -74,7 +74,7 @@ def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset()) -> Settled 
 def _report(mail: Mail) -> Settled | None:
     """A mail system's own words (RFC 6522). That a mail did not arrive is for a person to know."""
     if mail.report == "disposition-notification":
-        return Settled("notification", "general_inquiry", "a receipt: a mail of yours was opened")
+        return Settled("auto_reply", "general_inquiry", "a receipt: a mail of yours was opened")
     if mail.report == "delivery-status":
         return Settled("notification", "general_inquiry", UNDELIVERED)
     return None
