@@ -72,10 +72,11 @@ class Instantly:
             self.on_close()
 
 
-def _gateway(folder: Path, models: dict[str, Any]) -> Network:
+def gateway_of(folder: Path, models: dict[str, Any], privacy: str = "off") -> Network:
+    """A network that asks nobody: every answer is there at once."""
     folder.mkdir()
     remote = {"type": "chittyconnect", "proxies": PLACES}
-    config = {"remotes": {"connect": remote}, "embedded": {"enabled": False}, "privacy": {"mode": "off"}}
+    config = {"remotes": {"connect": remote}, "embedded": {"enabled": False}, "privacy": {"mode": privacy}}
     for name, content in (("config.json", config), ("models.json", models)):
         (folder / name).write_text(json.dumps(content))
         (folder / name).chmod(0o600)
@@ -89,14 +90,14 @@ def _gateway(folder: Path, models: dict[str, Any]) -> Network:
     return network
 
 
-async def _calls(network: Network, stream: bool, calls: int) -> float:
+async def calls_cost(network: Network, stream: bool, calls: int, model: str = "gpt") -> float:
     """CPU µs for each of so many calls."""
-    fields = {"model": "gpt", "messages": MESSAGES, **({"stream": True} if stream else {})}
+    fields = {"model": model, "messages": MESSAGES, **({"stream": True} if stream else {})}
     body = json.dumps(fields, separators=(",", ":")).encode()
     began = time.process_time()
     for number in range(calls):
         call = Call(
-            request_id=f"r{number}", model="gpt", stream=stream, surface="openai", body=body, fields=fields,
+            request_id=f"r{number}", model=model, stream=stream, surface="openai", body=body, fields=fields,
             at=time.time(), started=time.monotonic(),
         )  # fmt: skip
         if not stream:
@@ -113,14 +114,14 @@ async def _calls(network: Network, stream: bool, calls: int) -> float:
 async def main(given: argparse.Namespace) -> None:
     cases = [name for name in CASES if not given.only or name in given.only.split(",")]
     with tempfile.TemporaryDirectory() as folder:
-        networks = {name: _gateway(Path(folder) / f"home{place}", CASES[name]) for place, name in enumerate(cases)}
+        networks = {name: gateway_of(Path(folder) / f"home{place}", CASES[name]) for place, name in enumerate(cases)}
         found: dict[tuple[str, bool], list[float]] = {}
         for network in networks.values():
             await network.__aenter__()
         for number in range(given.rounds + 1):  # round 0 warms up
             for stream in (False, True):
                 for name, network in networks.items():
-                    took = await _calls(network, stream, given.calls)
+                    took = await calls_cost(network, stream, given.calls)
                     if number:
                         found.setdefault((name, stream), []).append(took)
         for network in networks.values():
