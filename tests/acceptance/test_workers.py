@@ -89,6 +89,7 @@ async def test_who_is_asked_to_leave_finishes_first(desk: Desk, up: ScriptedUpst
     await desk.all(tasks, "done")
     async with asyncio.timeout(PATIENCE):
         assert await leaving.end() == 0
+    assert "3 tasks come to an end first" in leaving.said
     assert await desk.workers() == []
     assert (await desk.get(late[0])).tries == 0
     assert len(up.calls("ok")) == 3

@@ -51,13 +51,15 @@ async def serve(
     listener: socket.socket | None,
     ready: Callable[[str, int], None] | None = None,
     *,
+    leaving: Callable[[int], None] | None = None,
     role: Role = "gateway",
     worker: str | None = None,
 ) -> None:
     """Serves on `listener`, works, or both, until SIGINT or SIGTERM; a second signal does not wait for what runs.
 
     `ready` is called with the bound host and port once connections are accepted, or with "" and 0 without a
-    `listener`. `worker` is the name to work under. Raises what `Network.serve_work` raises.
+    `listener`; `leaving` with the number of tasks that a stop waits for. `worker` is the name to work under.
+    Raises what `Network.serve_work` raises.
     """
     loop = asyncio.get_running_loop()
     server = HttpServer(WorkerApp(network) if role == "worker" else App(network))
@@ -89,6 +91,8 @@ async def serve(
             await stopping
         mail.cancel()
         await asyncio.wait((mail,))
+        if leaving is not None and network.durable.busy:
+            leaving(network.durable.busy)
         await _close(network, server, insisted)
         if not work.done():
             work.cancel()

@@ -114,9 +114,14 @@ async def _serve(wanted: Service, log: str, *, as_json: bool) -> None:
 
         if wanted.port == 0:
             listener = listen(wanted.host, 0, wanted.shared)
-        await serve(network, listener, ready, role=wanted.role, worker=wanted.worker)
+        await serve(network, listener, ready, leaving=_leave, role=wanted.role, worker=wanted.worker)
     if not as_json:
         console.print("stopped")
+
+
+def _leave(busy: int) -> None:
+    tasks = "1 task comes" if busy == 1 else f"{busy} tasks come"
+    warn(f"{tasks} to an end first; Ctrl-C again does not wait, and leaves them to another worker or the next start")
 
 
 async def _first_run(network: object) -> None:
