@@ -42,6 +42,7 @@ from chittycan.store.database import Database
 from chittycan.store.migrations import migrate
 
 MAILS = 10_000
+WRITTEN = "Mon, 23 Nov 2026 09:00:00 +0000"  # of the office mails: some name a day by which they want something
 OFFICE = ROOT / "tests" / "data" / "office_mails.json"
 _SAID = {
     "triage": {"category": "general_inquiry", "confidence": 0.9, "needs_reply": True, "reasoning": "A question."},
@@ -132,6 +133,7 @@ def office(which: str = "own") -> list[tuple[dict[str, str], Mail]]:
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = row["from"], "office@meyer.example", row["subject"]
         mail["Message-ID"] = f"<office-{number}@bench.example>"
+        mail["Date"] = WRITTEN
         mail.set_content(row["text"])
         found.append((row, parse(mail.as_bytes())))
     return found

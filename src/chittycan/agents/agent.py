@@ -30,6 +30,7 @@ Out = TypeVar("Out", bound=Struct)
 NO_ANSWER = (ProviderError, LimitError, NoPrivateModel, Unavailable)
 
 AUTO = "auto"  # the virtual model whose chain is found from the kind of task
+EMBEDDED = "embedded"  # the provider of the model that comes with the program
 MORE_ROOM = 4  # times `max_tokens`, for the second try of a model that thought until it had no room to answer
 _SHOWN_OF_BAD = 600  # characters of a bad answer that are sent back
 
@@ -38,6 +39,7 @@ _SHOWN_OF_BAD = 600  # characters of a bad answer that are sent back
 class Agent(Generic[In, Said, Out]):
     """Instructions and schema for one kind of task.
 
+    `weighed` is what becomes of the value where it is the embedded model's, which is too small to be believed.
     `view` is what of the input the model sees; `finish` makes the value from what the model said, checks it
     against the input and raises `AnswerError` where that fails; `rules` gives the value without a model.
     """
@@ -50,6 +52,7 @@ class Agent(Generic[In, Said, Out]):
     finish: Callable[[In, Said], Out]
     rules: Callable[[In], Out]
     examples: tuple[tuple[Struct, Said], ...] = ()
+    weighed: Callable[[In, Out], Out] | None = None
     max_tokens: int = 800  # schemas bound the answer; this leaves room to a model that thinks first
 
     @property
@@ -134,6 +137,8 @@ async def run(
             reason = f"bad_answer: {error}"
             request = _again(agent, value, request, answer, str(error))
         else:
+            if agent.weighed is not None and answer.trace.provider == EMBEDDED:
+                made = agent.weighed(value, made)
             return _result(agent, made, answers, model=answer.model, repaired=len(answers) > 1)
     return _result(agent, agent.rules(value), answers, fallback=True, reason=reason[:300])
 

@@ -24,6 +24,7 @@ MOST = 0.9  # words alone leave no more certainty than that
 LIKELY = 2.0  # points of one phrase that says something by itself
 IN_SUBJECT, FAR_DOWN = 2.0, 0.5
 QUOTED = 120  # characters of a quote, at most
+SAID = 1.5  # points of a small model's word
 START = 2.1  # points of general_inquiry
 MASS = 5.0  # points without which a mail is not called a newsletter or spam
 
@@ -55,20 +56,25 @@ class Points(Struct):
     words: tuple[str, ...] = ()  # as the mail writes them
 
 
-def category(mail: Mail) -> Found:
+def category(mail: Mail, said: Category | None = None) -> Found:
     """The likeliest category; `general_inquiry` where the mail says nothing of another."""
-    return candidates(mail)[0]
+    return candidates(mail, said)[0]
 
 
-def candidates(mail: Mail) -> list[Found]:
-    """Every category that the mail has points for, and `general_inquiry`, the likeliest first."""
+def candidates(mail: Mail, said: Category | None = None) -> list[Found]:
+    """Every category that the mail has points for, and `general_inquiry`, the likeliest first.
+
+    `said`: the word of a small model, which counts SAID points where something in the mail speaks for it too.
+    """
     scored = {convert(name, Category): each for name, each in points(mail).items() if name in CATEGORIES}
     scored.setdefault("general_inquiry", Points())
     grave = max((scored[name].points for name in scored if name in GRAVE), default=0.0)
     for name in MASS_MAIL:
         if name in scored and not _mass_mail(scored[name], grave, mail):
             del scored[name]
-    weights = {name: math.exp(_weight(name, each) / STEP) for name, each in scored.items()}
+    weights = {
+        name: math.exp((_weight(name, each) + (SAID if name == said else 0.0)) / STEP) for name, each in scored.items()
+    }
     whole = sum(weights.values())
     found = [
         Found(name, round(min(MOST, weight / whole), 2), scored[name].words[:5], _because(scored[name].words))

@@ -27,6 +27,25 @@ Category = Literal[
     "spam",
 ]
 CATEGORIES: tuple[str, ...] = get_args(Category)
+MEANINGS: dict[Category, str] = {
+    "lawsuit_communication": "from or about the other side of a dispute: claims, settlement, evidence",
+    "document_submission": "sends documents to be read, signed or filed",
+    "appointment_request": "asks for, moves or cancels a meeting or visit",
+    "emergency_legal": "police, arrest, seizure, violence or a child taken, now",
+    "general_inquiry": "a question of a new client, thanks, and what is none of the others",
+    "court_notice": "from a court: hearing, order, judgment",
+    "billing_matter": "invoices, payments, reminders, prices",
+    "compliance_notice": "from or for an authority: inspection, audit, data protection, duties of the profession",
+    "property_management": "care of a building: repairs, owners, contractors",
+    "tenant_communication": "a tenant or a landlord: rent, deposit, heating, notice",
+    "permit_application": "permits, licences and visas",
+    "grant_management": "grants and subsidies: applications, reports, budgets",
+    "service_incident": "a service for many is down, slow, restored or maintained",
+    "support_ticket": "one person's trouble with a program, device or account",
+    "security_incident": "phishing, break-in, theft, data in wrong hands",
+    "newsletter": "news for many readers",
+    "spam": "unwanted advertising or fraud",
+}
 # What nobody would want to miss; the first would hurt most.
 GRAVE: tuple[Category, ...] = (
     "security_incident",
