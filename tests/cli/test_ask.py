@@ -151,6 +151,17 @@ def test_explain_says_why_a_model_is_passed_over(can: Any, home: Any, upstream: 
     assert "needs ANTHROPIC_API_KEY" in said.out
 
 
+def test_explain_says_what_made_it_private_and_what_binds_it(can: Any, home: Any, upstream: Any) -> None:
+    here = {"proxy": "openai", "upstream": "ok", "private": True, "regions": ["eu"]}
+    home.proxies(upstream.proxies(), {"models": {"own": here}})
+    can("router", "rules", "create", "court", "--condition", "kind:legal", "--action", "private, region:eu")
+    said = can("explain", "write to ann@example.org", "--kind", "legal").out
+    assert "own would answer" in said
+    for line in ("private: the rule court", "private: it holds email", "region eu: the rule court"):
+        assert line in said
+    assert can("explain", "hello", "--json").json["because"] == []
+
+
 def test_explain_a_name_that_nobody_knows(can: Any, home: Any, upstream: Any) -> None:
     home.proxies(upstream.proxies())
     said = can("explain", "x", "--model", "claud-sonet")

@@ -122,7 +122,10 @@ def _show(found: "Explanation", everything: bool) -> None:
     if found.route.startswith(ENSEMBLE):
         who = f"[bold]{plain(', '.join(found.chain))}[/] would be asked"
     kind = f", {plain(found.kind)}" if found.kind else ""
-    console.print(f"{who} [dim](route {plain(found.route)}, {found.label} work{kind})[/]\n")
+    console.print(f"{who} [dim](route {plain(found.route)}, {found.label} work{kind})[/]")
+    for why in found.because:
+        console.print(f"  {plain(why)}")
+    console.print()
     shown = [each for each in found.considered if everything or not each.left_out]
     rows = []
     for each in shown:

@@ -9,6 +9,7 @@ from chittycan.control.operation import operation, usd
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
+    from chittycan.gateway.call import Call
     from chittycan.routing.decide import Decision, Reason
 
 
@@ -35,7 +36,7 @@ class Considered(Struct, kw_only=True):
 
 class Explanation(Struct, kw_only=True):
     """`chain` in the order of asking; `label` is how private the work was taken to be; `kind` the caller's, or told
-    from the request."""
+    from the request. `because`: what made it private, and what binds it to a region."""
 
     asked: str
     route: str
@@ -43,6 +44,7 @@ class Explanation(Struct, kw_only=True):
     kind: str | None
     chain: list[str]
     considered: list[Considered]
+    because: list[str] = []
 
 
 @operation("POST", "/explain")
@@ -67,6 +69,8 @@ async def explain(
     counts as it would in a call: what is private in it makes the call private. `named_only`: as a client would be
     served, without the default chain that the command line adds.
     """
+    import asyncio
+
     from chittycan.chat import ChatRequest, user
     from chittycan.dialects import load
     from chittycan.gateway.call import Call
@@ -89,12 +93,35 @@ async def explain(
         request_id="", model=chat.model, options=options, key=key, parsed=chat,
         keep_answering=key is None and not named_only,
     )  # fmt: skip
+    because = await asyncio.to_thread(_because, network, call)
     decision = await network.gateway.explained(call)
+    if decision.label == "private" and session is not None and not because:
+        because = ["private: the session's document, or the mail it is about"]
     return Explanation(
         asked=chat.model, route=decision.route, label=decision.label, kind=decision.kind,
         chain=list(dict.fromkeys(candidate.model.name for candidate in decision.chain)),
-        considered=_rows(network, decision),
+        considered=_rows(network, decision), because=because,
     )  # fmt: skip
+
+
+def _because(network: "Network", call: "Call") -> list[str]:
+    """What makes a call private or binds it to a region, besides its session; to be asked before it is prepared."""
+    from chittycan.gateway.ruling import applied_to
+    from chittycan.gateway.texts import texts
+
+    applied, gate = applied_to(call, network.rules.book), network.gateway.privacy
+    said = []
+    if call.options.private:
+        said.append("private: the caller says so")
+    if applied.values.get("private"):
+        said.append(f"private: the rule {applied.why['private']}")
+    if gate.mode != "off":
+        kinds = dict.fromkeys(found.kind for text in texts(call.parsed) for found in gate.findings(text))
+        if kinds:
+            said.append(f"private: it holds {', '.join(kinds)}")
+    if "region" in applied.values:
+        said.append(f"region {applied.values['region']}: the rule {applied.why['region']}")
+    return said
 
 
 def _rows(network: "Network", decision: "Decision") -> list[Considered]:

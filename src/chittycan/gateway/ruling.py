@@ -10,7 +10,7 @@ from chittycan.errors import region_conflict
 from chittycan.gateway.call import Call
 from chittycan.gateway.facts import input_tokens
 from chittycan.routing.decide import CHOOSING
-from chittycan.routing.rules.book import Book
+from chittycan.routing.rules.book import Applied, Book
 
 # What can be asked of a request; rules over other fields never hold for one.
 FIELDS = frozenset({"source", "kind", "model", "session", "key", "region", "private", "tokens"})
@@ -21,14 +21,19 @@ def concerns(book: Book) -> bool:
     return not FIELDS.isdisjoint(book.fields)
 
 
-def rule(call: Call, book: Book) -> None:
-    """Gives the call what the rules say. Harmless when repeated."""
+def applied_to(call: Call, book: Book) -> Applied:
+    """What the rules say of the call as it is."""
     options = call.options
-    applied = book.apply({
+    return book.apply({
         "source": "request", "kind": options.kind, "model": call.model, "session": options.session,
         "key": None if call.key is None else call.key.name, "region": options.region, "private": options.private,
         "tokens": input_tokens(call) if "tokens" in book.fields else None,
     })  # fmt: skip
+
+
+def rule(call: Call, book: Book) -> None:
+    """Gives the call what the rules say. Harmless when repeated."""
+    options, applied = call.options, applied_to(call, book)
     said = applied.values
     if said.get("private") and not options.private:
         call.options = replace(call.options, private=True)
