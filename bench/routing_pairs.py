@@ -46,6 +46,15 @@ class Pair:
             spent += times * self.extra[place]
         return area / (gained * spent)
 
+    def _drawn(self, dice: random.Random, places: Sequence[int]) -> list[int]:
+        """How often each place is drawn, with replacement; again, where the strong model gains nothing then."""
+        while True:
+            weights = [0] * len(places)
+            for each in dice.choices(range(len(places)), k=len(places)):
+                weights[each] += 1
+            if abs(sum(times * self.gain[place] for times, place in zip(weights, places, strict=True))) > 1e-9:
+                return weights
+
     def mean_apgr(self, scores: Scores, several: Sequence[Sequence[int]]) -> float:
         """Over parts, by their sizes."""
         return sum(self.apgr(scores, places) * len(places) for places in several) / sum(map(len, several))
@@ -56,10 +65,7 @@ class Pair:
         for _ in range(RESAMPLES):
             total = 0.0
             for places in several:
-                weights = [0] * len(places)
-                for each in dice.choices(range(len(places)), k=len(places)):
-                    weights[each] += 1
-                total += self.apgr(scores, places, weights) * len(places)
+                total += self.apgr(scores, places, self._drawn(dice, places)) * len(places)
             found.append(total / sum(map(len, several)))
         return found
 

@@ -96,12 +96,13 @@ def check(
     by_words = [(each.prompt, each.trusting(told)) for part, told in zip(parts, trusted, strict=True) for each in part]
     errors = [_mean_error(each, compared) for each in (by_model, by_kind, by_words)]
     better = by_words if errors[2] < errors[1] else by_kind
-    transfer = _transfer(several[:MOST_OF_KINDS], compared, progress)
+    longer = lengths(several)
+    transfer = _transfer(several[:MOST_OF_KINDS], longer, compared, progress)
     progress(steps, steps)
     return Checked(
         prompts=len(asked), compared=compared, by_model=errors[0], by_kind=errors[1], by_words=errors[2],
         familiar=round(FAMILIAR * sorted(shares)[int(RARE * len(shares))], 3), told=_trusted(slopes), transfer=transfer,
-        lengths=lengths(several), frontier=frontier([_foretold(*each, pool) for each in better]),
+        lengths=longer, frontier=frontier([_foretold(*each, pool) for each in better]),
     )  # fmt: skip
 
 
@@ -154,8 +155,9 @@ def _trusted(slopes: Sequence[float]) -> float:
     return round(min(max(statistics.fmean(slopes), 0.0), 1.0), 3)
 
 
-def _transfer(prompts: Sequence[Prompt], compared: bool, progress: Progress) -> float:
-    """How much of what words say holds for kinds left out: the slope of what was scored over what was said."""
+def _transfer(prompts: Sequence[Prompt], longer: Lengths, compared: bool, progress: Progress) -> float:
+    """How much of what words say holds for kinds left out: the slope of what was scored, beyond what the length says
+    already, over what was said."""
     by_kind: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         by_kind.setdefault(prompt.kind or "", []).append(prompt)
@@ -167,21 +169,25 @@ def _transfer(prompts: Sequence[Prompt], compared: bool, progress: Progress) -> 
     for part in range(PARTS):
         out = set(kinds[part::PARTS])
         learnt = fitted([prompt for prompt in prompts if prompt.kind not in out])
-        slopes.append(_slope(_said_and_scored([prompt for prompt in prompts if prompt.kind in out], learnt, compared)))
+        left_out = [prompt for prompt in prompts if prompt.kind in out]
+        slopes.append(_slope(_said_and_scored(left_out, learnt, longer, compared)))
         progress(PARTS + part + 1, 2 * PARTS)
     found = _trusted(slopes)
     return found if found >= WORTH else 0.0
 
 
-def _said_and_scored(prompts: Sequence[Prompt], learnt: Learnt, compared: bool) -> Iterable[tuple[float, float]]:
-    """Of each answer, beyond the model's mean here: what words say, and the score."""
+def _said_and_scored(
+    prompts: Sequence[Prompt], learnt: Learnt, longer: Lengths, compared: bool
+) -> Iterable[tuple[float, float]]:
+    """Of each answer, beyond the model's mean here: what words say, and the score beyond what the length says."""
     found: dict[str, list[tuple[float, float]]] = {}
     for prompt in prompts:
         known = learnt.words.known(prompt.buckets)
         norm = learnt.words.norm(known)
         names = [name for name in prompt.scores if name in learnt.models]
         said = [learnt.words.said(name, known, norm) for name in names]
-        scored = [prompt.score(name) - learnt.models[name].quality for name in names]
+        size = len(prompt.buckets)
+        scored = [prompt.score(name) - learnt.models[name].quality - longer.said(name, size) for name in names]
         if compared:
             said, scored = _centred(said), _centred(scored)
         for name, *pair in zip(names, said, scored, strict=True):
