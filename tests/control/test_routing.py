@@ -41,6 +41,21 @@ async def test_what_was_said_of_answers_is_learnt_and_used(served: Served) -> No
     assert gone.json == {"trainings": 1}
 
 
+@pytest.mark.parametrize("learn", [False, True])
+async def test_what_holders_of_keys_say_is_learnt_from_where_the_owner_wants_that(
+    serve: Serve, up: Any, learn: bool
+) -> None:
+    models = {"one": {"proxy": "openai", "upstream": "ok"}}
+    served = await serve({"openai": proxy(up.url, "openai")}, models, routing={"learn": learn})
+    guest = {"authorization": f"Bearer {await served.key('guest')}"}
+    for who in (guest, owner(served)):
+        answer = await served.chat("one", headers={**who, "x-chitty-kind": "code"})
+        said = {"request_id": answer.headers["x-chitty-request-id"], "score": 1.0}
+        assert (await served.fetch("POST", "/api/v1/feedback", said, who)).status == 200
+    tried = await served.fetch("POST", "/api/v1/routing/train", {"dry_run": True}, owner(served))
+    assert tried.json["report"]["scored"] == 1 + learn
+
+
 async def test_a_server_goes_on_with_what_it_knows_where_the_newest_is_damaged(served: Served) -> None:
     from chittycan.store import quality
 

@@ -37,6 +37,16 @@ def test_a_persons_word_counts_before_an_outcome_and_that_before_a_check(databas
     assert (judged.model, judged.kind, judged.scored, round(judged.mean, 4)) == ("gpt-4", "code", 3, 0.5667)
 
 
+def test_a_keys_word_can_be_left_out_and_then_the_next_source_counts(database: Database) -> None:
+    database.run_sync(insert, [answer("req_1"), answer("req_2")])
+    for request in ("req_1", "req_2"):
+        said = Word(request_id=request, source="person", score=0.0, key_id="key_1", at=1.0)
+        database.run_sync(feedback.say, said)
+    database.run_sync(feedback.say, word("req_1", 1.0, "check"))
+    assert [row.score for row in database.run_sync(feedback.scored, 0.0)] == [0.0, 0.0]
+    assert [row.score for row in database.run_sync(feedback.scored, 0.0, of_keys=False)] == [1.0]
+
+
 def test_scored_answers_carry_their_sketch_kind_and_cost(database: Database) -> None:
     database.run_sync(insert, [answer("req_1", kind=None), answer("req_2", model="small", cost_nano=None)])
     database.run_sync(feedback.keep, [Sketch(request_id="req_1", kind="maths", sketch=b"abcd", at=1_000.0)])

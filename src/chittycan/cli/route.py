@@ -40,6 +40,7 @@ def train(
     from chittycan.auth.limits import parse_duration
     from chittycan.cli.session import Session, run
     from chittycan.clock import SystemClock
+    from chittycan.config import load
     from chittycan.control.models import listed
     from chittycan.control.routing import kept, own_scores
 
@@ -49,7 +50,7 @@ def train(
 
     async def work(network: Session) -> "Report | None":
         async with network.database() as database:
-            rows = await database.read(own_scores, back) + given
+            rows = await database.read(own_scores, back, of_keys=load().routing.learn) + given
             if not rows:
                 return None
             at_hand = frozenset(model.name for model in await network.call(listed))

@@ -50,6 +50,7 @@ async def shown(network: "Network", caller: "Key | None") -> Training:
 async def train(network: "Network", caller: "Key | None", *, since: str = "90d", dry_run: bool = False) -> Training:
     """Learns from the answers that were scored since then (24h, 7d, 90d): feedback, outcomes, checks.
 
+    What virtual keys say of their answers counts where `routing.learn` is on: it moves what everybody's `auto` chooses.
     It is used at once by every server on this database. With `dry_run` nothing is kept. It runs in a process of its
     own, and takes about a minute for 100,000 scores.
     """
@@ -63,7 +64,8 @@ async def train(network: "Network", caller: "Key | None", *, since: str = "90d",
 
     now = network.clock.now()
     await network.ledger.flush()
-    rows = await network.database.read(own_scores, now - parse_duration(since))
+    learns = network.settings.routing.learn
+    rows = await network.database.read(own_scores, now - parse_duration(since), of_keys=learns)
     if not rows:
         return Training(at=None, report=None)
     names = frozenset(network.gateway.catalogue.models)
@@ -82,12 +84,13 @@ async def forget(network: "Network", caller: "Key | None") -> Forgotten:
     return Forgotten(trainings=await network.database.run(quality.forget))
 
 
-def own_scores(connection: "Connection", since: float) -> "list[Scored]":
-    """The scored answers of this network since then (Unix seconds)."""
+def own_scores(connection: "Connection", since: float, *, of_keys: bool) -> "list[Scored]":
+    """The scored answers of this network since then (Unix seconds). `of_keys`: by the words of virtual keys too."""
     from chittycan.routing.quality.prompts import Scored
     from chittycan.store.feedback import scored
 
-    return [Scored(row.model, row.kind, row.sketch, row.score, row.cost_nano) for row in scored(connection, since)]
+    found = scored(connection, since, of_keys=of_keys)
+    return [Scored(row.model, row.kind, row.sketch, row.score, row.cost_nano) for row in found]
 
 
 def kept(connection: "Connection", data: bytes, report: Report, now: float) -> None:

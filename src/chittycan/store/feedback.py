@@ -155,9 +155,9 @@ def forget(connection: Connection, before: float) -> int:
     return connection.execute(delete(sketches).where(sketches.c.at < before)).rowcount
 
 
-def scored(connection: Connection, since: float) -> list[ScoredCall]:
-    """Every answer of a model since then that was judged, once."""
-    final = _final()
+def scored(connection: Connection, since: float, *, of_keys: bool = True) -> list[ScoredCall]:
+    """Every answer of a model since then that was judged, once. `of_keys`: the words of virtual keys count too."""
+    final = _final(of_keys=of_keys)
     query = (
         select(ledger.c.model, ledger.c.kind, sketches.c.kind, sketches.c.sketch, final.c.score, ledger.c.cost_nano)
         .join(final, final.c.request_id == ledger.c.request_id)
@@ -206,9 +206,10 @@ def last_answer(connection: Connection, key_id: str | None) -> str | None:
     return connection.execute(query.order_by(ledger.c.at.desc()).limit(1)).scalar()
 
 
-def _final() -> Subquery:
+def _final(*, of_keys: bool = True) -> Subquery:
     """One score per request: that of the source which counts most."""
+    counts = [] if of_keys else [feedback.c.key_id.is_(None)]
     rank: Any = case((feedback.c.source == "person", 0), (feedback.c.source == "outcome", 1), else_=2)
     place = func.row_number().over(partition_by=feedback.c.request_id, order_by=rank).label("place")
-    words = select(feedback.c.request_id, feedback.c.score, place).subquery()
+    words = select(feedback.c.request_id, feedback.c.score, place).where(*counts).subquery()
     return select(words.c.request_id, words.c.score).where(words.c.place == 1).subquery()
