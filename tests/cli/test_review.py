@@ -75,6 +75,14 @@ def test_a_list_that_has_little_room_keeps_its_ids_whole(can: Any, shell: Any, p
     assert max(map(len, said.lines)) <= 72
 
 
+def test_of_mail_on_this_machine_nothing_is_proposed_that_nobody_can_do(can: Any, office: Any, tmp_path: Path) -> None:
+    """A rule wants it moved, and mailboxes on this machine are only read."""
+    assert can("router", "rules", "create", "--condition", "subject:hello", "--action", "move:Court").code == 0
+    (tmp_path / "one.eml").write_text("From: a@b.example\nMessage-ID: <1@b.example>\nSubject: Hello\n\nCan we meet?\n")
+    assert can("router", "inbox", "process", "--source", str(tmp_path / "one.eml")).code == 0
+    assert [each["proposed"] for each in can(*QUEUE).json["mails"]] == [[]]
+
+
 def test_enter_says_that_it_is_right(can: Any, processed: Any, walk: Callable[[str], str]) -> None:
     first = can(*QUEUE).json["mails"][0]
     shown = walk("\r")

@@ -223,6 +223,7 @@ async def _item(network: "Network", stored: "StoredMail") -> ReviewItem:
     from chittycan.agents.kept import restore
     from chittycan.agents.verdict import proposals
     from chittycan.store import drafts, inbox
+    from chittycan.store.mail_actions import on_server
 
     mail = restore(stored)
     runs = await network.database.read(inbox.runs_of, stored.id)
@@ -244,7 +245,7 @@ async def _item(network: "Network", stored: "StoredMail") -> ReviewItem:
         attachments=[each.name for each in mail.attachments],
         conversation=list(await network.database.read(conversation.told, stored)),
         proposed=[Proposal(verb=each.verb, value=each.value, because=each.because)
-                  for each in proposals(stored.proposed)],
+                  for each in (proposals(stored.proposed) if on_server(stored.source) else ())],
         draft=None if draft is None or draft.state != "draft" else _draft(draft), models=_models(runs),
         ms=sum(run.ms for run in runs), cost_usd=usd(None if None in costs else sum(each or 0 for each in costs)),
     )  # fmt: skip

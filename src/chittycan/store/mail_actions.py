@@ -78,10 +78,15 @@ class MailAction(Struct, frozen=True, kw_only=True):
     changed: float
 
 
+def on_server(source: str) -> bool:
+    """Whether anything can be done to mail of this source: mailboxes on this machine are only read."""
+    return source.startswith(ON_SERVER)
+
+
 def ask(connection: Connection, mail_id: str, verb: Verb, value: str | None, because: str, now: float) -> bool:
     """Notes what is to be done to a mail; False where that was asked before, or its mailbox is on no server."""
     source = connection.execute(select(mails.c.source).where(mails.c.id == mail_id)).scalar()
-    if source is None or not source.startswith(ON_SERVER):
+    if source is None or not on_server(source):
         return False
     values = {
         "mail_id": mail_id, "account": source.removeprefix(ON_SERVER), "verb": verb, "value": value or "",

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
+from rich.padding import Padding
 from rich.text import Text
 
 from chittycan.cli.output import console, date, dollars, plain, seconds
@@ -84,9 +85,9 @@ def draft(waiting: "WaitingDraft", lines: int | None) -> None:
         _say(f"  [yellow]![/] {plain(warning)}")
 
 
-def _say(line: str) -> None:
+def _say(line: str, indent: int = 0) -> None:
     """Broken between words where the terminal ends."""
-    console.print(line, soft_wrap=False)
+    console.print(Padding(line, (0, 0, 0, indent), expand=False), soft_wrap=False)
 
 
 def _folded(lines: Iterable[str], margin: int) -> list[str]:
@@ -149,18 +150,19 @@ def _why(item: "ReviewItem") -> None:
     if item.privacy == "local":
         _say("[dim]– privileged: only private models may see it[/]")
     for quote in item.evidence:
-        _say(f"[dim]  “{plain(quote.quote)}”[/]")
+        _say(f"[dim]“{plain(quote.quote)}”[/]", indent=2)
     if item.reasoning:
-        _say(f"[dim]  {plain(item.reasoning)}[/]")
+        _say(f"[dim]{plain(item.reasoning)}[/]", indent=2)
     facts = [f"deadline {item.deadline}"] if item.deadline else []
     if item.answered is not None:
         facts.append(f"answered {date(item.answered, clock=True)}")
     elif item.needs_reply:
         facts.append("waits for an answer")
-    if facts or item.factors:
-        _say(f"[dim]  {plain(' · '.join(dict.fromkeys([*facts, *item.factors])))}[/]")
+    facts += [each for each in item.factors if each not in item.reasoning]
+    if facts:
+        _say(f"[dim]{plain(' · '.join(dict.fromkeys(facts)))}[/]", indent=2)
     for line in item.conversation:
-        _say(f"[dim]  earlier: {plain(line)}[/]")
+        _say(f"[dim]earlier: {plain(line)}[/]", indent=2)
 
 
 def _date(item: "ReviewItem") -> str:
