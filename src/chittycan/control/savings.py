@@ -84,6 +84,8 @@ async def savings(
     `baseline` is that of models.json (`routing.baseline`) by default, else the dearest model that was used. A virtual
     key sees its own traffic.
     """
+    import asyncio
+
     from chittycan.auth.limits import parse_duration
     from chittycan.routing.decide import not_callable
     from chittycan.store import feedback, traffic
@@ -98,7 +100,7 @@ async def savings(
     mine = reach(caller)
     flows = await network.database.read(traffic.flows, begin, network.clock.now() + 1, mine)
     judged = await network.database.read(feedback.judged, begin, mine)
-    found = reckon(flows, judged, catalogue, network.prices, baseline)
+    found = await asyncio.to_thread(reckon, flows, judged, catalogue, network.prices, baseline)
     return _report(found, begin)
 
 
