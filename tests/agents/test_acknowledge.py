@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -183,6 +185,23 @@ async def test_mail_of_long_ago_is_not_acknowledged(
     clock.advance(DAY + 1)
     assert await acknowledging().look(terms()) == []
     assert server.received == []
+
+
+TAKEN = "from mail.bell.example by mx.firm.example; {}"
+
+
+async def test_a_senders_wrong_clock_does_not_count(
+    acknowledging: Of, comes: Comes, server: Inbox, clock: FakeClock
+) -> None:
+    now = datetime.fromtimestamp(clock.now(), UTC)
+    taken = TAKEN.format(format_datetime(now))
+    await comes(1, Date="Mon, 1 Jan 2018 10:00:00 +0000", Received=taken)
+    await comes(2, Date="Mon, 1 Jan 2096 10:00:00 +0000", Received=taken, Subject="Other")
+    await comes(3, Date=format_datetime(now), Received=TAKEN.format("Mon, 1 Jan 2018 10:00:00 +0000"), Subject="Old")
+    await acknowledging().look(terms())
+    assert sorted(text.partition("In-Reply-To: ")[2].split()[0] for text in said(server)) == [
+        "<1@bell.example>", "<2@bell.example>",
+    ]  # fmt: skip
 
 
 class Dying(Sending):

@@ -1,6 +1,7 @@
 """What rules can ask of a mail, and whose word they take on who wrote it."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
@@ -40,6 +41,29 @@ def test_what_is_attached_can_be_asked_for(sample: Callable[[str], Mail]) -> Non
     assert {"attachment", "pdf", "document"} <= set(facts["has"])
     assert (facts["category"], facts["account"]) == ("contract", "office")
     assert "body" not in facts_of(sample("04"), now=0.0, authserv=None, body=False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "age"),
+    [
+        (
+            {
+                "Received": "from a by mx (x; y); Mon, 23 Nov 2026 10:00:00 +0000",
+                "Date": "Mon, 1 Jan 2018 10:00:00 +0000",
+            },
+            60.0,
+        ),
+        ({"Received": "from a by mx", "Date": "Mon, 23 Nov 2026 11:00:00 +0100"}, 60.0),
+        ({"Date": "Mon, 1 Jan 2096 10:00:00 +0000"}, 0.0),
+        ({}, None),
+    ],
+    ids=["own server", "no time there", "yet to come", "neither"],
+)
+def test_how_old_a_mail_is_the_own_server_knows_best(
+    letter: Callable[..., Mail], headers: dict[str, str], age: float | None
+) -> None:
+    now = datetime(2026, 11, 23, 10, 1, tzinfo=UTC).timestamp()
+    assert facts_of(letter(**headers), now=now, authserv=None)["age"] == age
 
 
 # the same wherever rules are looked at

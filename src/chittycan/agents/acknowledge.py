@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from chittycan.agents import templates
 from chittycan.agents.kept import restore
+from chittycan.agents.mail_facts import arrived
 from chittycan.agents.response import called, obstacle, recipients, references, reply_subject
 from chittycan.agents.sending import DAY, Sending
 from chittycan.clock import Clock
@@ -124,7 +125,8 @@ class Acknowledging:
 
     async def _one(self, stored: StoredMail, terms: Terms, own: templates.Own, dry_run: bool) -> Acknowledged | None:
         mail, now = restore(stored), self._clock.now()
-        if stored.answered is not None or (mail.date is not None and mail.date < now - DAY):
+        # Not the Date: it is as wrong as the clock of whoever wrote the mail.
+        if stored.answered is not None or ((at := arrived(mail)) is not None and at < now - DAY):
             return None
         verified = self._sending.verified(mail, stored.account) is True
         rule = rule_for(mail, Ground(account=stored.account, verified=verified, own=terms.own), terms.rules)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from chittycan.integrations.email.authentication import METHODS, verdicts
+from chittycan.integrations.email.headers import timestamp
 from chittycan.integrations.email.message import Mail
 
 READ = 20_000  # characters of the text
@@ -24,10 +25,11 @@ def facts_of(
 
     `body=False`: whoever decides must not have read it.
     """
+    at = arrived(mail)
     facts: dict[str, Any] = {
         "source": "mail", "from": str(mail.sender), "to": [str(each) for each in mail.to],
         "cc": [str(each) for each in mail.cc], "subject": mail.subject, "list-id": mail.list_id, "account": account,
-        "has": sorted(_has(mail)), "size": mail.size, "age": None if mail.date is None else now - mail.date,
+        "has": sorted(_has(mail)), "size": mail.size, "age": None if at is None else max(0.0, now - at),
         "category": category, "confidence": confidence, "priority": level,
     }  # fmt: skip
     facts |= {f"header.{name}": value for name, value in mail.headers.items()}
@@ -36,6 +38,12 @@ def facts_of(
     if body:
         facts["body"] = mail.text[:READ]
     return facts
+
+
+def arrived(mail: Mail) -> float | None:
+    """When the owner's server took it (Unix seconds), by the topmost Received; else what its sender's clock said."""
+    taken = timestamp(mail.headers.get("received", "").rpartition(";")[2])
+    return mail.date if taken is None else taken
 
 
 def _has(mail: Mail) -> set[str]:
