@@ -114,3 +114,16 @@ async def test_a_mail_that_cannot_be_read_is_said_once_and_tried_again(office: O
     (office.folder / "one").rename(office.folder / "new" / "one")
     await watcher.look()
     assert [each.state for each in office.outcomes] == ["unreadable", "processed"]
+
+
+async def test_a_mail_that_was_answered_in_a_mail_program_is_known_to_be(office: Office) -> None:
+    """Both have a draft; a mail program reads both, and answers one."""
+    for name in ("one", "two"):
+        office.deliver(name)
+    watcher = office.watcher()
+    await watcher.look()
+    for name, flags in (("one", "RS"), ("two", "S")):
+        (office.folder / "new" / name).rename(office.folder / "cur" / f"{name}:2,{flags}")
+    await watcher.look()
+    found = {each.subject: each.answered is not None for each in await office.database.read(inbox.latest, 10)}
+    assert found == {"one": True, "two": False}

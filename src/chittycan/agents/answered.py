@@ -4,6 +4,7 @@ Mail programs mark on the server what was answered (`\\Answered`, RFC 3501, 2.3.
 folder that is read. Nothing follows from it but a word to the person who is about to answer a second time.
 """
 
+import asyncio
 from collections.abc import Collection
 
 from sqlalchemy import Connection as Rows
@@ -11,6 +12,7 @@ from sqlalchemy import Connection as Rows
 from chittycan.errors import NotFound
 from chittycan.integrations.email.imap import Connection
 from chittycan.integrations.email.imap_folders import answered
+from chittycan.integrations.email.sources import Source, unique_name
 from chittycan.store import inbox, mailboxes
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
@@ -26,6 +28,15 @@ async def look(connection: Connection, database: Database, folder: str, validity
     waiting = await database.read(mailboxes.with_draft, connection.account.name, folder, validity)
     for uid in await answered(connection, waiting) if waiting else ():
         await database.run(inbox.mark_answered, waiting[uid], now)
+
+
+async def look_here(source: Source, database: Database, now: float) -> None:
+    """The same of a Maildir on this machine."""
+    answered = await asyncio.to_thread(source.answered)
+    waiting = await database.read(inbox.with_draft, source.name) if answered else {}
+    for mail_id, key in waiting.items():
+        if unique_name(key) in answered:
+            await database.run(inbox.mark_answered, mail_id, now)
 
 
 def elsewhere(connection: Rows, mail: StoredMail, own: Collection[str]) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chittycan.agents import answered
 from chittycan.agents.duty import Duty, OnProblem, logged
 from chittycan.agents.look import Desk, OnOutcome
 from chittycan.agents.pipeline import process
@@ -75,6 +76,8 @@ class LocalWatcher:
 
         desk, terms = self._desk, await self._desk.terms()
         terms = replace(terms, account=self.local.name, private=terms.private or self.local.private)
-        return await process(
+        report = await process(
             unread, desk.ask, desk.database, terms, on_progress=tell, clock=desk.clock, submit=desk.submit, keep=keep
         )
+        await answered.look_here(source, desk.database, desk.clock.now())
+        return report

@@ -339,6 +339,14 @@ def mark_unanswered(connection: Connection, mail_id: str) -> None:
     connection.execute(update(mails).where(mails.c.id == mail_id).values(answered=None))
 
 
+def with_draft(connection: Connection, source: str, limit: int = 10_000) -> dict[str, str]:
+    """The keys of a source's mails whose reply waits for a person, and that nobody answered, by the mails' ids."""
+    waits = (drafts.c.mail_id == mails.c.id, drafts.c.state.in_(("draft", "approved")), drafts.c.automatic.is_(False))
+    query = select(mails.c.id, mails.c.source_key).join(drafts, and_(*waits))
+    query = query.where(mails.c.source == source, mails.c.answered.is_(None)).order_by(mails.c.added.desc())
+    return {row.id: row.source_key for row in connection.execute(query.limit(limit))}
+
+
 def conversation(connection: Connection, mail_id: str) -> list[str]:
     """The ids of the mails of its conversation, its own among them."""
     thread = select(mails.c.thread).where(mails.c.id == mail_id).scalar_subquery()

@@ -68,6 +68,16 @@ class Source(Struct, frozen=True):
     def name(self) -> str:
         return f"{self.kind}:{self.path}"
 
+    def answered(self) -> set[str]:
+        """The `unique_name` of each mail in a Maildir that a mail program marked as answered (the flag R)."""
+        if self.kind != "maildir":
+            return set()
+        try:
+            names = [entry.name for entry in (self.path / "cur").iterdir()]
+        except OSError:
+            return set()
+        return {unique_name(name) for name in names if "R" in name.partition(":2,")[2]}
+
     def __len__(self) -> int:
         """How many mails there are, for a progress bar."""
         return sum(1 for _ in self.keys())
@@ -153,8 +163,13 @@ def _maildir_file(path: Path, key: str) -> Path:
     place = path / key
     if place.exists():
         return place
-    unique = Path(key).name.partition(":")[0]
-    return next((found for found in (path / "cur").glob("*") if found.name.partition(":")[0] == unique), place)
+    unique = unique_name(key)
+    return next((found for found in (path / "cur").glob("*") if unique_name(found.name) == unique), place)
+
+
+def unique_name(key: str) -> str:
+    """What of a mail's name in a Maildir stays the same while mail programs move it and flag it."""
+    return Path(key).name.partition(":")[0]
 
 
 def _read_file(source: Source, key: str) -> RawMail:
