@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chittycan.agents import rules
-from chittycan.integrations.email.message import Mail
+from chittycan.agents.verdict import UNSURE
+from chittycan.integrations.email.message import Mail, parse
 
 Letter = Callable[..., Mail]
 
@@ -56,6 +57,18 @@ def test_reply_is_never_called_spam(letter: Letter) -> None:
     text = "You have won the lottery, one million dollars. Click here and claim your prize."
     assert rules.category(letter(text)).category == "spam"
     assert rules.category(letter(text, In_Reply_To="<1@firm.example>")).category != "spam"
+
+
+def test_real_mail_from_people_is_never_called_spam(shared_data: Path) -> None:
+    for kind in ("easy_ham", "hard_ham"):
+        for file in sorted((shared_data / "mail" / kind).glob("*.eml")):
+            assert rules.category(parse(file.read_bytes())).category != "spam", file.name
+
+
+def test_what_nothing_speaks_for_is_said_with_doubt(letter: Letter) -> None:
+    found = rules.category(letter("The quick brown fox jumps.", Subject="Fox"))
+    assert (found.category, found.confidence) == ("general_inquiry", rules.UNTOLD)
+    assert found.confidence < UNSURE
 
 
 def test_what_is_grave_outweighs_a_link_to_unsubscribe(letter: Letter) -> None:

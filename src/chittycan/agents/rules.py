@@ -19,8 +19,9 @@ from chittycan.integrations.email.message import Mail
 
 READ = 4000  # characters of the text that are looked at
 TOP = 1500  # of them, in which a phrase counts in full
-STEP = 3.0  # points
-MOST = 0.9  # words alone leave no more certainty than that
+STEP = 3.5  # points
+MOST = 0.85  # words alone leave no more certainty than that
+UNTOLD = 0.4  # so sure at most where hints alone, or nothing, speak for it
 LIKELY = 2.0  # points of one phrase that says something by itself
 IN_SUBJECT, FAR_DOWN = 2.0, 0.5
 QUOTED = 120  # characters of a quote, at most
@@ -77,8 +78,8 @@ def candidates(mail: Mail, said: Category | None = None) -> list[Found]:
     }
     whole = sum(weights.values())
     found = [
-        Found(name, round(min(MOST, weight / whole), 2), scored[name].words[:5], _because(scored[name].words))
-        for name, weight in weights.items()
+        Found(name, round(min(_most(each), weight / whole), 2), each.words[:5], _because(each.words))
+        for (name, each), weight in zip(scored.items(), weights.values(), strict=True)
     ]
     return sorted(found, key=lambda each: (-weights[each.category], _place(each.category)))
 
@@ -93,6 +94,11 @@ def _weight(name: Category, scored: Points) -> float:
     if name == "general_inquiry":
         return START + scored.points / 2
     return scored.points * 0.75 if name == "document_submission" else scored.points
+
+
+def _most(scored: Points) -> float:
+    """That a mail says nothing that is known proves nothing."""
+    return MOST if scored.telling else UNTOLD
 
 
 def _place(name: Category) -> int:
