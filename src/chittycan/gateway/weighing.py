@@ -64,7 +64,7 @@ def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) 
             text, images=facts.vision, tokens=tokens, schema=facts.schema, tools=facts.tools, kind=facts.kind
         )
         if facts.kind is None and work.kind is not None:
-            kind, signals = work.kind, work.why
+            kind, signals = work.kind, work.why if spoken else ""
         difficulty = work.difficulty
         if known.names:
             expected = known.policy.quality.estimates(text, kind, known.names)
@@ -72,7 +72,7 @@ def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) 
     usual = tokens if kind == TRANSLATION else USUAL_OUTPUT.get(kind or "", OTHER_OUTPUT)
     limit = max_tokens(call)
     found = replace(
-        facts, kind=kind, inferred=kind != facts.kind, signals=signals if spoken else "", difficulty=difficulty,
+        facts, kind=kind, inferred=kind != facts.kind, signals=signals, difficulty=difficulty,
         estimates=estimates, size=_step(tokens), written=_step(usual if limit is None else min(usual, limit)),
     )  # fmt: skip
     if call.options.max_cost_nano is None:

@@ -10,6 +10,7 @@ The difficulty is a rough rule, no better than its like elsewhere: it says which
 
 import re
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Literal
 
 from msgspec import Struct
@@ -29,12 +30,21 @@ LONG_PROMPT, VERY_LONG_PROMPT = 400, 2_500  # characters
 DONE_TO_A_TEXT = frozenset({TRANSLATION, SUMMARY, EXTRACTION})  # the text's length does not make it hard
 
 
+Signal = tuple[str, int, str]  # a kind, the points that it gets, and what gives them
+
+
 class Work(Struct, frozen=True):
-    """`why` names the signals of `kind`; it quotes no more than words of the table."""
+    """What a request is. Few ask why, so that it is only then put into words."""
 
     kind: str | None
-    why: str
     difficulty: Difficulty
+    signals: tuple[Signal, ...] = ()  # of any kind
+    reason: str = ""  # where it is no signals
+
+    @property
+    def why(self) -> str:
+        """The signals of `kind`; it quotes no more than words of the table."""
+        return self.reason or ", ".join(signal for kind, _, signal in self.signals if kind == self.kind)
 
 
 def _points(**words: str) -> dict[str, int]:
@@ -114,11 +124,11 @@ _HARD = frozenset(_points(
     "refactor debug strategy tradeoffs implications comprehensive critique reconcile diagnose justify rigorous "
     "constraints investigate plan argue counterexample algorithm complexity deadlock concurrency legal contract"
 ))  # fmt: skip
-_SHARES: Mapping[str, tuple[tuple[str, int], ...]] = {
-    word: tuple((kind, words[word]) for kind, words in _TABLE.items() if word in words)
+_SIGNALS: Mapping[str, tuple[Signal, ...]] = {
+    word: tuple((kind, words[word], word) for kind, words in _TABLE.items() if word in words)
     for word in {word for words in _TABLE.values() for word in words}
 }
-_WORDS = frozenset(_SHARES)
+_WORDS = frozenset(_SIGNALS)
 _PHRASES_OF: Mapping[str, tuple[str, ...]] = {
     first: tuple(phrase for phrase in _PHRASES if phrase.translate(_SPACED).split()[0] == first)
     for first in {phrase.translate(_SPACED).split()[0] for phrase in _PHRASES}
@@ -139,35 +149,32 @@ def work_of(
     said = text if len(text) <= 2 * MARGIN else f"{text[:MARGIN]}\n{text[-MARGIN:]}"
     said = said.lower()
     words = set(said.translate(_SPACED).split())
-    why = "given"
-    if kind is None:
-        kind, why = _kind(text, said, words, images, tokens, schema)
-    return Work(kind, why, _difficulty(len(text), words, kind, tools))
+    signals: tuple[Signal, ...] = ()
+    reason = "given"
+    if images and kind is None:
+        kind, reason = VISION, "it shows an image"
+    elif tokens >= LONG_TOKENS and kind is None:
+        kind, reason = LONG, f"about {tokens} tokens"
+    elif kind is None:
+        signals = (*_signals(text, said, words), *(((EXTRACTION, 1, "a schema"),) if schema else ()))
+        kind, reason = _clearest(signals)
+    return Work(kind, _difficulty(len(text), words, kind, tools), signals, reason)
 
 
-def _kind(text: str, said: str, words: set[str], images: bool, tokens: int, schema: bool) -> tuple[str | None, str]:
-    if images:
-        return VISION, "it shows an image"
-    if tokens >= LONG_TOKENS:
-        return LONG, f"about {tokens} tokens"
-    signals = _signals(text, said, words)
-    if schema:
-        signals.append((EXTRACTION, 1, "a schema"))
+def _clearest(signals: Iterable[Signal]) -> tuple[str | None, str]:
+    """The kind with the most points, or None and why."""
     points: dict[str, int] = {}
-    for name, share, _ in signals:
-        points[name] = points.get(name, 0) + share
+    for kind, share, _ in signals:
+        points[kind] = points.get(kind, 0) + share
     if not points:
         return None, "no signal of any kind"
-    best = max(points, key=points.__getitem__)
-    most = points[best]
-    if most < ENOUGH or any(other != best and count == most for other, count in points.items()):
-        return None, "no kind is clear"
-    return best, ", ".join(signal for name, _, signal in signals if name == best)
+    most = max(points.values())
+    best = [kind for kind, count in points.items() if count == most]
+    return (None, "no kind is clear") if most < ENOUGH or len(best) > 1 else (best[0], "")
 
 
-def _signals(text: str, said: str, words: set[str]) -> list[tuple[str, int, str]]:
-    """(kind, points, what gives them)"""
-    found = [(kind, share, word) for word in sorted(words & _WORDS) for kind, share in _SHARES[word]]
+def _signals(text: str, said: str, words: set[str]) -> list[Signal]:
+    found = [*chain.from_iterable(map(_SIGNALS.__getitem__, sorted(words & _WORDS)))]
     for first in sorted(words & _FIRST_WORDS):
         found += [(*_PHRASES[phrase], phrase) for phrase in _PHRASES_OF[first] if phrase in said]
     looked_at = text if len(text) <= LOOKED_AT else text[: LOOKED_AT // 2] + text[-LOOKED_AT // 2 :]
