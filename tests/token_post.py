@@ -18,7 +18,9 @@ class Post(Inbox):
         self.tokens, self.shown = tokens, []  # type: tuple[TokenServer, list[str]]
 
     def authenticate(self, _server: SMTP, session: Session, _envelope: Any, _mechanism: str, said: bytes) -> AuthResult:
-        found = re.fullmatch(rb"user=([^\x01]+)\x01auth=Bearer ([^\x01]+)\x01\x01", said)
+        found = re.fullmatch(
+            rb"(?:user=|n,a=)([^\x01,]+)(?:,\x01host=localhost)?\x01auth=Bearer ([^\x01]+)\x01\x01", said
+        )
         assert found
         user, token = found[1].decode(), found[2].decode()
         self.shown.append(token)
@@ -34,4 +36,14 @@ class Tokens(SMTP):
         if not result.success:
             answer = await self.challenge_auth(b'{"status":"400","schemes":"bearer"}')
             assert answer == b""
+        return result
+
+
+class BearerTokens(SMTP):
+    """As RFC 7628 has it: what follows a refusal is one byte."""
+
+    async def auth_OAUTHBEARER(self, _: SMTP, args: list[str]) -> AuthResult:
+        result: AuthResult = self._authenticate("OAUTHBEARER", base64.b64decode(args[1]))
+        if not result.success:
+            assert await self.challenge_auth(b'{"status":"invalid_token"}') == b"\1"
         return result

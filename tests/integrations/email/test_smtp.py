@@ -20,7 +20,7 @@ from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList
 from chittycan.testing.clock import FakeClock
 from peers import Inbox, MailPeer, server_tls, trusting
-from token_post import Post, Tokens
+from token_post import BearerTokens, Post, Tokens
 from token_server import TokenServer
 
 MAIL = Mail(to=("anna@example.org", "bob@example.net"), subject="Grüße", text="First\n.\n..dots\nlast")
@@ -250,6 +250,21 @@ async def test_a_token_is_fetched_once_and_sends_several_mails(mail_peer: MailPe
 async def test_a_token_that_ended_early_is_replaced_once(mail_peer: MailPeer, tokens: TokenServer) -> None:
     post = Post(tokens)
     sending = with_token(await started(mail_peer, post), oauth(tokens, FakeClock()))
+    await sending.send(MAIL, key="1", at=AT)
+    tokens.expire()
+    await sending.send(MAIL, key="2", at=AT)
+    assert (len(post.received), post.shown) == (2, ["token-1", "token-1", "token-2"])
+
+
+@pytest.mark.parametrize("smtp", [Tokens, BearerTokens])
+async def test_over_tls_both_ways_of_showing_a_token_work(
+    mail_peer: MailPeer, tokens: TokenServer, smtp: type[SMTP]
+) -> None:
+    post = Post(tokens)
+    secured = {"tls_context": server_tls(), "require_starttls": True, "auth_require_tls": True}
+    port = await mail_peer(post, smtp=smtp, authenticator=post.authenticate, **secured)
+    server = Server(host="localhost", port=port, sender="a@firm.example", user="anna@firm.example")
+    sending = Mailer(server, token=oauth(tokens, FakeClock()), tls=trusting())
     await sending.send(MAIL, key="1", at=AT)
     tokens.expire()
     await sending.send(MAIL, key="2", at=AT)
