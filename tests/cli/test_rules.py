@@ -80,3 +80,17 @@ def test_a_rule_that_cannot_be_read_is_pointed_out_and_can_be_deleted(can: Any, 
     assert "1 of 1" in can("router", "rules", "test", "--fact", "priority=low").out
     assert can("router", "rules", "delete", "newer").code == 0
     assert can("router", "rules", "list").err == ""
+
+
+def test_a_rule_that_names_no_model_says_so_and_holds_nobody_up(can: Any, home: Any, upstream: Any) -> None:
+    home.proxies(upstream.proxies(), {"assignments": {"code": "gpt-4o"}})
+    for model in ("gpt-4o", "code", "auto:cheap"):
+        assert can("router", "rules", "create", "--condition", "kind:x", "--action", f"model:{model}").err == ""
+    made = can("router", "rules", "create", "--condition", "kind:y", "--action", "model:gpt-4oo-mini")
+    assert "no model is called gpt-4oo-mini" not in made.err  # its vendor may have it
+    made = can("router", "rules", "create", "slip", "--condition", "kind:z", "--action", "model:llama-scuot")
+    assert (made.code, "no model is called llama-scuot" in made.err) == (0, True)
+    assert "!" in next(line for line in can("router", "rules", "list").lines if "slip" in line)
+    explained = can("explain", "hello", "--kind", "z", "--json").json
+    assert (explained["route"], explained["chain"][0]) == ("rule:slip", "gpt-4o")
+    assert explained["considered"][0]["why"].startswith("unknown model")

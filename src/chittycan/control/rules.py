@@ -15,6 +15,7 @@ from chittycan.routing.rules.book import Applied, Book, Rule, idle
 if TYPE_CHECKING:
     from chittycan.app import Network
     from chittycan.auth.keys import Key
+    from chittycan.catalogue import Catalogue
     from chittycan.config import Settings
 
 LAST = 50  # mails that a rule is tried against
@@ -46,12 +47,13 @@ class RuleRow(Rule, frozen=True, kw_only=True):
     """`idle`: actions that never do anything, because what the condition asks about is nothing they are for.
 
     `unknown`: why what it asks for is never known; None where it is. `unreadable`: why it cannot be read, and is not
-    used; None where it can.
+    used; None where it can. `nobody`: the models that it names and nobody here is called.
     """
 
     idle: list[str]
     unknown: str | None = None
     unreadable: str | None = None
+    nobody: tuple[str, ...] = ()
 
 
 @operation("GET", "/rules", owner=True)
@@ -204,7 +206,22 @@ def _row(network: "Network", rule: Rule) -> RuleRow:
     fields, why = msgspec.structs.asdict(rule), unreadable(rule)
     if why is not None:
         return RuleRow(**fields, idle=[], unreadable=why)
-    return RuleRow(**fields, idle=idle(rule), unknown=unknown(network.settings, rule))
+    nobody = _nobody(rule, network.gateway.catalogue)
+    return RuleRow(**fields, idle=idle(rule), unknown=unknown(network.settings, rule), nobody=nobody)
+
+
+def _nobody(rule: Rule, catalogue: "Catalogue") -> tuple[str, ...]:
+    """The models of its actions that are no model, assignment or ensemble, and no name that leaves the choice to us."""
+    from chittycan.routing.assignments import assigned
+    from chittycan.routing.decide import CHOOSING, PRIVATE
+
+    named = [str(each.value) for each in actions.parse(rule.action) if each.verb == "model"]
+    known = {*CHOOSING, PRIVATE, *catalogue.ensembles}
+    return tuple(
+        name for name in named
+        if name not in known and assigned(catalogue.assignments, name) is None
+        and catalogue.resolve(name) is None and catalogue.why_unavailable(name) is None
+    )  # fmt: skip
 
 
 def unknown(settings: "Settings", rule: Rule) -> str | None:

@@ -226,6 +226,8 @@ def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Nam
         kind = kind or DEFAULT_CHAIN
         names = [*_with_fallbacks(choice, f"assigned to {kind}{told}", catalogue), *_default_chain(catalogue)]
         return names + _affordable_instead(facts, names, catalogue, policy), f"assignment:{kind}"
+    if facts.rule is not None:  # the owner's slip is nothing that the caller could mend
+        return [(facts.model, f"rule {facts.rule}"), *_default_chain(catalogue)], f"rule:{facts.rule}"
     if not leaves_choice:
         raise _unknown(facts.model, catalogue)
     return _chosen(facts, catalogue, policy)

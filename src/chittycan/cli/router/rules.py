@@ -173,10 +173,12 @@ def _against(written: str) -> tuple[str, int]:
 def _mark(rule: "RuleRow") -> str:
     if not rule.enabled:
         return "off"
-    return "✗" if rule.unreadable else "!" if rule.idle else "✓"
+    return "✗" if rule.unreadable else "!" if rule.idle or rule.nobody else "✓"
 
 
 def _warn(rule: "RuleRow") -> None:
+    if rule.nobody:
+        warn(f"no model is called {plain(', '.join(rule.nobody))}: can router models list")
     if rule.idle:
         warn(f"{', '.join(rule.idle)} never does anything here: what the condition asks about has no such thing")
     if rule.unknown:
