@@ -38,6 +38,7 @@ from chittycan.gateway.open_stream import OpenStream
 from chittycan.gateway.prompts import complete_each
 from chittycan.gateway.recall import Recall
 from chittycan.gateway.record import Recorder
+from chittycan.gateway.ruling import rule
 from chittycan.gateway.service import Gateway, new_request_id
 from chittycan.gateway.sketches import Sketches
 from chittycan.gateway.slots import Turns
@@ -137,8 +138,8 @@ class Network:
         self.durable = Durable(self.database, self.clock)
         self.durable.tasks.ruling = self.durable.streams.ruling = self.durable.batches.ruling = self.rules.apply
         clerk = BatchClerk(
-            partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock
-        )
+            partial(complete_each, self.gateway), self.keys.of_id, partial(new_request_id, self.clock), self.clock,
+            lambda call: rule(call, self.rules.book), lambda: self.durable.regions)  # fmt: skip
         batches = BatchWork(
             self.database, self.durable.engine, self.durable.files, self.clock, clerk, self.durable.recorder.tell
         )

@@ -65,6 +65,7 @@ class Durable:
         )
         self.runner: Runner | None = None
         self.presence: Presence | None = None  # among the workers, where this process is one
+        self.regions: frozenset[str] = frozenset()  # that it works in
         self.begun = asyncio.Event()  # set once this process takes work
         self.replaced = asyncio.Event()  # set once another worker has taken this one's name
         self.bug: Callable[[BaseException], None] = _nothing  # told of what should not have happened
@@ -86,7 +87,7 @@ class Durable:
         Raises UsageError where another process goes by that name, and Unavailable where this one works already.
         """
         await self.engine.prepare()
-        me = this_process(worker or default_id(), role, regions)
+        me, self.regions = this_process(worker or default_id(), role, regions), frozenset(regions)
         presence = Presence(self._database, self.engine, self._clock, me, self._replaced)
         self.runner = Runner(self._database, self.recorder, self._clock, me.id, performers(me), regions)
         await presence.register()

@@ -117,6 +117,41 @@ async def test_a_batch_is_worked_on_in_its_region(regions: Regions) -> None:
     assert len(regions.us.requests) == us
 
 
+async def test_a_line_that_a_rule_binds_waits_for_a_worker_of_its_region_and_the_others_do_not(
+    regions: Regions,
+) -> None:
+    desk = regions.desk
+    server = await desk.processes.serve("--region", "us-east", CHITTY_DATABASE_URL=desk.url)
+    rule = {"name": "bound", "condition": "kind:legal", "action": "region:eu-west"}
+    owner = {"authorization": f"Bearer {(desk.processes.database.parent / 'admin.key').read_text().strip()}"}
+    assert (await fetch(server.port, "POST", "/api/v1/rules", headers=owner, body=rule)).status == 201
+    lines = [
+        {"custom_id": str(number), "method": "POST", "url": "/v1/chat/completions",
+         "body": {"model": "auto", "messages": [{"role": "user", "content": CANARY if number % 2 else "Hello"}],
+                  "chitty": {"kind": "legal" if number % 2 else "code"}}}
+        for number in range(8)
+    ]  # fmt: skip
+    file = await desk.durable.files.create(
+        "\n".join(map(json.dumps, lines)).encode(), name="lines.jsonl", purpose="batch"
+    )
+    made = await fetch(
+        server.port, "POST", "/v1/batches",
+        body={"input_file_id": file.id, "endpoint": "/v1/chat/completions", "completion_window": "24h"},
+    )  # fmt: skip
+    assert made.status == 200, made.body
+
+    async def done(count: int) -> bool:
+        found = (await fetch(server.port, "GET", f"/v1/batches/{made.json['id']}")).json
+        return bool(found["request_counts"]["completed"] == count)
+
+    await wait_for(lambda: done(4))
+    assert not regions.told(regions.eu)
+    await desk.worker("europe", "--region", "eu-west")
+    await wait_for(lambda: done(8))
+    assert regions.told(regions.eu)
+    assert not regions.told(regions.us)
+
+
 async def test_who_asks_is_told_which_worker_is_missing(regions: Regions) -> None:
     desk = regions.desk
     server = await desk.processes.serve("--region", "us-east", CHITTY_DATABASE_URL=desk.url)

@@ -12,7 +12,7 @@ from chittycan.clock import SystemClock
 from chittycan.store import batches as rows
 from chittycan.store.database import Database
 from chittycan.workstreams import batch_piece
-from chittycan.workstreams.batch import Answered, Batch, Detail, Line, Reason, Unserved, to_row
+from chittycan.workstreams.batch import Answered, Batch, Detail, Elsewhere, Line, Reason, Unserved, to_row
 from chittycan.workstreams.batch_piece import Pass, Stopped
 from chittycan.workstreams.files import Files
 
@@ -29,14 +29,14 @@ class QuickClock(SystemClock):
 class Clerk:
     """Answers as the test says: by number of the line, given how often it was asked before."""
 
-    def __init__(self, does: Callable[[int, int], Answered | Unserved]) -> None:
+    def __init__(self, does: Callable[[int, int], Answered | Unserved | Elsewhere]) -> None:
         self.asked: Counter[int] = Counter()
         self._does = does
 
     def model(self, line: Line) -> str:
         return str(json.loads(line.body)["model"])
 
-    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved:
+    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved | Elsewhere:
         await asyncio.sleep(0)
         self.asked[line.number] += 1
         return self._does(line.number, self.asked[line.number])
@@ -78,7 +78,7 @@ class Bench:
         await self.database.run(rows.add, to_row(self.batch))
         await self.database.run(rows.add_pieces, "batch_1", [(0, len(data), LINES)])
 
-    async def pass_(self, does: Callable[[int, int], Answered | Unserved]) -> tuple[Pass, Clerk]:
+    async def pass_(self, does: Callable[[int, int], Answered | Unserved | Elsewhere]) -> tuple[Pass, Clerk]:
         """A pass over what is left."""
         clerk = Clerk(does)
         piece = await self.database.read(rows.piece, "batch_1", 0)
@@ -230,3 +230,25 @@ async def test_a_piece_gives_its_place_back_when_its_turn_is_over(
     await pass_.go()
     assert pass_.over
     assert pass_.left == LINES
+
+
+async def test_lines_of_another_region_are_left_to_its_workers_and_keep_nobody_else_waiting(bench: Bench) -> None:
+    def does(number: int, _asked: int) -> Answered | Elsewhere:
+        return Elsewhere("eu-west") if number % 10 == 0 else good(number)
+
+    first, clerk = await bench.pass_(does)
+    await first.go()
+    assert (first.left, first.progress, first.region) == (LINES // 10, LINES - LINES // 10, "eu-west")
+    assert set(clerk.asked.values()) == {1}
+    there, _ = await bench.pass_(lambda number, _: good(number))
+    await there.go()
+    assert (there.left, there.region) == (0, None)
+
+
+async def test_a_piece_goes_to_no_region_as_long_as_others_could_do_something_of_it(bench: Bench) -> None:
+    def does(number: int, _asked: int) -> Unserved | Elsewhere:
+        return Elsewhere("eu-west") if number % 2 else Unserved(failed=bad(number), resting=True)
+
+    pass_, _ = await bench.pass_(does)
+    await pass_.go()
+    assert (pass_.left, pass_.region) == (LINES, None)

@@ -5,7 +5,7 @@ Sources: OpenAI's Batch API (https://platform.openai.com/docs/guides/batch) and 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Protocol
 
 import msgspec
@@ -30,7 +30,7 @@ from chittycan.errors import (
 )
 from chittycan.gateway.call import Call, Options, Reply
 from chittycan.gateway.options import allow_kind, allow_route, options_of
-from chittycan.workstreams.batch import Answered, Batch, Line, Reason, Unserved
+from chittycan.workstreams.batch import Answered, Batch, Elsewhere, Line, Reason, Unserved
 
 OFF_LOOP = 256 << 10  # bytes; larger bodies are parsed on a thread
 # endpoint → (surface, operation)
@@ -64,12 +64,20 @@ _named = msgspec.json.Decoder(Named).decode
 
 class BatchClerk:
     """Satisfies `workstreams.batch.Clerk`. `complete` gives a whole answer; `key_of` finds a key by its id, and raises
-    AccessError where it may not be used any more; `new_id` makes ids of requests."""
+    AccessError where it may not be used any more; `new_id` makes ids of requests; `ruled` gives a call what the owner's
+    rules say of it; `regions` are those that this process is in."""
 
     def __init__(
-        self, complete: Gateway, key_of: Callable[[str], Awaitable[Key]], new_id: Callable[[], str], clock: Clock
+        self,
+        complete: Gateway,
+        key_of: Callable[[str], Awaitable[Key]],
+        new_id: Callable[[], str],
+        clock: Clock,
+        ruled: Callable[[Call], None],
+        regions: Callable[[], Collection[str]],
     ) -> None:
         self._complete, self._key_of, self._new_id, self._clock = complete, key_of, new_id, clock
+        self._ruled, self._regions = ruled, regions
 
     def model(self, line: Line) -> str:
         try:
@@ -77,10 +85,15 @@ class BatchClerk:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ""
 
-    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved:
+    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved | Elsewhere:
         request_id = self._new_id()
         try:
-            reply = await self._complete(await self._call(batch, line, request_id))
+            call = await self._call(batch, line, request_id)
+            self._ruled(call)
+            region = call.options.region
+            if region is not None and region != batch.region and region not in self._regions():
+                return Elsewhere(region)
+            reply = await self._complete(call)
         except ChittyError as error:
             failed = Answered(good=False, line=_failed(batch, line, request_id, error))
             if not isinstance(error, ProviderError | RateLimited | Unavailable):

@@ -97,6 +97,12 @@ class Unserved(Struct, frozen=True, kw_only=True):
     until: float | None = None
 
 
+class Elsewhere(Struct, frozen=True):
+    """A rule binds the line to this region, in which this worker is not: it is left to one that is."""
+
+    region: str
+
+
 class Clerk(Protocol):
     """Who has the lines answered, and writes them as the batch's surface has them."""
 
@@ -104,7 +110,7 @@ class Clerk(Protocol):
         """The model that the line names."""
         ...
 
-    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved:
+    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved | Elsewhere:
         """Raises nothing but CancelledError."""
         ...
 

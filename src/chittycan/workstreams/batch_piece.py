@@ -15,7 +15,7 @@ from chittycan.store import batches as rows
 from chittycan.store.batches import Checkpoint, Row
 from chittycan.store.database import Database
 from chittycan.workstreams import batch_input
-from chittycan.workstreams.batch import COUNTING, Answered, Batch, Clerk, Line
+from chittycan.workstreams.batch import COUNTING, Answered, Batch, Clerk, Elsewhere, Line
 from chittycan.workstreams.files import Files
 from chittycan.workstreams.patience import Patience
 
@@ -34,7 +34,8 @@ class Stopped(Exception):
 
 class Pass:
     """`go` once. Then: `left` lines have no answer, `progress` were answered now, `over`: its turn was over, `until`:
-    when a model that could not answer may be asked again, if one said so."""
+    when a model that could not answer may be asked again, if one said so, `region`: whose workers alone can do what is
+    left, where that is so."""
 
     def __init__(self, database: Database, files: Files, clock: Clock, clerk: Clerk, batch: Batch, piece: Row) -> None:
         self._database, self._files, self._clock, self._clerk = database, files, clock, clerk
@@ -48,12 +49,18 @@ class Pass:
         self._writing, self._reading = asyncio.Lock(), asyncio.Lock()
         self._served: Counter[str] = Counter()  # lines, by model
         self._resting: set[str] = set()  # models
+        self._elsewhere: Counter[str] = Counter()  # lines, by region
         self.progress, self.over = 0, False
         self.until: float | None = None
 
     @property
     def left(self) -> int:
         return int(self._piece["lines"]) - int.from_bytes(self._done).bit_count()
+
+    @property
+    def region(self) -> str | None:
+        bound = self._elsewhere.most_common(1)
+        return bound[0][0] if bound and self._elsewhere.total() == self.left else None
 
     async def go(self) -> None:
         """Raises Stopped. What was answered until then is written down."""
@@ -109,10 +116,13 @@ class Pass:
         model = self._clerk.model(line)
         before = self._served[model]
         for pause in AGAIN_SECONDS:
-            if isinstance(answer, Answered) or answer.resting:
+            if isinstance(answer, Answered | Elsewhere) or answer.resting:
                 break
             await self._clock.sleep(pause)
             answer = await self._clerk.answer(self._batch, line)
+        if isinstance(answer, Elsewhere):
+            self._elsewhere[answer.region] += 1
+            return None
         if isinstance(answer, Answered):
             self._served[model] += answer.good
             return answer

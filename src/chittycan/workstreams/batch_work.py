@@ -138,7 +138,8 @@ class BatchWork:
             idle = 0 if pass_.progress else idle + 1
             run = piece["run"] + 1
             rows.change_piece(connection, batch.id, number, {"run": run})
-            self._enqueue(connection, batch, number, run, idle, 0.0 if pass_.over else self._pause(pass_, idle))
+            pause = 0.0 if pass_.over or pass_.region else self._pause(pass_, idle)
+            self._enqueue(connection, batch, number, run, idle, pause, region=pass_.region)
             if pass_.over or not pass_.progress:
                 return  # it keeps its place: others would fare alike
         else:
@@ -161,10 +162,14 @@ class BatchWork:
         self._enqueue(connection, batch, number, 1, 0, 0.0)
         return True
 
-    def _enqueue(self, connection: Connection, batch: Batch, number: int, run: int, idle: int, delay: float) -> None:
+    def _enqueue(
+        self, connection: Connection, batch: Batch, number: int, run: int, idle: int, delay: float,
+        *, region: str | None = None,
+    ) -> None:  # fmt: skip
+        """For workers of the batch's region, or of `region` where it has none."""
         self._engine.enqueue(
             connection, PIECE, batch.id, number, run, idle, id=piece_name(batch.id, number, run), delay=delay,
-            priority=PRIORITY, region=batch.region,
+            priority=PRIORITY, region=batch.region or region,
         )  # fmt: skip
 
     async def watch(self) -> None:
