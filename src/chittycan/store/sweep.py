@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Select, delete, exists, select, tuple_
-from sqlalchemy.orm import aliased
 
 from chittycan.store import tasks as task_rows
 from chittycan.store.files import OF_A_TASK
@@ -33,7 +32,7 @@ def open_streams(connection: Connection, status: str, after: Place, limit: int) 
 
 def old_tasks(connection: Connection, before: float, limit: int) -> list[str]:
     """Tasks that ended before then, are no step of a workstream, and that nothing open comes after."""
-    later = aliased(tasks)
+    later = tasks.alias()
     needed = exists().where(
         dependencies.c.after == tasks.c.id, later.c.id == dependencies.c.task, later.c.ended.is_(None)
     )
