@@ -44,7 +44,7 @@ async def test_the_inbox_is_listed_filtered_and_counted(served: Served, owner: d
     urgent = await get(served, "/inbox?priority=high&limit=2&unread=true", owner)
     assert [row["id"] for row in urgent] == [row["id"] for row in rows[:2]]
     stats = await get(served, "/inbox/stats", owner)
-    assert (stats["total"], stats["unread"], stats["pendingResponse"]) == (13, 13, 7)
+    assert (stats["total"], stats["unread"], stats["pendingResponse"]) == (13, 13, 8)
 
 
 async def test_a_mail_is_shown_and_marked_as_read(served: Served, owner: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ async def test_a_mail_is_shown_and_marked_as_read(served: Served, owner: dict[st
 
 async def test_agents_and_what_they_did(served: Served, owner: dict[str, str]) -> None:
     rows = await get(served, "/agents", owner)
-    assert {row["name"]: row["runs"] for row in rows} == {"triage": 10, "priority": 10, "response": 7, "document": 0}
+    assert {row["name"]: row["runs"] for row in rows} == {"triage": 10, "priority": 10, "response": 8, "document": 0}
     runs = await get(served, "/agents/triage/history?limit=4", owner)
     assert len(runs) == 4
     assert {run["reason"].partition(":")[0] for run in runs} == {"upstream_failed"}
@@ -68,7 +68,7 @@ async def test_agents_and_what_they_did(served: Served, owner: dict[str, str]) -
 
 async def test_drafts_and_templates(served: Served, owner: dict[str, str]) -> None:
     drafts = await get(served, "/drafts?state=draft", owner)
-    assert len(drafts) == 7
+    assert len(drafts) == 8
     shown = await get(served, f"/drafts/{drafts[0]['mail']}", owner)
     assert shown.items() >= drafts[0].items()
     assert [row["name"] for row in await get(served, "/templates", owner)] == ["received", "standard"]
