@@ -50,7 +50,7 @@ def sealed(learnt: Learnt) -> bytes:
         gaps=struct.pack(f"<{len(gaps)}I", *gaps), weights=struct.pack(f"<{len(order)}f", *words.squares),
         columns={name: bytes(column) for name, column in words.columns.items()}, scales=words.scales,
     )  # fmt: skip
-    packed = zlib.compress(msgspec.msgpack.encode(body), 9)
+    packed = zlib.compress(msgspec.msgpack.encode(body, order="deterministic"), 9)
     return MARK + _digest(packed) + packed
 
 
