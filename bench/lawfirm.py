@@ -43,7 +43,8 @@ from chittycan.catalogue import Catalogue
 from chittycan.dialects.tokens import estimate_text
 from chittycan.integrations.documents.extract import extract
 from chittycan.integrations.email.message import Mail, content, parse
-from chittycan.routing.decide import Facts, decide
+from chittycan.routing.decide import decide
+from chittycan.routing.facts import Facts
 from chittycan.workstreams.recipe import Recipe
 from chittycan.workstreams.recipe_file import parse as parse_recipe
 from chittycan.workstreams.recipe_file import shipped_text

@@ -11,8 +11,9 @@ from chittycan.chat import ChatRequest, ChatResponse, Part, Refusal, Text, Usage
 from chittycan.errors import AllFailed, ChittyError, RateLimited, UpstreamRefused, UpstreamTimeout
 from chittycan.gateway.call import Answer, Call, Options, Trace
 from chittycan.gateway.ensemble import EnsembleAnswer, assemble
-from chittycan.routing.decide import Candidate, Decision, Facts
+from chittycan.routing.decide import Candidate, Decision
 from chittycan.routing.ensembles.seating import seat
+from chittycan.routing.facts import Facts
 from chittycan.testing import FakeClock
 
 HANGS = "…"

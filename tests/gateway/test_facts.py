@@ -12,7 +12,7 @@ from chittycan.chat import ChatRequest, Image, Message, ResponseFormat, Tool, To
 from chittycan.errors import InvalidRequest
 from chittycan.gateway.call import Options
 from chittycan.gateway.facts import SMALL_BODY, facts_of, input_tokens, plain_facts
-from chittycan.routing.decide import Facts
+from chittycan.routing.facts import Facts
 from gateway_parts import call
 
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}

@@ -13,7 +13,7 @@ from chittycan.gateway.decisions import Decisions
 from chittycan.gateway.facts import facts_of
 from chittycan.gateway.weighing import OTHER_OUTPUT, USUAL_OUTPUT, weighed, weighing, words_of
 from chittycan.routing.cost.policy import Policy
-from chittycan.routing.decide import Facts
+from chittycan.routing.facts import Facts
 from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.learnt import Learnt, Mean
 from gateway_parts import call

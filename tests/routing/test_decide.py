@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from chittycan.catalogue import Catalogue, Model, Provider
 from chittycan.errors import ChittyError, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
-from chittycan.routing.decide import Decision, Facts, decide
+from chittycan.routing.decide import Decision, decide
+from chittycan.routing.facts import Facts
 
 
 def _provider(name: str, dialect: Any = "openai", **more: Any) -> Provider:

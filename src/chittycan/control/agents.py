@@ -64,7 +64,8 @@ async def history(network: "Network", caller: "Key | None", *, name: str, limit:
 
 def _first(catalogue: "Catalogue", kind: str) -> tuple[str | None, str | None]:
     """Who is asked first for this kind of task; else why nobody is."""
-    from chittycan.routing.decide import AUTO, Facts, decide
+    from chittycan.routing.decide import AUTO, decide
+    from chittycan.routing.facts import Facts
 
     try:
         decision = decide(Facts(model=AUTO, kind=kind, schema=True, keep_answering=True), catalogue)

@@ -142,7 +142,8 @@ async def probe(network: "Network", caller: "Key | None", *, names: list[str] | 
 @operation("GET", "/models/fallback-chain")
 async def fallback_chain(network: "Network", caller: "Key | None", *, model: str = DEFAULT) -> FallbackChain:
     """Who is asked, in order, when `model` fails; "*" is the default chain (`auto`, agents, the command line)."""
-    from chittycan.routing.decide import AUTO, Facts, decide
+    from chittycan.routing.decide import AUTO, decide
+    from chittycan.routing.facts import Facts
 
     catalogue = network.gateway.catalogue
     asked = AUTO if model == DEFAULT else model

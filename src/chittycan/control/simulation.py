@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chittycan.catalogue import Catalogue
     from chittycan.config import Settings
     from chittycan.routing.cost.policy import Policy
-    from chittycan.routing.decide import Facts
+    from chittycan.routing.facts import Facts
     from chittycan.store.traffic import Flow
     from chittycan.usage.simulate import Choose, Side
 
@@ -163,7 +163,8 @@ def _facts(
     flow: "Flow", catalogue: "Catalogue", policy: "Policy", allowed: "dict[str, frozenset[str] | None]"
 ) -> "Facts":
     """What is still known of these requests. Of their words there is nothing: kind and difficulty are as recorded."""
-    from chittycan.routing.decide import CHOOSING, Facts
+    from chittycan.routing.decide import CHOOSING
+    from chittycan.routing.facts import Facts
     from chittycan.routing.kinds import TIERS
     from chittycan.store.traffic import SIZE
 

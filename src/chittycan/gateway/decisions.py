@@ -10,8 +10,9 @@ from chittycan.gateway.call import Call
 from chittycan.gateway.facts import facts_of, plain_facts
 from chittycan.gateway.weighing import weighed, weighing
 from chittycan.routing.cost.policy import NO_POLICY, Policy
-from chittycan.routing.decide import Decision, Facts, decide, every_line, needs_of
+from chittycan.routing.decide import Decision, decide, every_line
 from chittycan.routing.ensembles.seating import asked_for, seat
+from chittycan.routing.facts import Facts, needs_of
 from chittycan.routing.privacy.placeholders import REDACTED
 
 DECISIONS = 1024  # remembered

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from chittycan.chat import ChatRequest, Image, Message, ToolResult
 from chittycan.dialects.tokens import estimate_tokens
 from chittycan.gateway.call import NO_OPTIONS, Call
-from chittycan.routing.decide import Facts
+from chittycan.routing.facts import Facts
 
 # Below this size no window is too small, and four characters to a token is good enough for a reservation.
 SMALL_BODY = 32_768

@@ -17,7 +17,8 @@ from chittycan.gateway.call import Call
 from chittycan.gateway.facts import input_tokens, max_tokens
 from chittycan.routing.assignments import assigned
 from chittycan.routing.cost.policy import AUTO, NO_POLICY, Policy
-from chittycan.routing.decide import CHOOSING, PRIVATE, Facts
+from chittycan.routing.decide import CHOOSING, PRIVATE
+from chittycan.routing.facts import Facts
 from chittycan.routing.kinds import CODE, EXTRACTION, KINDS, LONG, MATHS, SUMMARY, TRANSLATION, WRITING, work_of
 from chittycan.routing.quality.estimate import NO_QUALITY, Estimate
 

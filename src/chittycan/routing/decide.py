@@ -18,48 +18,13 @@ from chittycan.routing.cost.dominated import dominated
 from chittycan.routing.cost.policy import AUTO as AUTO  # noqa: PLC0414 - other rooms know it from here
 from chittycan.routing.cost.policy import BEST, CHEAP, NO_POLICY, Policy
 from chittycan.routing.equals import Equals, equals_of
-from chittycan.routing.kinds import Difficulty
-from chittycan.routing.quality.estimate import Estimate
+from chittycan.routing.facts import Facts
 
 CHOOSING = frozenset({AUTO, CHEAP, BEST})  # the names that leave the choice to us
 PRIVATE = "private"
 DEFAULT_CHAIN = "*"  # fallbacks["*"]: serves `auto`, agents and the command line, never a model named by a client
 NOT_ALLOWED = "not allowed for this key"
 TOO_DEAR = "may cost"
-
-
-class Facts(Struct, frozen=True, kw_only=True):
-    """What decides. `surface` is the caller's dialect (None in this process).
-
-    `keep_answering` appends the default chain to a named model too, as agents and the command line want it.
-    """
-
-    model: str
-    surface: str | None = None
-    kind: str | None = None
-    region: str | None = None
-    private: bool = False
-    models: tuple[str, ...] = ()
-    allowed: frozenset[str] | None = None  # the key's models
-    keep_answering: bool = False
-    rule: str | None = None  # the owner's rule that chose `model`
-    tokens: int = 0  # estimated input, 0 where small
-    vision: bool = False
-    tools: bool = False
-    schema: bool = False
-    prefill: bool = False
-    same_dialect: str | None = None  # the field that only the caller's own dialect can express ("n", "logprobs")
-    embeddings: bool = False
-    # What a choice by cost and quality is made from; left out where nothing depends on it.
-    inferred: bool = False  # `kind` was not given: it was told from the request
-    signals: str = ""  # what `kind` was told from, where somebody wants to know
-    difficulty: Difficulty | None = None
-    estimates: tuple[tuple[str, Estimate], ...] = ()  # by model
-    size: int = 0  # input tokens, in steps
-    written: int = 0  # output tokens that are expected, in steps
-    max_cost_nano: int | None = None
-    at_most: tuple[int, int] = (0, 0)  # tokens in and out that the call may have, which `max_cost_nano` has to cover
-    of_task: bool = False  # whose budget `max_cost_nano` may be: it ends there, rather than going to whoever is cheap
 
 
 class Candidate(Struct, frozen=True):
@@ -101,15 +66,6 @@ class Decision(Struct, frozen=True):
     needs: str | None = None  # what the request asked of a model, as `needs_of` says it
     equals: tuple[Equals, ...] = ()
     kind: str | None = None  # of task: the caller's, or told from the request
-
-
-def needs_of(facts: Facts) -> str | None:
-    """What a request needs of a model, in a few words for the ledger (`tools,vision,region=eu-west`), or None."""
-    asked = ("tools", "vision", "schema", "prefill", "embeddings")
-    named = [name for name in asked if getattr(facts, name)]
-    named += [facts.same_dialect] if facts.same_dialect else []
-    named += [f"region={facts.region}"] if facts.region else []
-    return ",".join(named) or None
 
 
 def decide(facts: Facts, catalogue: Catalogue, policy: Policy = NO_POLICY) -> Decision:

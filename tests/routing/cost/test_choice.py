@@ -12,7 +12,8 @@ from chittycan.catalogue import Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
 from chittycan.routing.cost.choice import Option, bar, by_worth, demand, ranked
 from chittycan.routing.cost.policy import NO_POLICY, Policy
-from chittycan.routing.decide import Decision, Facts, decide, objection
+from chittycan.routing.decide import Decision, decide, objection
+from chittycan.routing.facts import Facts
 from chittycan.routing.quality.estimate import Estimate, Quality
 from chittycan.routing.quality.frontier import Frontier, Paid, Step
 from chittycan.routing.quality.learnt import Learnt, Mean

@@ -6,8 +6,9 @@ import pytest
 
 from chittycan.catalogue import Catalogue, Ensemble, Model, Provider
 from chittycan.errors import Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
-from chittycan.routing.decide import Facts, decide
+from chittycan.routing.decide import decide
 from chittycan.routing.ensembles.seating import Seating, asked_for, chosen, member_of, seat
+from chittycan.routing.facts import Facts
 
 RISK = Ensemble(models=("gpt-4o", "claude", "llama"), mode="vote")
 

@@ -8,18 +8,15 @@ A model without a known price is never taken for being cheap.
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from chittycan.catalogue import Model
 from chittycan.routing.cost.policy import AUTO, BEST, CHEAP, Policy
+from chittycan.routing.facts import Facts
 from chittycan.routing.kinds import TIERS, Difficulty
 from chittycan.routing.quality.estimate import NO_QUALITY, Estimate
 from chittycan.routing.quality.learnt import Mean
-
-if TYPE_CHECKING:
-    from chittycan.routing.decide import Facts
 
 CHEAP_SHARE = 0.8  # of the strong model's quality is enough for `auto:cheap`
 STRANGERS = 0.25  # of the models at hand may be unknown to those that quality was priced with
@@ -52,7 +49,7 @@ class Option(Struct, frozen=True):
         return 0.0 if self.estimate is None else self.estimate.quality
 
 
-def choose(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+def choose(facts: Facts, options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     """The models to ask before the default chain, in order, and the route. `options`: who may do it at all."""
     means = policy.quality.learnt.models
     if policy.quality is not NO_QUALITY and (not means or any(map(_backs, means.values()))):
@@ -72,7 +69,7 @@ def _backs(mean: Mean | None) -> bool:
     return mean is None or mean.scored >= LEAST_SCORES
 
 
-def left_out(facts: "Facts", name: str) -> str:
+def left_out(facts: Facts, name: str) -> str:
     """Why a model is not asked that could do it."""
     if facts.estimates and name not in {model for model, _ in facts.estimates}:
         return "nobody scored it, and it is not in the default chain"
@@ -81,14 +78,14 @@ def left_out(facts: "Facts", name: str) -> str:
     return "not in the default chain"
 
 
-def bar(facts: "Facts", scored: Sequence[Option], policy: Policy) -> float:
+def bar(facts: Facts, scored: Sequence[Option], policy: Policy) -> float:
     """The quality that the choice has to reach: a share of the strong model's, or of the best where that is out."""
     strong = next((option for option in scored if option.name == policy.strong), None)
     best = strong.quality if strong is not None else max(option.quality for option in scored)
     return best * target(facts, policy)
 
 
-def target(facts: "Facts", policy: Policy) -> float:
+def target(facts: Facts, policy: Policy) -> float:
     """The share of the strong model's quality that is aimed at."""
     return CHEAP_SHARE if facts.model == CHEAP else policy.target
 
@@ -126,7 +123,7 @@ def _best_first(options: Iterable[Option]) -> list[Option]:
     return sorted(options, key=lambda each: (-each.quality, each.price))
 
 
-def _by_quality(facts: "Facts", scored: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+def _by_quality(facts: Facts, scored: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     if facts.model == BEST:
         best = _best_first(scored)[:MOST_SCORED]
         return [(each.name, _backed(each, "the best" if each is best[0] else "next best")) for each in best], _route(
@@ -156,7 +153,7 @@ def _backed(option: Option, why: str) -> str:
     return why if option.estimate is None else f"{why} ({option.estimate.why})"
 
 
-def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
+def _by_tier(facts: Facts, options: Sequence[Option], policy: Policy) -> tuple[list[Named], str]:
     """`auto` knows the tiers that the owner wrote; `auto:cheap` and `auto:best` also those that models come with."""
     tiers = _tiers(facts)
     strong = [each.name for each in options if each.name == policy.strong]
@@ -178,7 +175,7 @@ def _by_tier(facts: "Facts", options: Sequence[Option], policy: Policy) -> tuple
     return [], facts.model
 
 
-def affordable(facts: "Facts", options: Sequence[Option]) -> list[Named]:
+def affordable(facts: Facts, options: Sequence[Option]) -> list[Named]:
     """The dearest first of those that cost no more than the caller allows; [] where one of the chain does not."""
     if any(option.default for option in options):
         return []
@@ -186,7 +183,7 @@ def affordable(facts: "Facts", options: Sequence[Option]) -> list[Named]:
     return [(each.name, "affordable, as nobody of the chain is") for each in several]
 
 
-def _tiers(facts: "Facts") -> Sequence[Difficulty]:
+def _tiers(facts: Facts) -> Sequence[Difficulty]:
     """Which tiers to ask, in order: from the one that the work needs upwards; `auto:cheap` dares one lower."""
     if facts.model == BEST:
         return TIERS[::-1]
@@ -194,10 +191,10 @@ def _tiers(facts: "Facts") -> Sequence[Difficulty]:
     return TIERS[max(needed - (facts.model == CHEAP), 0) :]
 
 
-def _in_tier(option: Option, tier: Difficulty, facts: "Facts", policy: Policy) -> bool:
+def _in_tier(option: Option, tier: Difficulty, facts: Facts, policy: Policy) -> bool:
     known = option.name in policy.tiered or (facts.model != AUTO and not option.spare)
     return known and option.model.tier == tier
 
 
-def _route(facts: "Facts", how: str) -> str:
+def _route(facts: Facts, how: str) -> str:
     return ":".join(filter(None, (facts.model, facts.kind, how)))

@@ -18,7 +18,6 @@ from chittycan.routing.decide import (
     NOT_ALLOWED,
     Candidate,
     Decision,
-    Facts,
     Reason,
     assigned_to,
     not_callable,
@@ -27,6 +26,7 @@ from chittycan.routing.decide import (
 )
 from chittycan.routing.ensembles.counting import Role
 from chittycan.routing.ensembles.prompts import family
+from chittycan.routing.facts import Facts
 
 UNKNOWN = "unknown model"
 SHAPE = frozenset(Ensemble.__struct_fields__) - {"models"}  # what one may say of an ensemble beside its models

@@ -53,7 +53,10 @@ class Book:
         """All rules that hold, until one says stop. Where two say different things, the first one counts."""
         applied = Applied()
         for rule, holds, does in self._read:
-            if not holds.holds(facts, doubt=_protects(does)):
+            held = holds.holds(facts)
+            if held is None:  # nobody can tell in time: of what it does, what keeps something in is done all the same
+                does = [action for action in does if _protects(action)]
+            if held is False or not does:
                 continue
             applied.rules.append(rule.id)
             stops = False
@@ -78,9 +81,8 @@ class Book:
         return applied
 
 
-def _protects(does: Iterable[Action]) -> bool:
-    """Whether a rule keeps something in: then it holds, too, where nobody can tell in time whether it does."""
-    return any(each.verb == "region" or (each.verb == "private" and each.value) for each in does)
+def _protects(action: Action) -> bool:
+    return action.verb == "region" or (action.verb == "private" and bool(action.value))
 
 
 NO_RULES = Book(())

@@ -9,7 +9,7 @@ a field to its value: text, a number, True or False, or several of them; a field
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -55,14 +55,15 @@ class RuleError(InvalidRequest):
 
 
 class Test(Struct, frozen=True):
-    """One comparison of one field. `doubt`: what holds where a search takes too long to be told."""
+    """One comparison of one field."""
 
     field: str
     kind: Kind
     operator: str
     value: Any  # as facts have it: folded text, a number, a place among LEVELS, a compiled pattern
 
-    def holds(self, facts: Facts, doubt: bool = False) -> bool:
+    def holds(self, facts: Facts) -> bool | None:
+        """None where a search takes too long to be told."""
         fact = facts.get(self.field)
         if fact is None:
             return False
@@ -70,28 +71,40 @@ class Test(Struct, frozen=True):
         try:
             return any(_compare(self, each) for each in (fact if several else (fact,)))
         except TimeoutError:
-            return doubt
+            return None
 
 
 class All(Struct, frozen=True):
     parts: tuple[Any, ...]
 
-    def holds(self, facts: Facts, doubt: bool = False) -> bool:
-        return all(part.holds(facts, doubt) for part in self.parts)
+    def holds(self, facts: Facts) -> bool | None:
+        return _settled(self.parts, facts, False)
 
 
 class OneOf(Struct, frozen=True):
     parts: tuple[Any, ...]
 
-    def holds(self, facts: Facts, doubt: bool = False) -> bool:
-        return any(part.holds(facts, doubt) for part in self.parts)
+    def holds(self, facts: Facts) -> bool | None:
+        return _settled(self.parts, facts, True)
 
 
 class Not(Struct, frozen=True):
     part: Any
 
-    def holds(self, facts: Facts, doubt: bool = False) -> bool:
-        return not self.part.holds(facts, not doubt)
+    def holds(self, facts: Facts) -> bool | None:
+        held: bool | None = self.part.holds(facts)
+        return None if held is None else not held
+
+
+def _settled(parts: Iterable[Any], facts: Facts, settles: bool) -> bool | None:
+    """One part that is `settles` settles it, whatever the others are; else it is as doubtful as any of them."""
+    doubtful = False
+    for part in parts:
+        held = part.holds(facts)
+        if held is settles:
+            return settles
+        doubtful = doubtful or held is None
+    return None if doubtful else not settles
 
 
 Condition = Test | All | OneOf | Not
