@@ -3,7 +3,7 @@
 import pytest
 
 from chittycan.agents.answered import caution
-from chittycan.agents.pipeline import draft_id, new_mail
+from chittycan.agents.kept import draft_id, new_mail
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail
 from chittycan.store import drafts, inbox
