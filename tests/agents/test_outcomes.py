@@ -8,43 +8,17 @@ import pytest
 from chittycan.agents.kept import draft_id
 from chittycan.agents.pipeline import process
 from chittycan.agents.review import Said, judge
-from chittycan.agents.sending import Change, Limits, Sending
-from chittycan.errors import ConfigError
-from chittycan.integrations.email.message import Mail
-from chittycan.integrations.email.smtp import Mailer
+from chittycan.agents.sending import Change, Sending
 from chittycan.integrations.email.sources import RawMail
 from chittycan.store import feedback, inbox
 from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.testing.ask import ScriptedAsk
 from chittycan.workstreams.effects import Effects
+from way_out import WayOut
 
+NOWHERE = 1  # a port at which nobody takes mail: nothing is sent here
 MAIL = RawMail("mbox", "1", b"From: Ann <ann@bell.example>\nMessage-ID: <1@x>\nSubject: Rent\n\nMay I ask you?\n")
-
-
-class Post:
-    """A way out that nobody takes here."""
-
-    def sender(self, account: str | None) -> str:
-        return "Office <office@meyer.example>"
-
-    def mailer(self, account: str | None) -> Mailer:
-        raise ConfigError("nothing is sent here", file="config.json", key="smtp")
-
-    def own(self) -> frozenset[str]:
-        return frozenset({"office@meyer.example"})
-
-    def limits(self) -> Limits:
-        return Limits()
-
-    def verified(self, mail: Mail, account: str | None) -> bool | None:
-        return None
-
-    async def in_sent(self, account: str | None, message_id: str) -> bool | None:
-        return None
-
-    async def keep_copy(self, account: str | None, raw: bytes) -> bool | None:
-        return None
 
 
 @pytest.fixture
@@ -67,7 +41,7 @@ def sending(database: Database) -> Sending:
         return False
 
     clock = FakeClock(1_800_000_000.0)
-    return Sending(database, Effects(database, owner="one", clock=clock, alive=lives), Post(), clock)
+    return Sending(database, Effects(database, owner="one", clock=clock, alive=lives), WayOut(NOWHERE), clock)
 
 
 async def test_answers_that_held_to_their_schema_are_checked(ask: ScriptedAsk, sqlite: Database) -> None:
