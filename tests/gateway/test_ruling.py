@@ -59,3 +59,15 @@ def test_a_region_holds_whatever_was_named_and_nobody_asks_for_another() -> None
     with pytest.raises(Forbidden, match="The rule house rule binds this to the region eu-west") as refused:
         rule(call(model="gpt-4", options=Options(kind="code", region="us-east")), bind)
     assert refused.value.code == "region_conflict"
+
+
+def test_rules_look_at_a_call_as_it_came() -> None:
+    """What one rule made of it is nothing that another one could ask about, however often the call is looked at."""
+    rules = Book([
+        Rule(id="r1", name="choice", condition="model:auto", action="model:llama, private"),
+        Rule(id="r2", name="place", condition="model:llama OR private:true", action="region:eu-west"),
+    ])  # fmt: skip
+    asked = call(model="auto")
+    for _ in range(2):
+        rule(asked, rules)
+        assert (asked.model, asked.options.private, asked.options.region) == ("llama", True, None)

@@ -18,6 +18,7 @@ from chittycan.errors import InvalidRequest
 if TYPE_CHECKING:  # brings the database along, which a command that talks to a server does not need
     from chittycan.auth.keys import Key
     from chittycan.routing.privacy.placeholders import Placeholders
+    from chittycan.routing.rules.book import Book
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -65,6 +66,7 @@ class Call(Struct, kw_only=True):
     longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
     webhook: Any = None  # who is told of its end, as the client wrote it; only where it is done in the background
     ruled: str | None = None  # the owner's rule that chose `model`
+    ruled_by: "Book | None" = None  # the rules that it was held to
     placeholders: "Placeholders | None" = None  # what stands in it for what is private; its answers have them too
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked
     at: float = 0.0  # Unix seconds

@@ -32,8 +32,11 @@ def applied_to(call: Call, book: Book) -> Applied:
 
 
 def rule(call: Call, book: Book) -> None:
-    """Gives the call what the rules say. Harmless when repeated."""
+    """Gives the call what the rules say of it as it came: once, however often it is asked for."""
+    if call.ruled_by is book:
+        return
     options, applied = call.options, applied_to(call, book)
+    call.ruled_by = book
     said = applied.values
     if said.get("private") and not options.private:
         call.options = replace(call.options, private=True)

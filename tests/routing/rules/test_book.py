@@ -80,3 +80,12 @@ def test_what_protects_holds_where_nobody_can_tell_in_time() -> None:
     hostile, facts = 'body~"(a|aa)+$"', {"body": "a" * 5_000 + "b"}
     book = Book([rule(hostile, "label:x"), rule(hostile, "private"), rule(hostile, "private:false, label:y")])
     assert book.apply(facts).values == {"private": True}
+
+
+def test_doubt_stops_nothing_and_chooses_nothing() -> None:
+    """Else a text that makes a search slow would keep later rules from being looked at."""
+    hostile, facts = 'body~"(a|aa)+$"', {"body": "a" * 5_000 + "b", "from": "a"}
+    slow = rule(hostile, "private, model:llama, stop", created=1.0)
+    applied = Book([slow, rule("from:a", "region:eu-west", created=2.0)]).apply(facts)
+    assert applied.values == {"private": True, "region": "eu-west"}
+    assert applied.stopped is None

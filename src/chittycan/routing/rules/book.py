@@ -52,11 +52,11 @@ class Book:
     def apply(self, facts: Facts) -> Applied:
         """All rules that hold, until one says stop. Where two say different things, the first one counts."""
         applied = Applied()
-        for rule, holds, does in self._read:
+        for rule, holds, every in self._read:
             held = holds.holds(facts)
-            if held is None:  # nobody can tell in time: of what it does, what keeps something in is done all the same
-                does = [action for action in does if _protects(action)]
-            if held is False or not does:
+            # Where nobody can tell in time, what keeps something in is done all the same.
+            does = every if held else () if held is False else tuple(filter(_protects, every))
+            if not does:
                 continue
             applied.rules.append(rule.id)
             stops = False

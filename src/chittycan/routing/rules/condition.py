@@ -100,9 +100,9 @@ def _settled(parts: Iterable[Any], facts: Facts, settles: bool) -> bool | None:
     """One part that is `settles` settles it, whatever the others are; else it is as doubtful as any of them."""
     doubtful = False
     for part in parts:
-        held = part.holds(facts)
+        held: bool | None = part.holds(facts)
         if held is settles:
-            return settles
+            return held
         doubtful = doubtful or held is None
     return None if doubtful else not settles
 
