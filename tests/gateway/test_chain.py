@@ -420,3 +420,18 @@ async def test_attempts_and_models_are_counted_for_the_headers(walk: Walked) -> 
     await walk({"a": [BROKEN], "two": [NO_MONEY], "c": ["fine"]}, A, TWO_KEYS, C)
     assert walk.trail.started == 5
     assert [each.model.name for each in walk.trail.asked] == ["a", "two", "c"]
+
+
+@pytest.mark.parametrize("objection", [BudgetExceeded("too dear"), InvalidRequest("no audio here", param="audio")])
+async def test_a_model_that_was_refused_before_it_was_asked_counts_for_nothing(
+    walk: Walked, objection: ChittyError
+) -> None:
+    await walk({"a": [objection], "b": ["fine"]}, A, B)
+    assert walk.trail.started == 1
+    assert [each.model.name for each in walk.trail.asked] == ["b"]
+
+
+async def test_a_model_that_was_refused_after_a_try_was_asked_once(walk: Walked) -> None:
+    await walk({"two": [failing(Failure.CREDENTIAL, 401), RateLimited("full")], "c": ["fine"]}, TWO_KEYS, C)
+    assert walk.trail.started == 2
+    assert [each.model.name for each in walk.trail.asked] == ["two", "c"]

@@ -85,7 +85,7 @@ class Trail(Struct):
 
     tried: list[Tried] = field(default_factory=list)
     lost: tuple[Lost, ...] = ()
-    started: int = 0  # attempts begun, the successful one included
+    started: int = 0  # attempts begun, the successful one included; not those that a limit or a dialect refused
     began: float = 0.0  # monotonic seconds: when the last attempt began; after a success, that one
     key: Secret | None = None  # of the attempt that succeeded
     first_token_ms: float | None = None  # from the call's beginning to its first content
@@ -224,6 +224,11 @@ class Walk(Struct, Generic[T], eq=False):
                     trail.began = began = chain.clock.monotonic()
                     try:
                         result = await self._attempt(candidate, key, only)
+                    except (InvalidRequest, LimitError):  # nobody was asked
+                        trail.started -= 1
+                        if last is None:
+                            trail.asked.remove(candidate)
+                        raise
                     except AttemptFailed as failed:
                         last = failed
                         trail.tried.append(Tried(candidate, failed, (chain.clock.monotonic() - began) * 1e3))
@@ -266,8 +271,6 @@ class Walk(Struct, Generic[T], eq=False):
         """It was not asked after all, and is the next again."""
         place = self._place
         self._candidates = (*self._candidates[:place], candidate, *self._candidates[place:])
-        self.trail.asked.remove(candidate)
-        self.trail.started -= 1
 
     def exhausted(self) -> ChittyError:
         """What to say where nobody is left."""
