@@ -110,3 +110,32 @@ def test_what_cannot_be_replayed_is_left_out_on_both_sides() -> None:
     assert found.left == dict.fromkeys(("before", "cached", "ensemble", "listed", "rule", "refused"), 10)
     assert (found.requests, found.now.cost_nano, found.then.cost_nano) == (0, 0, 0)
     assert replayed([flow()], always("big"), always(ensemble=True)).left == {"ensemble": 10}
+
+
+def test_nothing_is_saved_by_not_answering() -> None:
+    """Money that a request costs now is no saving where the other policy leaves it without an answer."""
+    big = flow("big", 10)
+
+    def only_private(asked: Flow) -> Chosen:
+        return Chosen(chain=("small",)) if asked.label == "private" else Chosen(refused="no private model")
+
+    found = replayed([big, flow("big", 4, label="private")], always("big"), only_private)
+    assert (found.both.answers, found.both.now_nano, found.both.then_nano) == (4, 40e6, 4e6)
+    by_end = {change.after: change.cost_nano for change in found.changes}
+    assert by_end == {None: None, "small": -36e6}
+
+
+def test_of_a_model_that_fails_half_the_time_only_what_it_answers_is_compared() -> None:
+    flows = [flow("big", 10), flow("small", 5, hour=1), failing("small", 5, hour=1)]
+    found = replayed(flows, always("big"), always("small"))
+    assert found.both.answers == 10  # five of the ten of `big`, and the five that `small` answered already
+    assert (found.both.now_nano, found.both.then_nano) == (55e6, 10e6)
+    (change,) = (each for each in found.changes if each.before == "big")
+    assert change.cost_nano == -45e6
+
+
+def test_an_answer_at_no_known_price_is_compared_with_nothing() -> None:
+    found = replayed([flow("big")], always("big"), always("unpriced"))
+    assert (found.both.answers, found.both.now_nano, found.both.then_nano) == (0, 0, 0)
+    found = replayed([flow("unpriced", unpriced=True)], always("unpriced"), always("small"))
+    assert (found.both.answers, found.both.now_nano, found.both.then_nano) == (0, 0, 0)

@@ -47,18 +47,23 @@ def simulate(
         console.print(f"[dim]no request of the last {plain(since)} can be replayed[/]")
     else:
         console.print(f"[bold]{found.requests:,}[/] requests of the last {plain(since)}, replayed\n")
-        _sides(found.now, found.then)
+        _sides(found)
         _changes(found.changes)
     for why, count in found.left.items():
         console.print(f"[dim]{count:,} more {LEFT[why]}: left out on both sides[/]")
     _unknown(found.then)
 
 
-def _sides(now: "SimulatedSide", then: "SimulatedSide") -> None:
+def _sides(found: "SimulationReport") -> None:
+    now, then, both = found.now, found.then, found.both
+    change = _percent(both.now_usd, both.then_usd)
+    alike = both.answers == now.answers == then.answers
+    apart = (f"of {both.answers:,.0f} both answer", _usd(both.now_usd), f"{_usd(both.then_usd)}{change}")
     table(
         ("", "now", "then"),
         [
-            ("cost", _usd(now.cost_usd), f"{_usd(then.cost_usd)}{_percent(now.cost_usd, then.cost_usd)}"),
+            ("cost", _usd(now.cost_usd), f"{_usd(then.cost_usd)}{change if alike else ''}"),
+            *([] if alike else [apart]),
             ("median", seconds(now.ms_p50), seconds(then.ms_p50)),
             ("95 % within", seconds(now.ms_p95), seconds(then.ms_p95)),
             ("answered", _share(now), _share(then)),
@@ -76,7 +81,8 @@ def _sides(now: "SimulatedSide", then: "SimulatedSide") -> None:
 def _changes(changes: "list[ChangedChoice]") -> None:
     table(
         ("from", "to", "requests", "cost", "why"),
-        [(each.before or "nobody", each.after or "nobody", f"{each.count:,}", _difference(each.cost_usd), each.why)
+        [(each.before or "nobody", each.after or "nobody", f"{each.count:,}",
+          _difference(each.cost_usd) if each.after else "—", each.why)
          for each in changes],
         empty="no choice changes",
     )  # fmt: skip

@@ -44,13 +44,22 @@ class SimulatedSide(Struct, kw_only=True):
 
 class ChangedChoice(Struct, kw_only=True):
     """`count` requests that `before` answered (null: nobody) and that `after` would be asked first (null: nobody may,
-    and `why` says why). `cost_usd`: how much more they would cost; null where a price is unknown."""
+    and `why` says why). `cost_usd`: how much more those would cost that are answered; null where a price is unknown, or
+    nobody may answer."""
 
     before: str | None
     after: str | None
     count: int
     cost_usd: float | None
     why: str | None
+
+
+class AnsweredByBoth(Struct, kw_only=True):
+    """The requests that are answered, at a known price, now and then: of no others can be said what is saved."""
+
+    answers: float
+    now_usd: float
+    then_usd: float
 
 
 class SimulationReport(Struct, kw_only=True):
@@ -63,6 +72,7 @@ class SimulationReport(Struct, kw_only=True):
 
     since: float
     requests: int
+    both: AnsweredByBoth
     now: SimulatedSide
     then: SimulatedSide
     changes: list[ChangedChoice]
@@ -96,10 +106,13 @@ async def simulate(
         replayed, flows, latencies, (ours, chooser(ours, policy, allowed)),
         (catalogue, chooser(catalogue, other, allowed)), network.prices,
     )  # fmt: skip
-    known = set(ours.warnings)
+    known, both = set(ours.warnings), found.both
     return SimulationReport(
         since=begin, requests=found.requests, now=_side(found.now), then=_side(found.then),
         left={str(why): count for why, count in found.left.items()},
+        both=AnsweredByBoth(
+            answers=round(both.answers, 2), now_usd=both.now_nano / 1e9, then_usd=both.then_nano / 1e9
+        ),
         changes=[
             ChangedChoice(before=each.before, after=each.after, count=each.count, why=each.why,
                           cost_usd=usd(None if each.cost_nano is None else round(each.cost_nano)))

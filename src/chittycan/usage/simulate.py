@@ -57,7 +57,7 @@ class Side(Struct, kw_only=True):
 class Change(Struct, kw_only=True):
     """Requests that `before` answered (None: nobody) and that `after` would be asked first (None: nobody may).
 
-    `cost_nano`: how much more they would cost; None where a price is unknown.
+    `cost_nano`: how much more those would cost that are answered; None where a price is unknown, or nobody may answer.
     """
 
     before: str | None
@@ -67,10 +67,24 @@ class Change(Struct, kw_only=True):
     why: str | None = None
 
 
+class Both(Struct, kw_only=True):
+    """What both policies answer at a known price: only of that can be said what is saved."""
+
+    answers: float = 0.0
+    now_nano: float = 0.0
+    then_nano: float = 0.0
+
+    def add(self, answers: float, now_nano: float, then_nano: float) -> None:
+        self.answers += answers
+        self.now_nano += now_nano
+        self.then_nano += then_nano
+
+
 class Simulation(Struct, kw_only=True):
     """`requests` were replayed; `left` counts those that were not, by the reason."""
 
     requests: int
+    both: Both
     now: Side
     then: Side
     changes: list[Change]
@@ -113,7 +127,9 @@ def simulate(
     for side in (replay.now, replay.then):
         _time(side, latencies)
     changes = sorted(replay.changes.values(), key=lambda change: (-change.count, change.before or ""))
-    return Simulation(requests=replay.requests, now=replay.now, then=replay.then, changes=changes, left=replay.left)
+    return Simulation(
+        requests=replay.requests, both=replay.both, now=replay.now, then=replay.then, changes=changes, left=replay.left
+    )  # fmt: skip
 
 
 class _Replay:
@@ -123,7 +139,7 @@ class _Replay:
         self._old, self._choose_before = before
         self._new, self._choose_after = after
         self._prices, self._available = prices, Availability(flows)
-        self.now, self.then = Side(), Side()
+        self.now, self.then, self.both = Side(), Side(), Both()
         self.changes: dict[tuple[str | None, str | None, str | None], Change] = {}
         self.left: dict[Left, int] = {}
         self.requests = 0
@@ -142,11 +158,15 @@ class _Replay:
         if flow.outcome in BESIDE:
             self.now.cost_nano += flow.cost_nano
             self.then.cost_nano += flow.cost_nano if same else 0
+            if after.chain:
+                self.both.add(0, flow.cost_nano, flow.cost_nano if same else 0)
             return
         self.requests += flow.count
         _went(flow, self.now)
         if same or (flow.outcome == "failed" and flow.failure not in FAULTS):
             _went(flow, self.then)
+            if flow.outcome != "failed" and not flow.unpriced:
+                self.both.add(flow.count, flow.cost_nano, flow.cost_nano)
         else:
             self._walk(flow, after)
 
@@ -170,6 +190,8 @@ class _Replay:
                 cost = None if answers else cost
             else:
                 self.then.cost_nano += each * answers
+                if served is not None and not flow.unpriced:
+                    self.both.add(answers, flow.cost_nano * answers / flow.count, each * answers)
                 cost = None if cost is None else cost + each * answers
             self.then.answered += answers
             self.then.models[name] = self.then.models.get(name, 0.0) + answers
@@ -178,7 +200,9 @@ class _Replay:
         self.then.failed += max(0.0, remaining)
         first = after.chain[0] if after.chain else None
         if first != served:
-            self._change(flow, served, first, cost, after.refused)
+            answered = 1 - max(0.0, remaining) / flow.count
+            more = None if cost is None or flow.unpriced or not answered else cost - flow.cost_nano * answered
+            self._change(flow, served, first, more, after.refused)
 
     def _share(self, name: str, flow: Flow, served: str | None) -> float | None:
         """Of these requests, those that the model would answer; it did where it really answered them."""
@@ -196,17 +220,14 @@ class _Replay:
         return None if cost is None else cost / flow.count
 
     def _change(
-        self, flow: Flow, served: str | None, first: str | None, cost: float | None, refused: str | None
+        self, flow: Flow, served: str | None, first: str | None, more: float | None, refused: str | None
     ) -> None:
         place = served, first, refused
         change = self.changes.get(place)
         if change is None:
             change = self.changes[place] = Change(before=served, after=first, count=0, cost_nano=0.0, why=refused)
         change.count += flow.count
-        if cost is None or change.cost_nano is None or flow.unpriced:
-            change.cost_nano = None
-        else:
-            change.cost_nano += cost - flow.cost_nano
+        change.cost_nano = None if more is None or change.cost_nano is None else change.cost_nano + more
 
 
 def _left(flow: Flow) -> Left | None:
