@@ -19,6 +19,14 @@ def test_a_rule_is_made_as_it_is_written_everywhere(can: Any) -> None:
     assert "1 of 1" in can("router", "rules", "test", "small", "--fact", "priority=low").out
 
 
+def test_a_fact_that_no_rule_can_ask_about_is_refused(can: Any) -> None:
+    can("router", "rules", "create", "small", "--condition", "branch:true session:7", "--action", "label:x")
+    wrong = can("router", "rules", "test", "--fact", "brnch=true")
+    assert (wrong.code, "did you mean branch" in wrong.err) == (1, True)
+    assert "1 of 1" in can("router", "rules", "test", "--fact", "branch=true", "--fact", "session=7").out
+    assert can("router", "rules", "test", "--fact", "tokens=many").code == 2
+
+
 def test_what_would_be_done_is_said_in_the_words_of_rules(can: Any) -> None:
     for name, action in (("a", "label:Court,label:Old,archive"), ("b", "move:Clients/Court,auto:false")):
         can("router", "rules", "create", name, "--condition", "priority:low", "--action", action)

@@ -109,6 +109,7 @@ async def test_messages_take_the_place_of_a_prompt(served: Served) -> None:
         ({"files": ["file-none"]}, (400, "invalid_request", "files")),
         ({"files": ["/etc/passwd"]}, (400, "invalid_request", "files[0]")),
         ({"model": "gpt-unheard-of"}, (404, "model_not_found", "model")),
+        ({"facts": {"brnch": "main"}}, (400, "invalid_request", "facts")),
         ({"private": True}, (403, "privacy_no_model", None)),
     ],
 )

@@ -45,6 +45,12 @@ def test_nothing_but_its_own_entry_stands_in_for_private_work() -> None:
     assert assigned({"private": "local-mistral"}, "mail.private") is None
 
 
+@pytest.mark.parametrize("pattern", ["*", "email.*", "email*"])
+def test_a_pattern_is_no_kind(pattern: str) -> None:
+    assert assigned({"email.*": "family", "email.triage": "one"}, pattern) is None
+    assert assigned({"email.*": "family", "*": "any"}, pattern) == "any"
+
+
 @given(st.dictionaries(st.text("ab.*", max_size=6), st.just("m")), st.text("ab.*", max_size=6))
 def test_any_kind_finds_an_assigned_model_or_none(assignments: dict[str, str], kind: str) -> None:
     found = assigned(assignments, kind)

@@ -11,6 +11,7 @@ from chittycan.control.operation import operation
 from chittycan.errors import InvalidRequest
 from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.book import Applied, Book, Rule, idle
+from chittycan.routing.rules.condition import check_facts
 
 if TYPE_CHECKING:
     from chittycan.app import Network
@@ -120,6 +121,7 @@ async def tried(
     """
     book = await _book(network, rule, condition)
     if facts is not None:
+        check_facts(facts)
         seen = [("facts", "", "", facts)]
     else:
         seen = await _SEEN[of](network, min(max(last, 1), MOST))

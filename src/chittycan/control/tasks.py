@@ -124,11 +124,13 @@ async def submit(
     `idempotency_key` (or header) again gives the first task back. `webhook`: {url} that is told
     of the end; with `result` true also of the answer. `facts`: what rules may ask of it ({"branch": "main"}).
     """
+    from chittycan.routing.rules.condition import check_facts
     from chittycan.workstreams.submission import read
 
     given = dict(locals())
-    for name in ("network", "caller", "read", "idempotency_header"):
+    for name in ("network", "caller", "read", "check_facts", "idempotency_header"):
         del given[name]
+    check_facts(facts or ())
     given["idempotency_key"] = idempotency_key or idempotency_header
     submission = read(given, network.clock.now(), key_id=reach(caller))
     await _admit(network, caller, submission.task)

@@ -10,8 +10,10 @@ def assigned(assignments: Mapping[str, str], kind: str) -> str | None:
 
     `email.triage`, the short `triage`, `email.*`, the short `email`, `*`;
     and for the short kind `triage`: `triage`, the first entry that ends in `.triage`, the first that starts
-    with `triage.`, `*`.
+    with `triage.`, `*`. A pattern (`email.*`) is an entry's name, and no kind: it finds what stands for every kind.
     """
+    if "*" in kind:
+        return assignments.get("*")
     if kind in assignments:
         return assignments[kind]
     if kind == PRIVATE:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chittycan.routing.rules.condition import RuleError, fields_of, parse
+from chittycan.errors import InvalidRequest
+from chittycan.routing.rules.condition import RuleError, check_facts, fields_of, parse
 from chittycan.routing.rules.fields import FIELDS, OPERATORS, VALUES
 
 MAIL: dict[str, Any] = {
@@ -97,6 +98,14 @@ def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str)
 
 HOSTILE = 'body~"(a|aa)+$"'
 ENDLESS = {"body": "a" * 5_000 + "b"}
+
+
+def test_facts_have_the_names_that_conditions_ask_for() -> None:
+    check_facts(["branch", "header.x-priority", *FIELDS])
+    for name, says in (("brnch", "did you mean branch"), ("Branch", "did you mean branch"), ("header.", "no rule")):
+        with pytest.raises(InvalidRequest, match=says) as refused:
+            check_facts(["repo", name])
+        assert refused.value.param == "facts"
 
 
 def test_of_a_hostile_pattern_nobody_can_tell() -> None:

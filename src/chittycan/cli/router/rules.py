@@ -186,13 +186,22 @@ def _warn(rule: "RuleRow") -> None:
 
 
 def _fact(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
+    """A number or a flag only where the field is one: `session=7` and `branch=true` are texts."""
+    from chittycan.routing.rules.fields import FIELDS, FLAGS
+
+    written, equals, value = text.partition("=")
     if not equals:
         raise UsageError(f"--fact {text} has no value", fix="--fact branch=main")
+    name = written.strip().lower()
+    kind = FIELDS.get(name)
+    if kind == "flag":
+        return name, FLAGS.get(value.casefold(), value)
+    if kind not in ("number", "duration", "size"):
+        return name, value
     try:
-        return name.strip().lower(), float(value)
+        return name, float(value)
     except ValueError:
-        return name.strip().lower(), {"true": True, "false": False}.get(value, value)
+        raise UsageError(f"--fact {text} is no number", fix=f"--fact {name}=1") from None
 
 
 def _done(values: Mapping[str, Any]) -> str:

@@ -117,6 +117,15 @@ def parse(text: str) -> Condition:
     return _Reader(text).whole()
 
 
+def check_facts(names: Iterable[str]) -> None:
+    """Raises InvalidRequest for a fact that no condition can ask about."""
+    for name in names:
+        if _kind(name) is None:
+            raise InvalidRequest(
+                f"no rule can ask about {name[:80]!r}{_nearest(name)}", param="facts", fix=f"Facts: {_NAMES}."
+            )
+
+
 def fields_of(condition: Condition) -> frozenset[str]:
     """The fields that it asks about."""
     match condition:
@@ -214,11 +223,9 @@ class _Reader:
 def _test(token: re.Match[str]) -> Test:
     name, operator = token["name"].lower(), token["op"]
     column = token.start("name") + 1
-    kind = "text" if name.startswith(HEADER) and len(name) > len(HEADER) else FIELDS.get(name)
+    kind = _kind(name)
     if kind is None:
-        raise _error(
-            f"there is no field {name!r}{_nearest(name)}", column, f"Fields: {', '.join(FIELDS)}, header.NAME."
-        )
+        raise _error(f"there is no field {name!r}{_nearest(name)}", column, f"Fields: {_NAMES}.")
     if operator not in OPERATORS[kind]:
         allowed = " ".join(OPERATORS[kind])
         raise _error(f"{name} cannot be asked with {operator}", token.start("op") + 1, f"Use one of {allowed}")
@@ -229,6 +236,14 @@ def _test(token: re.Match[str]) -> Test:
     except ValueError as error:
         place = token.start("bare") if quoted is None else token.start("quoted")
         raise _error(str(error), place + 1, _EXAMPLES.get(kind, "Correct the value.")) from None
+
+
+_NAMES = ", ".join((*FIELDS, f"{HEADER}NAME"))
+
+
+def _kind(name: str) -> Kind | None:
+    """Of a field, or None where there is no such field."""
+    return "text" if name.startswith(HEADER) and len(name) > len(HEADER) else FIELDS.get(name)
 
 
 _EXAMPLES: Mapping[str, str] = {
@@ -333,7 +348,7 @@ def _under(fact: str, value: str) -> bool:
 def _nearest(name: str) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, FIELDS, 1)
+    close = get_close_matches(name.lower(), FIELDS, 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
