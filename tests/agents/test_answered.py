@@ -4,20 +4,26 @@ import pytest
 
 from chittycan.agents.answered import caution
 from chittycan.agents.kept import draft_id, new_mail
+from chittycan.agents.prefilter import OWN
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail
 from chittycan.store import drafts, inbox
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
 
-OWN = frozenset({"office@meyer.example"})
 SAID = ["somebody answered this mail already, without this draft"]
 
 
-async def stored(database: Database, sender: str, number: int, answers: str = "") -> str:
+OFFICE = "Office <Office@meyer.example>"
+
+
+async def stored(database: Database, sender: str, number: int, answers: str = "", settled: str | None = None) -> str:
     head = f"From: {sender}\nMessage-ID: <{number}@x.example>\nDate: Mon, 23 Nov 2026 1{number}:00:00 +0000\n"
     raw = RawMail("imap:office", str(number), f"{head}{answers}Subject: The lease\n\nText {number}\n".encode())
     mail, _ = await database.run(inbox.add, new_mail(raw, parse(raw.raw)), float(number))
+    if settled is not None:
+        found = inbox.Finding(category="general_inquiry", level="LOW", rank=1, settled=settled)
+        await database.run(inbox.finish, mail.id, found, float(number))
     return mail.id
 
 
@@ -34,14 +40,21 @@ async def draft(database: Database) -> Draft:
 
 async def test_nothing_is_said_while_nobody_answered(database: Database, draft: Draft) -> None:
     await stored(database, "Ann <ann@bell.example>", 2, "In-Reply-To: <1@x.example>\n")  # she wrote once more
-    assert await database.read(caution, draft, OWN) == []
+    assert await database.read(caution, draft) == []
 
 
 async def test_a_mail_of_ours_that_followed_is_an_answer(database: Database, draft: Draft) -> None:
-    await stored(database, "Office <Office@meyer.example>", 2, "In-Reply-To: <1@x.example>\n")
-    assert await database.read(caution, draft, OWN) == SAID
+    await stored(database, OFFICE, 2, "In-Reply-To: <1@x.example>\n", OWN)
+    assert await database.read(caution, draft) == SAID
+
+
+async def test_that_our_address_stands_in_a_mail_is_no_answer(database: Database, draft: Draft) -> None:
+    """Anybody can write it there, and so keep a draft from being sent."""
+    await stored(database, OFFICE, 2, "In-Reply-To: <1@x.example>\n")
+    await stored(database, OFFICE, 3, "In-Reply-To: <1@x.example>\n", "notification")
+    assert await database.read(caution, draft) == []
 
 
 async def test_what_the_mail_server_marked_is_an_answer(database: Database, draft: Draft) -> None:
     await database.run(inbox.mark_answered, draft.mail_id, 5.0)
-    assert await database.read(caution, draft, OWN) == SAID
+    assert await database.read(caution, draft) == SAID

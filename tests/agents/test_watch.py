@@ -24,7 +24,7 @@ from chittycan.store import inbox
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
-from mail_servers import PASSWORD, Dovecot, Liar, Session, connected
+from mail_servers import PASSWORD, SENT, Dovecot, Liar, Session, connected
 from serving import PATIENCE, SkippingClock
 
 Answers = dict[str, Callable[..., str]]
@@ -119,6 +119,18 @@ async def test_each_mail_is_processed_once_and_the_mailbox_is_as_before(
     assert dovecot_server.flags(user) == set()
     (folder,) = await database.read(rows.folders)
     assert (folder.through, folder.seen, folder.behind, folder.trouble) == (2, 2, 0, 0)
+
+
+async def test_only_the_folder_of_sent_mail_says_what_is_ours(
+    dovecot_server: Dovecot, user: str, watch: Watch, database: Database
+) -> None:
+    for folder in ("INBOX", SENT):
+        dovecot_server.deliver(user, folder, mail(folder), folder=folder)
+    terms = Terms(own_addresses=frozenset({"ann@bell.example"}))
+    await watch(dovecot_server.port, terms, user=user, folders=("INBOX", SENT)).look()
+    assert {each.subject: each.settled for each in await database.read(inbox.latest, 10)} == {
+        "INBOX": None, SENT: "own"
+    }  # fmt: skip
 
 
 async def test_new_mail_is_processed_when_it_comes_in(

@@ -1,14 +1,14 @@
 """Mails that somebody answered in a mail program, while a draft of ours waits.
 
-Mail programs mark on the server what was answered (`\\Answered`, RFC 3501, 2.3.2); and a reply of our own may lie in a
-folder that is read. Nothing follows from it but a word to the person who is about to answer a second time.
+Mail programs mark on the server what was answered (`\\Answered`, RFC 3501, 2.3.2); and a reply of our own (`own_mail`)
+may lie in a folder that is read. Nothing follows from it but a word to who is about to answer a second time.
 """
 
 import asyncio
-from collections.abc import Collection
 
 from sqlalchemy import Connection as Rows
 
+from chittycan.agents.prefilter import OWN
 from chittycan.errors import NotFound
 from chittycan.integrations.email.imap import Connection
 from chittycan.integrations.email.imap_folders import answered
@@ -17,7 +17,6 @@ from chittycan.store import inbox, mailboxes
 from chittycan.store.database import Database
 from chittycan.store.drafts import Draft
 from chittycan.store.inbox import StoredMail
-from chittycan.store.topics import address_in
 
 SAID = "somebody answered this mail already, without this draft"
 OPEN = ("draft", "approved", "failed")  # states in which a draft could still go out
@@ -39,15 +38,14 @@ async def look_here(source: Source, database: Database, now: float) -> None:
             await database.run(inbox.mark_answered, mail_id, now)
 
 
-def elsewhere(connection: Rows, mail: StoredMail, own: Collection[str]) -> float | None:
-    """When somebody answered, as far as that is known: the server marked it, or a mail of `own` addresses followed."""
+def elsewhere(connection: Rows, mail: StoredMail) -> float | None:
+    """When somebody answered, as far as that is known: the server marked it, or a mail that we wrote followed."""
     if mail.answered is not None:
         return mail.answered
-    ours = [each for each in inbox.later(connection, mail) if address_in(each.sender) in own]
-    return min((each.date or each.added for each in ours), default=None)
+    return min((each.date or each.added for each in inbox.later(connection, mail, settled=OWN)), default=None)
 
 
-def caution(connection: Rows, draft: Draft, own: Collection[str]) -> list[str]:
+def caution(connection: Rows, draft: Draft) -> list[str]:
     """What to say of a draft whose mail was answered meanwhile."""
     if draft.state not in OPEN or draft.automatic:
         return []
@@ -55,8 +53,4 @@ def caution(connection: Rows, draft: Draft, own: Collection[str]) -> list[str]:
         stored = inbox.get(connection, draft.mail_id)
     except NotFound:
         return []
-    return (
-        []
-        if elsewhere(connection, stored, own) is None
-        else ["somebody answered this mail already, without this draft"]
-    )
+    return [] if elsewhere(connection, stored) is None else [SAID]

@@ -20,6 +20,7 @@ from chittycan.agents.report import Outcome
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.integrations.email.imap import AWAY, MOST_LISTED, NO_MAIL, Account, Connection, Listed
+from chittycan.integrations.email.imap_folders import is_for_sent
 from chittycan.integrations.email.imap_mail import Kept, fetch
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.store import mailboxes as rows
@@ -65,7 +66,7 @@ class Look:
         self._connection, self._tell = connection, tell
         self._sweep, self._dry_run = sweep, dry_run
         self.room = room
-        self._folder, self._validity = "", 0
+        self._folder, self._validity, self._sent = "", 0, False
         self._broken: Unavailable | None = None  # the connection, while mails were read
         self._privileged: Privileged = "local"  # as the owner last said
 
@@ -79,6 +80,7 @@ class Look:
             after, anew = await database.run(rows.opened, *here, selected.validity, selected.next_uid, began)
             if self._sweep or await database.read(rows.due, *here, began):
                 after = 0
+        self._sent = await is_for_sent(self._connection, folder)
         whole = after == 0
         while selected.exists and self.room != 0:
             listed = await self._connection.unseen(after, await self._settled(after))
@@ -120,7 +122,7 @@ class Look:
     async def _process(self, mails: AsyncGenerator[RawMail] | list[StoredMail]) -> None:
         desk = self._desk
         terms = replace(await desk.terms(), account=self._account.name, dry_run=self._dry_run, limit=self.room)
-        terms = replace(terms, private=terms.private or self._account.private)
+        terms = replace(terms, private=terms.private or self._account.private, sent=self._sent)
         self._privileged = terms.privileged
         report = await process(
             mails, desk.ask, desk.database, terms, on_progress=self._tell, clock=desk.clock, submit=desk.submit,

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import conversation, prefilter, templates, verdict
+from chittycan.agents import conversation, own_mail, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
 from chittycan.agents.claims import Claims
@@ -75,6 +75,7 @@ class Terms(Struct, frozen=True, kw_only=True):
     drafts: bool = True
     account: str | None = None  # whose mail it is, for rules
     own_addresses: frozenset[str] = frozenset()  # in lower case: nobody writes to oneself
+    sent: bool = False  # what is read lies in a folder of sent mail of ours
     signatures: Mapping[str, str] = {}  # of accounts that have one of their own
     tell: Tell | None = None  # has told who a rule says is to be told
 
@@ -223,9 +224,11 @@ class _Inbox:
         return outcome
 
     def _settled(self, work: "_Work") -> prefilter.Settled | None:
-        """Without a model: by its form, or by what a person said of this sender's mails; nothing that is critical."""
-        if verified(work.mail, self._terms.facts) is not None:
-            return None
+        """Without a model: ours, by its form, or by a person's word on its sender's mails; nothing that is critical."""
+        terms = self._terms
+        ours = own_mail.settle(work.mail, terms.own_addresses, sent=terms.sent, authserv=terms.facts.authserv)
+        if ours is not None or verified(work.mail, terms.facts) is not None:
+            return ours
         found = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
         lesson = work.lessons.of("category", work.features)
         if lesson is None:
@@ -258,6 +261,10 @@ class _Inbox:
         outcome.id = stored.id
         if stored.state == "done":
             outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
+            if settled is not None and settled.reason == prefilter.OWN != stored.settled:
+                await self._database.run(inbox.mark_settled, stored.id, settled.reason)
+        elif settled is not None and settled.reason == prefilter.OWN:
+            await self._set_aside(outcome, settled)
         elif settled is not None:
             outcome.state, outcome.settled = "settled", settled.reason
             found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
@@ -279,6 +286,21 @@ class _Inbox:
                     await self._ask_agents(work, stored)
                 else:
                     outcome.state = "elsewhere"
+
+    async def _set_aside(self, outcome: Outcome, settled: prefilter.Settled) -> None:
+        """A mail of ours is a part of its conversation: no rule acts on it, and nobody has to look at it."""
+        found = inbox.Finding(
+            category=settled.category, level="LOW", rank=1, settled=settled.reason, review="auto_approved"
+        )
+        outcome.state, outcome.settled = "settled", settled.reason
+        outcome.category, outcome.level, outcome.review = found.category, found.level, found.review
+        now = self._clock.now()
+
+        def finish(connection: Connection) -> None:
+            inbox.finish(connection, outcome.id, found, now)
+            inbox.mark_read(connection, outcome.id)
+
+        await self._database.run(finish)
 
     async def _by_headers(self, work: "_Work") -> None:
         """No model, no draft: there is no text."""

@@ -15,7 +15,8 @@ from chittycan.agents import rules
 from chittycan.agents.words import GRAVE, Category
 from chittycan.integrations.email.message import Mail
 
-Reason = Literal["newsletter", "auto_reply", "notification", "spam"]
+Reason = Literal["newsletter", "auto_reply", "notification", "spam", "own"]
+OWN: Literal["own"] = "own"  # we wrote it: `own_mail`
 
 ENOUGH = 4  # signs of spam
 UNDELIVERED = "a mail server's report on a mail of yours"

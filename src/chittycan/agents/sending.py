@@ -277,7 +277,7 @@ class Sending:
         mail = await self._mail(draft)
         verified = None if mail is None else self._post.verified(mail, draft.account)
         written = () if draft.edited else msgspec.json.decode(draft.warnings, type=list[str])
-        found = await self._database.read(answered.caution, draft, self._post.own())
+        found = await self._database.read(answered.caution, draft)
         found += letters.cautions(letter, mail, verified=verified, written=written)
         return Shown(
             draft=draft, letter=letter, fingerprint=letters.fingerprint(letter), cautions=found, problem=problem

@@ -52,7 +52,7 @@ mails = Table(
     Column("date", Double),  # as the mail says
     Column("mail", Text, nullable=False),  # JSON of the parsed mail, its text cut
     Column("state", Text, nullable=False),  # new | done
-    Column("settled", Text),  # why no model was needed: newsletter, auto_reply, notification, spam
+    Column("settled", Text),  # why no model was needed: newsletter, auto_reply, notification, spam, own
     Column("category", Text),
     Column("level", Text),
     Column("rank", Integer, nullable=False),  # 4 CRITICAL … 1 LOW, 0 not known yet
@@ -264,12 +264,14 @@ def earlier(connection: Connection, mail: StoredMail, limit: int = 20) -> list[S
     return [_stored(row) for row in connection.execute(query.order_by(when.desc()).limit(limit))]
 
 
-def later(connection: Connection, mail: StoredMail, limit: int = 20) -> list[StoredMail]:
-    """The other mails of its conversation that came after it, the oldest first."""
+def later(connection: Connection, mail: StoredMail, *, settled: str | None = None, limit: int = 20) -> list[StoredMail]:
+    """The other mails of its conversation that came after it, the oldest first; with `settled` those settled so."""
     if mail.thread is None:
         return []
     when, at = func.coalesce(mails.c.date, mails.c.added), mail.added if mail.date is None else mail.date
     query = select(mails).where(mails.c.thread == mail.thread, mails.c.id != mail.id, when > at)
+    if settled is not None:
+        query = query.where(mails.c.settled == settled)
     return [_stored(row) for row in connection.execute(query.order_by(when).limit(limit))]
 
 
@@ -332,6 +334,11 @@ def mark_read(connection: Connection, mail_id: str, *, read: bool = True) -> Non
 def mark_answered(connection: Connection, mail_id: str, at: float) -> None:
     """A reply went out, so somebody has read it."""
     connection.execute(update(mails).where(mails.c.id == mail_id).values(answered=at, read=True))
+
+
+def mark_settled(connection: Connection, mail_id: str, why: str) -> None:
+    """What a mail is shows in another folder than where it was first seen."""
+    connection.execute(update(mails).where(mails.c.id == mail_id).values(settled=why))
 
 
 def mark_unanswered(connection: Connection, mail_id: str) -> None:

@@ -99,6 +99,18 @@ def used_for(use: Use, among: Iterable[Folder]) -> str | None:
     return min(ranked)[2] if ranked else None
 
 
+async def is_for_sent(connection: Connection, name: str) -> bool:
+    """Whether what the owner sends is kept in this folder; False where the server does not say which folders it has."""
+    if name.upper() == "INBOX":
+        return False
+    try:
+        known = {each.name: each for each in await folders(connection)}
+    except Unavailable:  # a connection that is broken shows with the next command
+        return False
+    folder = known.get(name, Folder(name, None))
+    return folder.use == "sent" or (folder.use is None and folder.last.casefold() in USUAL["sent"])
+
+
 async def special(connection: Connection, use: Use) -> str:
     """The folder for this use. Raises Unavailable (AWAY, NO_FOLDER)."""
     name = used_for(use, await folders(connection))
