@@ -30,6 +30,9 @@ MONDAY = "Mon, 23 Nov 2026 09:00:00 +0000"
         ("within 48 hours", "48 hours", 2),
         ("Please answer by tomorrow.", "tomorrow", 1),
         ("bis Freitag", "Freitag", 6),
+        ("Prosimy o odpowiedź w terminie czternastu dni.", "czternastu dni", 14),
+        ("Najpóźniej do 2 grudnia.", "2 grudnia", 9),
+        ("A proposta é válida até ao dia 30 de novembro.", "30 de novembro", 7),
         ("By 20 December, or better by 27 November.", "27 November", 4),
     ],
 )
@@ -45,6 +48,7 @@ def test_day_that_is_called_a_limit(text: str, words: str, days: float, letter: 
         "We met on 3 May 2026.",
         "No date at all.",
         "We will answer you within ten days.",
+        "Foi na reunião do dia 3 de dezembro.",
         "Sie wird in drei Tagen fertig.",
     ],
 )

@@ -29,10 +29,26 @@ def test_sample_inbox_is_sorted_by_its_words(start: str, inbox_folder: Path, sam
         ("Mi casero no arregla la calefacción del piso.", "tenant_communication"),
         ("Il bando chiede la rendicontazione del finanziamento.", "grant_management"),
         ("De printer doet het niet en ik krijg een foutmelding.", "support_ticket"),
+        ("Sąd Okręgowy wyznaczył termin rozprawy, wezwanie w załączniku.", "court_notice"),
+        ("A fatura vencida está por pagar; segue a segunda via.", "billing_matter"),
     ],
 )
-def test_six_languages_are_known(text: str, category: str, letter: Letter) -> None:
+def test_eight_languages_are_known(text: str, category: str, letter: Letter) -> None:
     assert rules.category(letter(text, Subject="Hallo")).category == category
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mamy fakturę do zapłaty.",
+        "Chodzi o dwie faktury z maja.",
+        "Dostaliśmy faktur kilka naraz.",
+        "Piszę w sprawie zaległości i odsetek.",
+        "Przelewem zapłacono już w lipcu.",
+    ],
+)
+def test_words_are_known_in_whatever_case_they_stand(text: str, letter: Letter) -> None:
+    assert rules.category(letter(text, Subject="Dzień dobry")).category == "billing_matter"
 
 
 def test_subject_says_more_than_the_text(letter: Letter) -> None:

@@ -13,56 +13,57 @@ READ = 4000  # characters of the text that are looked at
 NEAR = 10  # days
 
 _MONTHS = {
-    1: "january januar janvier enero gennaio januari jan",
-    2: "february februar fevrier febrero febbraio februari feb",
-    3: "march marz mars marzo maart mar mrz",
-    4: "april avril abril aprile apr",
-    5: "may mai mayo maggio mei",
-    6: "june juni juin junio giugno jun",
-    7: "july juli juillet julio luglio jul",
-    8: "august aout agosto augustus aug",
-    9: "september septembre septiembre settembre sept sep",
-    10: "october oktober octobre octubre ottobre oct okt",
-    11: "november novembre noviembre nov",
-    12: "december dezember decembre diciembre dicembre dec dez",
+    1: "january januar janvier enero gennaio januari jan janeiro stycznia",
+    2: "february februar fevrier febrero febbraio februari feb fevereiro lutego",
+    3: "march marz mars marzo maart mar mrz marco marca",
+    4: "april avril abril aprile apr kwietnia",
+    5: "may mai mayo maggio mei maio maja",
+    6: "june juni juin junio giugno jun junho czerwca",
+    7: "july juli juillet julio luglio jul julho lipca",
+    8: "august aout agosto augustus aug sierpnia",
+    9: "september septembre septiembre settembre sept sep setembro wrzesnia",
+    10: "october oktober octobre octubre ottobre oct okt outubro pazdziernika",
+    11: "november novembre noviembre nov novembro listopada",
+    12: "december dezember decembre diciembre dicembre dec dez dezembro grudnia",
 }
 _MONTH = {name: number for number, names in _MONTHS.items() for name in names.split()}
 _WEEKDAYS = (
-    "monday montag lundi lunes lunedi maandag",
-    "tuesday dienstag mardi martes martedi dinsdag",
-    "wednesday mittwoch mercredi miercoles mercoledi woensdag",
-    "thursday donnerstag jeudi jueves giovedi donderdag",
-    "friday freitag vendredi viernes venerdi vrijdag",
-    "saturday samstag samedi sabado sabato zaterdag",
-    "sunday sonntag dimanche domingo domenica zondag",
+    "monday montag lundi lunes lunedi maandag segunda-feira poniedzialku",
+    "tuesday dienstag mardi martes martedi dinsdag terca-feira wtorku",
+    "wednesday mittwoch mercredi miercoles mercoledi woensdag quarta-feira srody",
+    "thursday donnerstag jeudi jueves giovedi donderdag quinta-feira czwartku",
+    "friday freitag vendredi viernes venerdi vrijdag sexta-feira piatku",
+    "saturday samstag samedi sabado sabato zaterdag soboty",
+    "sunday sonntag dimanche domingo domenica zondag niedzieli",
 )
 _WEEKDAY = {name: number for number, names in enumerate(_WEEKDAYS) for name in names.split()}
 _SOON = {
     "today": 0, "heute": 0, "aujourd'hui": 0, "hoy": 0, "oggi": 0, "vandaag": 0, "tonight": 0,
-    "tomorrow": 1, "morgen": 1, "demain": 1, "manana": 1, "domani": 1,
+    "hoje": 0, "dzisiaj": 0, "dzis": 0,
+    "tomorrow": 1, "morgen": 1, "demain": 1, "manana": 1, "domani": 1, "amanha": 1, "jutra": 1,
 }  # fmt: skip
 _NUMBERS = {
-    1: "one a an einem einer ein un une uno una een",
-    2: "two zwei deux dos due twee",
-    3: "three drei trois tres tre drie",
-    4: "four vier quatre cuatro quattro",
-    5: "five funf cinq cinco cinque vijf",
-    6: "six sechs seis sei zes",
-    7: "seven sieben sept siete sette zeven",
-    8: "eight acht huit ocho otto",
-    10: "ten zehn dix diez dieci tien",
-    14: "fourteen vierzehn quatorze quattordici veertien",
-    15: "fifteen quinze quince quindici",
-    20: "twenty zwanzig vingt veinte venti twintig",
+    1: "one a an einem einer ein un une uno una een um uma jednego",
+    2: "two zwei deux dos due twee dois duas dwoch",
+    3: "three drei trois tres tre drie trzech",
+    4: "four vier quatre cuatro quattro quatro czterech",
+    5: "five funf cinq cinco cinque vijf pieciu",
+    6: "six sechs seis sei zes seis szesciu",
+    7: "seven sieben sept siete sette zeven sete siedmiu",
+    8: "eight acht huit ocho otto oito osmiu",
+    10: "ten zehn dix diez dieci tien dez dziesieciu",
+    14: "fourteen vierzehn quatorze quattordici veertien catorze czternastu",
+    15: "fifteen quinze quince quindici quinze pietnastu",
+    20: "twenty zwanzig vingt veinte venti twintig vinte dwudziestu",
     28: "twenty-eight",
-    30: "thirty trente treinta trenta dertig",
+    30: "thirty trente treinta trenta dertig trinta trzydziestu",
 }
 _NUMBER = {name: number for number, names in _NUMBERS.items() for name in names.split()}
 _UNITS = {
-    1 / 24: "hour hours stunde stunden heure heures hora horas ora ore uur uren",
-    1: "day days tag tagen tage jour jours dia dias giorno giorni dag dagen werktagen arbeitstagen",
-    7: "week weeks woche wochen semaine semaines semana semanas settimana settimane weken",
-    30: "month months monat monaten monate mois mes meses mese mesi maand maanden",
+    1 / 24: "hour hours stunde stunden heure heures hora horas ora ore uur uren godzin godziny",
+    1: "day days tag tagen tage jour jours dia dias giorno giorni dag dagen werktagen arbeitstagen dias dni dnia",
+    7: "week weeks woche wochen semaine semaines semana semanas settimana settimane weken tydzien tygodni tygodnia",
+    30: "month months monat monaten monate mois mes meses mese mesi maand maanden mes miesiaca miesiecy",
 }
 _UNIT = {name: days for days, names in _UNITS.items() for name in names.split()}
 
@@ -83,12 +84,15 @@ _UNTIL = (
     r"avant(?: le)?|jusqu'au|au plus tard(?: le)?|d'ici(?: le| au)?|le delai expire le|"
     r"antes del?|hasta(?: el)?|a mas tardar(?: el)?|termina el|vence el|finaliza el|"
     r"entro(?: il| e non oltre il| le)?|non oltre il|scade il|prima del|"
-    r"voor|uiterlijk(?: op)?|tot(?: en met)?|verloopt op"
+    r"voor|uiterlijk(?: op)?|tot(?: en met)?|verloopt op|"
+    r"ate(?: ao| a| o)?(?: dia)?|antes de|o mais tardar(?: ate)?|termina a|expira a|caduca a|"
+    r"do(?: dnia)?|najpozniej(?: do)?|przed|uplywa|nie pozniej niz(?: do)?"
 )
 _WITHIN = (
     r"within(?: the next)?|in the next|you have|innerhalb(?: von)?|binnen(?: von)?|in den nachsten|sie haben|"
     r"dans(?: un delai de| les)|sous|vous avez|vous disposez de|en un plazo de|en el plazo de|dentro de|plazo de|"
-    r"tienen|tiene|entro"
+    r"tienen|tiene|entro|no prazo de|num prazo de|dentro de|nos proximos|nas proximas|"
+    r"w terminie(?: do)?|w ciagu(?: najblizszych)?|terminie"
 )
 _BETWEEN = rf"(?:(?:{_any(_WEEKDAY)}|the|el|le|il|den|dem|end of|close of business(?: on)?|noon(?: on)?|eod|cob),?\s+)"
 _SPAN = rf"(?P<span>(?P<number>\d{{1,3}}|{_any(_NUMBER)})\s(?:working\s|business\s|calendar\s)?(?P<unit>{_any(_UNIT)}))"

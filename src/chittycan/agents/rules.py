@@ -32,11 +32,17 @@ MASS = 5.0  # points without which a mail is not called a newsletter or spam
 MANNER = ("pressing", "at_leisure")  # of which a subject says no more than a text: everybody shouts there
 
 _STOPS = ".!?\n"
-_QUOTED = re.compile(r"^(?:>|-{2,} ?\n|_{5,}|On .{5,100} wrote:|Am .{5,100} schrieb|Le .{5,100} a écrit)", re.MULTILINE)
+_QUOTED = re.compile(
+    r"^(?:>|-{2,} ?\n|_{5,}|On .{5,100} wrote:|Am .{5,100} schrieb|Le .{5,100} a écrit|W dniu .{5,100} napisał|"
+    r"Em .{5,100} escreveu)",
+    re.MULTILINE,
+)
 _REQUEST = re.compile(
     r"\?|\b(?:please (?:confirm|reply|respond|advise|let|call|send|review|sign)|could you|can you|would you|"
     r"let me know|look forward to|bitte|können sie|um rückmeldung|merci de|veuillez|pourriez|prière de|por favor|"
-    r"le ruego|rogamos|la prego|vi prego|si prega|potreste|alstublieft|graag|gelieve|verzoek|we request|we ask you)\b",
+    r"le ruego|rogamos|la prego|vi prego|si prega|potreste|alstublieft|graag|gelieve|verzoek|we request|we ask you|"
+    r"proszę|prosimy|czy (?:mog|możn|jest|są|zajm|państwo|pan)\w*|agradeç\w+|agradecemos|poderia\w*|"
+    r"pode\w* (?:enviar|dizer|ver)|queira\w*|solicitamos|solicito)\b",
     re.IGNORECASE,
 )
 
