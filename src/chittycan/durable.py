@@ -7,12 +7,11 @@ process a worker.
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from chittycan.agents.given import Given
-from chittycan.agents.mail_task import Submit, submitter
 from chittycan.clock import Clock
 from chittycan.errors import Unavailable
 from chittycan.store import tasks as task_rows
@@ -36,6 +35,10 @@ from chittycan.workstreams.tasks import Tasks
 from chittycan.workstreams.waiting import Waiting
 from chittycan.workstreams.workers import Presence, default_id, living, this_process
 
+if TYPE_CHECKING:  # mail and agents: most commands need neither
+    from chittycan.agents.given import Given
+    from chittycan.agents.mail_task import Submit
+
 Chore = Callable[[], Coroutine[Any, Any, None]]
 
 CHORE_SECONDS = 5.0  # before what a worker does beside its work is begun anew, where it failed
@@ -52,9 +55,7 @@ class Durable:
         self.waiting = Waiting(database, self.engine, self.recorder, clock)
         self.files = Files(database, clock)
         self.batches = Batches(database, self.engine, self.files, clock)
-        self.streams = Streams(
-            database, self.engine, self.recorder, self.advancer, clock, lambda base: Given(database, base, clock)
-        )
+        self.streams = Streams(database, self.engine, self.recorder, self.advancer, clock, self._given)
         self.schedules = Schedules(database, self.engine, self.streams, clock)
         self.responses = Responses(database, self.tasks, clock)
         self.functions: dict[str, Function] = {}  # of the engine, by name; parts add theirs before `work`
@@ -127,8 +128,10 @@ class Durable:
         await self.engine.prepare()
         return True
 
-    async def mail_submitter(self, **wishes: Any) -> Submit | None:
+    async def mail_submitter(self, **wishes: Any) -> "Submit | None":
         """Takes mails to whoever does durable work (`mail_task.submitter`); None where the extra is missing."""
+        from chittycan.agents.mail_task import submitter
+
         if not await self.prepared():
             return None
         return submitter(self.recorder, self._clock, self.tasks.ruling, **wishes)
@@ -159,6 +162,11 @@ class Durable:
     async def drain(self, seconds: float) -> None:
         """Takes no more work, and lets what runs come to its end for so long. `close` hands back what is left."""
         await self.engine.drain(seconds)
+
+    def _given(self, base: Path | None) -> "Given":
+        from chittycan.agents.given import Given
+
+        return Given(self._database, base, self._clock)
 
     def _met(self, error: BaseException) -> None:
         self.bug(error)
