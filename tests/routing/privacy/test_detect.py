@@ -125,3 +125,32 @@ def test_any_text_has_findings_that_lie_apart_within_it(text: str) -> None:
 )
 def test_what_stands_around_does_not_hide_it(value: str, around: str) -> None:
     assert is_private(f"{around} {value} .")
+
+
+LONG = "aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgHiJkLmNoPqR"
+SECRETS = [
+    "AKIAABCDEFGHIJKLMNOP", "ghp_" + LONG, "github_pat_" + LONG, "glpat-" + LONG, "xoxb-" + LONG, "sk_live_" + LONG,
+    "whsec_" + LONG, "sk-" + LONG, "gsk_" + LONG, "hf_" + LONG, "AIza" + LONG[:35], "ya29." + LONG, "npm_" + LONG,
+    "pypi-" + LONG * 2, f"SG.{LONG}.{LONG}", "shpat_" + "ab" * 16, f"eyJ{LONG}.eyJ{LONG}.{LONG}",
+    "$1$" + LONG, "db://ann:geheim!nis@host", "password=geheim!nis", "machine host login ann password geheim!nis",
+    "host:1:base:ann:geheim!nis", "Authorization: Bearer " + LONG + "/x",
+]  # fmt: skip
+# Letters that a pattern which ignores case takes for these.
+LONG_S, DOTLESS_I, DOTTED_I = "\N{LATIN SMALL LETTER LONG S}", "\N{LATIN SMALL LETTER DOTLESS I}", "\u0130"
+ALIKE = str.maketrans({"s": LONG_S, "k": "\N{KELVIN SIGN}", "i": DOTLESS_I})
+
+
+@given(st.sampled_from(SECRETS), st.text(alphabet=f"abc .,\n{LONG_S}{DOTLESS_I}{DOTTED_I}", max_size=40))
+def test_no_secret_is_hidden_by_what_is_looked_for_first(secret: str, around: str) -> None:
+    assert is_private(f"{around}\n{secret}\n{around}")
+
+
+@pytest.mark.parametrize(
+    ("form", "word"),
+    [("{}=geheim!nis", word) for word in ("password", "PASSWORD", "token", "api_key", "credentials", "passphrase")]
+    + [('"{}": "geheim!nis"', "client_secret"), ("machine a.b login ann {} geheim!nis", "password")],
+)
+def test_a_word_is_known_however_its_letters_are_written(form: str, word: str) -> None:
+    text = form.format(word.translate(ALIKE))
+    assert [text[each.start : each.end] for each in findings(text)] == ["geheim!nis"]
+    assert is_private(text)

@@ -50,7 +50,8 @@ _STARTS = (
     "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "xapp-", "sk_", "rk_",
     "pk_", "whsec_", "sk-", "gsk_", "hf_", "AIza", "ya29.", "npm_", "pypi-", "dop_v1_", "SG.", "shp", "eyJ",
 )  # fmt: skip
-_WORDS = ("pass", "pwd", "secret", "token", "key", "credential")
+# As far as they have no i, of which some alphabets have two.
+_WORDS = ("pass", "pwd", "secret", "token", "key", "credent")
 
 
 def secrets(text: str) -> Iterator[Finding]:
@@ -72,7 +73,7 @@ def _whole(text: str) -> Iterator[re.Pattern[str]]:
     """The forms that are a secret from their first to their last character."""
     if any(start in text for start in _STARTS):
         yield _TOKENS
-    if text.count("$") > 2:
+    if text.count("$") > 1:
         yield _HASHED
     if "://" in text and "@" in text:
         yield _IN_URL
@@ -80,12 +81,26 @@ def _whole(text: str) -> Iterator[re.Pattern[str]]:
 
 def _valued(text: str) -> Iterator[re.Pattern[str]]:
     """The forms in which something else says that a value is a secret."""
-    lower = text.lower()
+    lower = _lower(text)
     if (":" in text or "=" in text) and any(word in lower for word in _WORDS):
         yield _ASSIGNED
-    if "machine" in lower and "password" in lower:
+    if "mach" in lower and "password" in lower:
         yield _NETRC
     if text.count(":") > 3:
         yield _PGPASS
-    if "authorization" in lower:
+    if "author" in lower:
         yield _BASIC
+
+
+def _lower(text: str) -> str:
+    """As a pattern that ignores case reads it: ſ is an s, and the sign of Kelvin a k."""
+    return text.lower() if text.isascii() else text.casefold()
+
+
+# Of the forms that need no digit and none of @ : = $ _ -, what each begins with.
+_BARE = ("AKIA", "ASIA", "AIza", "eyJ", "SG.")
+
+
+def bare(text: str) -> bool:
+    """Whether a secret may be in the text though it has no digit, and none of @ : = $ _ -."""
+    return any(map(text.__contains__, _BARE)) or "mach" in _lower(text)
