@@ -2,7 +2,7 @@
 
 First parts of the prompts, then of the kinds of work. The first says how much of what words say holds beyond the kind
 and whether that is worth using, how many of its features a usual prompt shares with others, and what quality costs; the
-second how much of it holds for kinds never seen.
+second how much of it holds for kinds never seen, and whether that earns money.
 """
 
 import statistics
@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from chittycan.routing.quality.earning import Judged, earns
 from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.fitting import fitted
 from chittycan.routing.quality.frontier import Foretold, Frontier, frontier
@@ -97,7 +98,7 @@ def check(
     errors = [_mean_error(each, compared) for each in (by_model, by_kind, by_words)]
     better = by_words if errors[2] < errors[1] else by_kind
     longer = lengths(several)
-    transfer = _transfer(several[:MOST_OF_KINDS], longer, compared, progress)
+    transfer = _transfer(several[:MOST_OF_KINDS], longer, compared, progress, pool)
     progress(steps, steps)
     return Checked(
         prompts=len(asked), compared=compared, by_model=errors[0], by_kind=errors[1], by_words=errors[2],
@@ -155,9 +156,23 @@ def _trusted(slopes: Sequence[float]) -> float:
     return round(min(max(statistics.fmean(slopes), 0.0), 1.0), 3)
 
 
-def _transfer(prompts: Sequence[Prompt], longer: Lengths, compared: bool, progress: Progress) -> float:
+class Unseen(Struct, frozen=True):
+    """A prompt of a kind left out. By model: what is expected without words, and what words say besides."""
+
+    prompt: Prompt
+    plain: Expected
+    said: Expected
+
+    def trusting(self, share: float) -> Judged:
+        more = {name: quality + share * self.said[name] for name, quality in self.plain.items()}
+        return Judged(self.prompt, self.plain, more)
+
+
+def _transfer(
+    prompts: Sequence[Prompt], longer: Lengths, compared: bool, progress: Progress, pool: Collection[str] | None
+) -> float:
     """How much of what words say holds for kinds left out: the slope of what was scored, beyond what the length says
-    already, over what was said."""
+    already, over what was said. Nothing, where trusting that much earns no money."""
     by_kind: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         by_kind.setdefault(prompt.kind or "", []).append(prompt)
@@ -165,32 +180,40 @@ def _transfer(prompts: Sequence[Prompt], longer: Lengths, compared: bool, progre
                    key=lambda name: (-len(by_kind[name]), name))  # fmt: skip
     if len(kinds) < KINDS_LEAST:
         return 0.0
-    slopes = []
+    parts = []
     for part in range(PARTS):
         out = set(kinds[part::PARTS])
         learnt = fitted([prompt for prompt in prompts if prompt.kind not in out])
-        left_out = [prompt for prompt in prompts if prompt.kind in out]
-        slopes.append(_slope(_said_and_scored(left_out, learnt, longer, compared)))
+        parts.append([_unseen(prompt, learnt, longer) for prompt in prompts if prompt.kind in out])
         progress(PARTS + part + 1, 2 * PARTS)
+    slopes = [_slope(_said_and_scored(part, compared)) for part in parts]
     found = _trusted(slopes)
-    return found if found >= WORTH else 0.0
+    if found < WORTH:
+        return 0.0
+    judged = []
+    for number, unseen in enumerate(parts):
+        share = _trusted(slopes[:number] + slopes[number + 1 :])
+        judged.append([each.trusting(share) for each in unseen])
+    return 0.0 if earns(judged, pool) is False else found
 
 
-def _said_and_scored(
-    prompts: Sequence[Prompt], learnt: Learnt, longer: Lengths, compared: bool
-) -> Iterable[tuple[float, float]]:
+def _unseen(prompt: Prompt, learnt: Learnt, longer: Lengths) -> Unseen:
+    known = learnt.words.known(prompt.buckets)
+    norm = learnt.words.norm(known)
+    names = [name for name in prompt.scores if name in learnt.models]
+    plain = {name: learnt.models[name].quality + longer.said(name, len(prompt.buckets)) for name in names}
+    return Unseen(prompt, plain, {name: learnt.words.said(name, known, norm) for name in names})
+
+
+def _said_and_scored(prompts: Iterable[Unseen], compared: bool) -> Iterable[tuple[float, float]]:
     """Of each answer, beyond the model's mean here: what words say, and the score beyond what the length says."""
     found: dict[str, list[tuple[float, float]]] = {}
-    for prompt in prompts:
-        known = learnt.words.known(prompt.buckets)
-        norm = learnt.words.norm(known)
-        names = [name for name in prompt.scores if name in learnt.models]
-        said = [learnt.words.said(name, known, norm) for name in names]
-        size = len(prompt.buckets)
-        scored = [prompt.score(name) - learnt.models[name].quality - longer.said(name, size) for name in names]
+    for each in prompts:
+        said = [*each.said.values()]
+        scored = [each.prompt.score(name) - plain for name, plain in each.plain.items()]
         if compared:
             said, scored = _centred(said), _centred(scored)
-        for name, *pair in zip(names, said, scored, strict=True):
+        for name, *pair in zip(each.plain, said, scored, strict=True):
             found.setdefault(name, []).append((pair[0], pair[1]))
     for several in found.values():
         yield from zip(_centred([each[0] for each in several]), _centred([each[1] for each in several]), strict=True)
