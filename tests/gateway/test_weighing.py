@@ -14,6 +14,7 @@ from chittycan.gateway.facts import facts_of
 from chittycan.gateway.weighing import OTHER_OUTPUT, USUAL_OUTPUT, weighed, weighing, words_of
 from chittycan.routing.cost.policy import Policy
 from chittycan.routing.facts import Facts
+from chittycan.routing.quality import features
 from chittycan.routing.quality.estimate import Quality
 from chittycan.routing.quality.learnt import Learnt, Mean
 from gateway_parts import call
@@ -153,3 +154,14 @@ def test_one_keys_decision_is_not_anothers() -> None:
     limited.key = Key(id="k", name="k", models=frozenset({"large"}))
     assert [each.model.name for each in decisions.of(said(SUM)).chain] == ["small", "large"]
     assert [each.model.name for each in decisions.of(limited).chain] == ["large"]
+
+
+def test_of_private_work_no_word_is_looked_up_in_what_was_learnt() -> None:
+    """Its chain does not depend on quality, and words that were looked up are remembered."""
+    secret = "Calculate 17 * 23 for zyxwvut-4711"
+    asked = call("openai", model="auto", fields={"messages": [{"role": "user", "content": secret}]})
+    asked.options = Options(private=True)
+    assert told(asked).estimates == ()
+    assert "zyxwvut-4711" not in features._pieces
+    asked.options = Options()
+    assert told(asked).estimates

@@ -67,7 +67,7 @@ def weighed(call: Call, facts: Facts, known: Weighing, *, spoken: bool = False) 
         if facts.kind is None and work.kind is not None:
             kind, signals = work.kind, work.why if spoken else ""
         difficulty = work.difficulty
-        if known.names:
+        if known.names and not facts.private:  # private work has a chain of its own, and leaves no words here
             expected = known.policy.quality.estimates(text, kind, known.names)
             estimates = tuple((name, _rounded(each)) for name, each in expected.items())
     usual = tokens if kind == TRANSLATION else USUAL_OUTPUT.get(kind or "", OTHER_OUTPUT)

@@ -7,7 +7,7 @@ from zlib import crc32
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chittycan.routing.quality.features import BUCKETS, CHARACTERS, features, sketch, unpacked
+from chittycan.routing.quality.features import BUCKETS, CHARACTERS, _pieces, features, sketch, unpacked
 
 
 @given(st.text(max_size=300))
@@ -56,3 +56,9 @@ def test_the_middle_of_a_very_long_text_is_left_out() -> None:
     start, end = "first words " * CHARACTERS, " the question at the end"
     assert set(features(start + "hidden" + start + end)) == set(features(start + start + end))
     assert set(features("question at the end")) <= set(features(start + end))
+
+
+def test_what_is_all_signs_is_not_remembered() -> None:
+    features("?!" * 12 + " ordinary-word")
+    assert "?!" * 12 not in _pieces
+    assert "ordinary-word" in _pieces

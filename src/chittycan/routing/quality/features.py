@@ -23,12 +23,13 @@ Hashed = tuple[int, int, int]  # of a word: its own bucket, its share of a pair'
 class _Pieces(dict[str, tuple[Hashed, ...]]):
     """The words of a piece of text between two spaces. Most pieces come again and again, and are remembered."""
 
-    MOST, LONGEST = 16_384, 32  # pieces, about 5 MB; characters of one
+    MOST = 16_384  # pieces: about 5 MB, and 15 MB at worst
+    LONGEST, MOST_WORDS = 32, 4  # characters and words of one: signs are words, and nobody writes them so again
 
     def __missing__(self, piece: str) -> tuple[Hashed, ...]:
         hashes = [crc32(word.encode("utf-8", "surrogatepass")) for word in _WORDS.findall(piece)]
         found = tuple((each % BUCKETS, each * _MULTIPLIER & _SHARE, each & _SHARE) for each in hashes)
-        if len(piece) <= self.LONGEST:
+        if len(piece) <= self.LONGEST and len(found) <= self.MOST_WORDS:
             if len(self) >= self.MOST:
                 self.clear()
             self[piece] = found
