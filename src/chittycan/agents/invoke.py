@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.agents import templates
+from chittycan.agents.acquaintance import fact_of
 from chittycan.agents.agent import Agent, AgentResult, Ask, run
 from chittycan.agents.document import DOCUMENT, Paper
 from chittycan.agents.kept import record, restore
@@ -67,6 +68,7 @@ async def invoke(
         raise InvalidRequest("this mail is privileged: only its headers were read, and no model sees it", param="email")
     mail = restore(stored)
     found = facts_of(mail, now=clock.now(), authserv=terms.facts.authserv, account=stored.account)
+    found |= await fact_of(database, mail, terms.rules)
     said = terms.rules.apply(found).values
     terms = replace(
         terms, private=terms.private or stored.privacy is not None or bool(said.get("private")),

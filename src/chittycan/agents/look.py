@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.agents import answered
+from chittycan.agents.acquaintance import remembered
 from chittycan.agents.agent import Ask
 from chittycan.agents.mail_task import Submit
 from chittycan.agents.pipeline import Terms, process
@@ -155,7 +156,9 @@ class Look:
             self._privileged = terms.privileged
             private = terms.private or self._account.private
             reception = replace(terms.reception, account=self._account.name, private=private)
-            kept = await asyncio.to_thread(reception.keeps, header, size, self._desk.clock.now())
+            kept = await asyncio.to_thread(
+                reception.keeps, header, size, self._desk.clock.now(), remembered(self._desk.database)
+            )
         except Exception as error:
             log.warning("mail_kept_private", extra={"fields": {"why": type(error).__name__}})
             kept = True

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from chittycan.agents.acquaintance import FIELD, known
 from chittycan.agents.mail_facts import facts_of
 from chittycan.clock import Clock
 from chittycan.integrations.email.authentication import AuthServer, no_server
@@ -52,8 +53,9 @@ def submitter(
     def submit(connection: Connection, mail: StoredMail) -> None:
         now = clock.now()
         server = authserv(mail.account)
-        facts = facts_of(msgspec.json.decode(mail.mail, type=Mail), now=now, authserv=server, account=mail.account)
-        said = ruling(facts).values
+        read = msgspec.json.decode(mail.mail, type=Mail)
+        facts = facts_of(read, now=now, authserv=server, account=mail.account)
+        said = ruling(facts | {FIELD: known(connection, read)}).values
         bound = {name: said[name] for name in ("region",) if name in said}
         private = mail.privacy is not None or bool(said.get("private"))
         # A title goes wherever its task is spoken of.

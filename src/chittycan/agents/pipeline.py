@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import conversation, own_mail, prefilter, templates, verdict
+from chittycan.agents import acquaintance, conversation, own_mail, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
 from chittycan.agents.claims import Claims
@@ -193,7 +193,9 @@ class _Inbox:
         elif raw.error is not None:
             return Outcome(key=raw.key, state="unreadable", problem=raw.error)
         else:
-            mail, privacy = await asyncio.to_thread(self._terms.reception.open, raw, self._clock.now())
+            mail, privacy = await asyncio.to_thread(
+                self._terms.reception.open, raw, self._clock.now(), acquaintance.remembered(self._database)
+            )
             key = raw.key
         outcome = Outcome(
             key=key,
@@ -212,8 +214,7 @@ class _Inbox:
                 await self._store(raw, mail, privacy)
             return outcome
         self._in_hand.add(mail.dedupe_key)
-        known = features_of(mail, words=False)
-        work = _Work(mail, known, await self._memory.refresh(), outcome, self._ask)
+        work = await self._in_hands(mail, outcome)
         started = time.perf_counter()
         settled = self._settled(work)
         outcome.prefilter_ms = (time.perf_counter() - started) * 1000
@@ -222,6 +223,10 @@ class _Inbox:
         else:
             await self._work(raw, work, settled)
         return outcome
+
+    async def _in_hands(self, mail: Mail, outcome: Outcome) -> "_Work":
+        who = await acquaintance.fact_of(self._database, mail, self._terms.rules)
+        return _Work(mail, features_of(mail, words=False), await self._memory.refresh(), outcome, self._ask, who)
 
     def _settled(self, work: "_Work") -> prefilter.Settled | None:
         """Without a model: ours, by its form, or by a person's word on its sender's mails; nothing that is critical."""
@@ -327,7 +332,7 @@ class _Inbox:
             key=stored.source_key, state="waiting", id=stored.id, account=stored.account, sender=stored.sender,
             subject=stored.subject, privacy=stored.privacy,
         )  # fmt: skip
-        work = _Work(mail, features_of(mail, words=False), await self._memory.refresh(), outcome, self._ask)
+        work = await self._in_hands(mail, outcome)
         done = {run.agent: run.output for run in await self._database.read(inbox.runs_of, stored.id)}
         said = msgspec.json.decode(done[TRIAGE.name], type=Triage) if TRIAGE.name in done else TRIAGE.rules(mail)
         triage = work.taught(said)
@@ -355,7 +360,7 @@ class _Inbox:
         ours = msgspec.structs.replace(self._terms, private=self._terms.private or stored.privacy is not None)
         now = self._clock.now()
         found = facts_of(mail, now=now, authserv=ours.facts.authserv, account=ours.account)
-        terms = ours.ruled(ours.rules.apply(found))
+        terms = ours.ruled(ours.rules.apply(found | work.known))
         work.ask = await within(terms.budget, stored.account, self._ask, self._database, now)
         said = await self._step(TRIAGE, Triage, mail, work, done, terms)
         triage = work.taught(said)
@@ -410,7 +415,7 @@ class _Inbox:
         terms = self._terms
         found = facts_of(work.mail, now=self._clock.now(), authserv=terms.facts.authserv, account=terms.account,
                          category=triage.category, confidence=triage.confidence, level=priority.level)  # fmt: skip
-        applied = terms.rules.apply(found)
+        applied = terms.rules.apply(found | work.known)
         work.outcome.rules = tuple(applied.rules)
         work.outcome.labels = tuple(applied.values.get("label", ()))
         return applied
@@ -443,6 +448,7 @@ class _Work(Struct):
     lessons: Lessons
     outcome: Outcome
     ask: Ask
+    known: dict[str, bool]  # the fact who writes, where a rule asks for it
 
     def taught(self, triage: Triage) -> Triage:
         return taught_category(triage, self.lessons.of("category", self.features))

@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from chittycan.agents.acquaintance import FIELD, Known, nobody
 from chittycan.agents.mail_facts import facts_of
 from chittycan.integrations.email.limits import body_start
 from chittycan.integrations.email.message import Mail, parse
@@ -32,17 +33,20 @@ class Reception(Struct, frozen=True, kw_only=True):
     private: bool = False
     privileged: Privileged = "local"
 
-    def open(self, raw: RawMail, now: float) -> tuple[Mail, Privileged | None]:
-        """The mail, and how far it is kept back; None where it is not. Never raises."""
+    def open(self, raw: RawMail, now: float, known: Known = nobody) -> tuple[Mail, Privileged | None]:
+        """The mail, and how far it is kept back; None where it is not. Never raises.
+
+        `known` is asked where a rule asks who writes.
+        """
         bare = self.privileged == "metadata"
-        if bare and (raw.private or self.keeps(raw.raw[: body_start(raw.raw)], len(raw.raw), now)):
+        if bare and (raw.private or self.keeps(raw.raw[: body_start(raw.raw)], len(raw.raw), now, known)):
             return _parsed(replace(raw, raw=raw.raw[: body_start(raw.raw)])), "metadata"
         mail = _parsed(raw)
-        if not (raw.private or self._holds(mail, now)):
+        if not (raw.private or self._holds(mail, now, known)):
             return mail, None
         return (_without_body(mail), "metadata") if bare else (mail, "local")
 
-    def keeps(self, header: bytes, size: int, now: float) -> bool:
+    def keeps(self, header: bytes, size: int, now: float, known: Known = nobody) -> bool:
         """Whether a mail of these headers and this size in bytes is privileged; true where that cannot be told."""
         if self.private or not self.rules:
             return self.private
@@ -50,9 +54,9 @@ class Reception(Struct, frozen=True, kw_only=True):
             mail = parse(header)
         except Exception as error:
             return _kept(error)
-        return self._holds(mail, now, size=size)
+        return self._holds(mail, now, known, size=size)
 
-    def _holds(self, mail: Mail, now: float, *, size: int | None = None) -> bool:
+    def _holds(self, mail: Mail, now: float, known: Known, *, size: int | None = None) -> bool:
         """By the rules; with `size`, on the headers alone."""
         if self.private or not self.rules:
             return self.private
@@ -60,6 +64,8 @@ class Reception(Struct, frozen=True, kw_only=True):
             facts = facts_of(mail, now=now, authserv=self.authserv, account=self.account, body=size is None)
             if size is not None:
                 facts["size"] = size
+            if FIELD in self.rules.fields:
+                facts[FIELD] = known(mail)
             return bool(self.rules.apply(facts).values.get("private", False))
         except Exception as error:
             return _kept(error)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
+from chittycan.agents.acquaintance import fact
 from chittycan.agents.lessons import Field, features_of
 from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.priority import PRIORITY
@@ -56,7 +57,7 @@ def judge(
             mail, now=now, authserv=authserv(stored.account), category=category, confidence=1.0, level=level,
             account=stored.account,
         )  # fmt: skip
-        proposed = list(wanted(rules.apply(facts)))
+        proposed = list(wanted(rules.apply(facts | fact(connection, mail, rules))))
     word = review.Word(
         category=category,
         level=level,

@@ -135,6 +135,7 @@ Seen = tuple[str, str, str, dict[str, Any]]  # its id, what it is about, whose i
 
 
 async def _mails(network: "Network", last: int) -> list[Seen]:
+    from chittycan.agents.acquaintance import FIELD, known
     from chittycan.agents.kept import restore
     from chittycan.agents.mail_facts import facts_of
     from chittycan.mailbox import auth_server
@@ -144,7 +145,8 @@ async def _mails(network: "Network", last: int) -> list[Seen]:
     return [
         (each.id, each.subject, each.sender,
          facts_of(restore(each), now=now, authserv=auth_server(network.settings, each.account),
-                  category=each.category, level=each.level, account=each.account))
+                  category=each.category, level=each.level, account=each.account)
+         | {FIELD: await network.database.read(known, restore(each))})
         for each in await network.database.read(inbox.latest, last)
     ]  # fmt: skip
 

@@ -237,9 +237,20 @@ def underway(connection: Connection, mail_ids: Collection[str], since: float, *,
 
 def underway_to(connection: Connection, address: str, since: float, *, besides: str) -> int:
     """How many drafts but `besides` were sent to an address since, or may have been."""
+    return _count(connection, since, besides, _to(address))
+
+
+def wrote_to(connection: Connection, address: str, *, besides: str) -> bool:
+    """Whether what a person approved was sent to an address, in answer to whatever but the mail `besides`."""
+    query = select(drafts.c.id).join(effects, effects.c.key == drafts.c.effect).where(effects.c.state == "sent")
+    query = query.where(drafts.c.automatic.is_(False), drafts.c.mail_id != besides, _to(address))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _to(address: str) -> ColumnElement[bool]:
     written = f'"address":"{address.lower()}"'
     there = [func.lower(column).contains(written, autoescape=True) for column in (drafts.c.recipients, drafts.c.cc)]
-    return _count(connection, since, besides, or_(*there))
+    return or_(*there)
 
 
 def _count(connection: Connection, since: float, besides: str, which: ColumnElement[bool]) -> int:

@@ -275,6 +275,14 @@ def later(connection: Connection, mail: StoredMail, *, settled: str | None = Non
     return [_stored(row) for row in connection.execute(query.order_by(when).limit(limit))]
 
 
+def with_message_ids(connection: Connection, ids: Sequence[str], *, settled: str) -> list[StoredMail]:
+    """The mails with one of these Message-IDs that were settled so; of many ids the last ones are looked up."""
+    if not ids:
+        return []
+    query = select(mails).where(mails.c.message_id.in_(ids[-MOST_REFERENCES:]), mails.c.settled == settled)
+    return [_stored(row) for row in connection.execute(query)]
+
+
 class Finding(Struct, frozen=True, kw_only=True):
     """What came out of a mail. `rank`: 4 CRITICAL … 1 LOW; `proposed`: JSON list; the rest as the columns say.
 

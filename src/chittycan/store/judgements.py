@@ -68,6 +68,13 @@ def every(connection: Connection, limit: int = MOST) -> list[Judgement]:
     return [_judgement(row) for row in connection.execute(query)]
 
 
+def last_word(connection: Connection, sender: str, *, besides: str) -> str | None:
+    """The category that a person gave the sender's last mail but `besides`; None where nobody looked at one."""
+    query = select(judgements.c.label).where(judgements.c.sender == sender, judgements.c.field == "category")
+    query = query.where(judgements.c.mail_id != besides).order_by(judgements.c.at.desc(), judgements.c.id.desc())
+    return connection.execute(query.limit(1)).scalar()
+
+
 def corrections(connection: Connection, limit: int = 50) -> list[Judgement]:
     """Those that are not what the agents said, the newest first."""
     query = select(judgements).where(judgements.c.said != judgements.c.label)
