@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from chittycan.agents import rules
+from chittycan.agents import deceit, rules
 from chittycan.agents.words import GRAVE, Category
 from chittycan.integrations.email.message import Mail
 
@@ -33,16 +33,7 @@ _DAEMON = re.compile(r"^(?:mailer-daemon|postmaster)@", re.IGNORECASE)
 _MONEY = re.compile(
     r"[$€£]\s?\d[\d.,]{3,}|\b\d[\d.,]*\s?(?:million|billion)\b|\b(?:million|billion) (?:dollars|us)\b", re.I
 )
-_PITCH = re.compile(
-    r"\b(?:dear (?:beneficiary|friend|winner|sir/madam)|you have won|act now|risk[- ]free|100% free|lottery|"
-    r"next of kin|claim your (?:prize|money|reward)|wire transfer|viagra|cialis|weight loss|no prescription|"
-    r"work from home|earn \$|make money fast|lowest price|casino|mortgage rates?|herbal|enlarge|"
-    r"confidential business proposal|once in a lifetime|click here|limited time offer|order now|"
-    r"this is not spam|remove(?:d)? from (?:our|this|the) (?:mailing )?list|increase your|fast cash|debt free)\b",
-    re.IGNORECASE,
-)
 _SHOUTING = re.compile(r"[A-Z]{3,}")
-_ADDRESS = re.compile(r"[\w.+-]+@([\w-]+\.[\w.-]+)")
 
 
 class Settled(Struct, frozen=True):
@@ -130,9 +121,9 @@ def _speaks_of_grave(text: str) -> bool:
 def _spam(mail: Mail) -> Settled | None:
     """Signs in the words are needed: headers alone, or a forged spam flag, settle nothing."""
     text = mail.text[: rules.READ]
-    words = len({found.lower() for found in _PITCH.findall(f"{mail.subject}\n{text}")})
+    words = len(rules.sales_phrases(f"{mail.subject}\n{text}"))
     signs = [why for why, sign in _SIGNS if sign(mail)]
-    if words == 0 or min(words, 3) + len(signs) < ENOUGH:
+    if words == 0 or min(words, 3) + len(signs) < ENOUGH or rules.category(mail).category != "spam":
         return None
     return Settled("spam", "spam", ", ".join([f"{words} sales phrases", *signs]))
 
@@ -146,15 +137,6 @@ def _shouts(mail: Mail) -> bool:
     return len(_SHOUTING.findall(mail.subject)) >= 3 or "!!" in mail.subject
 
 
-def _impersonates(mail: Mail) -> bool:
-    claimed = _ADDRESS.search(mail.sender.name)
-    return claimed is not None and claimed[1].lower() != mail.sender.domain
-
-
-def _answers_elsewhere(mail: Mail) -> bool:
-    return any(address.domain and address.domain != mail.sender.domain for address in mail.reply_to)
-
-
 def _hidden_receivers(mail: Mail) -> bool:
     return not mail.to and not mail.cc
 
@@ -164,8 +146,8 @@ _SIGNS: tuple[tuple[str, Callable[[Mail], bool]], ...] = (
     ("a subject that shouts", _shouts),
     ("large sums", lambda mail: bool(_MONEY.search(f"{mail.subject}\n{mail.text[: rules.READ]}"))),
     ("hidden text", lambda mail: mail.hidden_text),
-    ("a name that claims another address", _impersonates),
-    ("answers go to another domain", _answers_elsewhere),
+    ("a name that claims another address", deceit.claims_address),
+    ("answers go to another domain", deceit.answers_elsewhere),
     ("no visible receiver", _hidden_receivers),
     ("no Message-ID", lambda mail: mail.message_id is None),
 )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, convert
 
-from chittycan.agents import deadlines
+from chittycan.agents import deadlines, deceit
 from chittycan.agents.lexicon import Entry, Hit, known
 from chittycan.agents.words import CATEGORIES, GRAVE, MASS_MAIL, Category
 from chittycan.integrations.email.message import Mail
@@ -60,6 +60,7 @@ class Points(Struct):
     points: float = 0.0
     hints: float = 0.0
     telling: int = 0  # phrases that are more than hints
+    strong: bool = False  # a sign of deceit that counts against what is grave
     words: tuple[str, ...] = ()  # as the mail writes them
 
 
@@ -91,8 +92,13 @@ def candidates(mail: Mail, said: Category | None = None) -> list[Found]:
 
 
 def _mass_mail(scored: Points, grave: float, mail: Mail) -> bool:
-    """Such mail is hardly looked at: several phrases must say so, and nothing grave be said louder."""
-    return scored.telling >= 2 and scored.points >= max(MASS, grave) and mail.in_reply_to is None
+    """Such mail is hardly looked at: several phrases must say so, and nothing grave be said louder.
+
+    Where the sender is not who the name says, one phrase is enough, and two, whatever else it says.
+    """
+    louder = 0.0 if scored.strong and scored.telling >= 2 else grave
+    told = scored.telling + scored.strong >= 2
+    return told and scored.points >= max(MASS, louder) and mail.in_reply_to is None
 
 
 def _weight(name: Category, scored: Points) -> float:
@@ -129,6 +135,11 @@ def points(mail: Mail) -> dict[str, Points]:
         told.hints += worth if entry.points < LIKELY else 0.0
         told.telling += entry.points >= LIKELY
         told.words = tuple(dict.fromkeys((*told.words, word)))
+    if "spam" in made:
+        for sign in deceit.signs(mail):
+            made["spam"].points += sign.points
+            made["spam"].strong = made["spam"].strong or sign.strong
+            made["spam"].words += (sign.why,)
     if mail.attachments:
         calendar = any(each.media_type == "text/calendar" or each.name.endswith(".ics") for each in mail.attachments)
         made.setdefault("appointment_request" if calendar else "document_submission", Points()).points += LIKELY
@@ -194,6 +205,13 @@ def speaks_of(names: Iterable[Category], text: str) -> bool:
     """Whether a phrase that says something by itself, of one of these categories, stands in `text`."""
     wanted = frozenset(names)
     return any(hit.entry.heading in wanted and hit.entry.points >= LIKELY for hit in known().hits(text))
+
+
+def sales_phrases(text: str) -> frozenset[str]:
+    """Those phrases of spam in `text` that are hardly ever written about anything else."""
+    spam: Category = "spam"
+    return frozenset(text[hit.start : hit.end].lower() for hit in known().hits(text)
+                     if hit.entry.heading == spam and hit.entry.points > LIKELY)  # fmt: skip
 
 
 def asks(mail: Mail) -> bool:

@@ -28,6 +28,7 @@ from chittycan.integrations.email.headers import (
     timestamp,
 )
 from chittycan.integrations.email.limits import MAX_DEPTH, body_start, within_limits
+from chittycan.integrations.email.links import mislead
 
 MAX_TEXT = 200_000  # characters of visible text that are kept
 MAX_HEADERS = 300  # different header names that are kept
@@ -98,6 +99,7 @@ class Mail(Struct, kw_only=True):
     date: float | None = None
     text: str = ""
     hidden_text: bool = False
+    misleading_link: bool = False  # it shows another address than it leads to
     attachments: tuple[Attachment, ...] = ()
     list_id: str | None = None
     auto_submitted: str | None = None
@@ -128,6 +130,7 @@ def parse(raw: bytes) -> Mail:
         mail.text = mail.text or _tidy(visible_characters(calendar.shown(body.invitation))[0])
         mail.attachments = tuple(body.attachments)
         mail.hidden_text = body.hidden
+        mail.misleading_link = body.misleading
     except Exception as error:  # every accessor is guarded; this is for the one that nobody thought of
         defects.append(f"unreadable: {type(error).__name__}")
     if not mail.sender.address:
@@ -201,6 +204,7 @@ class _Body:
     def __init__(self, defects: list[str]) -> None:
         self.attachments: list[Attachment] = []
         self.hidden = False
+        self.misleading = False
         self.invitation = ""
         self._defects = defects
         self._index = -1
@@ -277,6 +281,7 @@ class _Body:
         if len(html) > self._room or is_long(html):
             self._defects.append("more HTML than is read: the rest was not read")
         text, hidden = visible_text(html[: self._room])
+        self.misleading = self.misleading or mislead(html[: self._room])
         self._room = max(0, self._room - len(html))
         self.hidden = self.hidden or hidden
         return text

@@ -1,0 +1,76 @@
+"""Signs that a mail's sender is not who the name says."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chittycan.agents import deceit, rules
+from chittycan.agents.prefilter import settle
+from chittycan.integrations.email.message import Mail
+
+Letter = Callable[..., Mail]
+
+BRAND = "a known name, from another domain"
+OFFICE = "a firm or an office, from a free mail address"
+ANSWERS = "answers go to a free mail address elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ({"From": "PayPal Service <help@pp-secure.example>"}, [BRAND]),
+        ({"From": "Deutsche Bank <info@konto-pruefung.example>"}, [BRAND]),
+        ({"From": "Google <no-reply@google-login24.example>"}, [BRAND]),
+        ({"From": "James Hill - CEO <j.hill.office@gmail.com>"}, [OFFICE]),
+        ({"From": '"clerk@court.example" <x@mail.example>'}, ["a name that claims another address"]),
+        ({"From": "Fund <a@fund.example>", "Reply-To": "fund.manager@outlook.com"}, [ANSWERS]),
+        ({"From": "PayPal <service@paypal.de>"}, []),
+        ({"From": "Google <no-reply@accounts.google.com>"}, []),
+        ({"From": "Gmail Team <x@googlemail.com>"}, []),
+        ({"From": "Deutsche Bank <info@deutsche-bank.de>"}, []),
+        ({"From": "Sparkasse Neustadt <info@sparkasse-neustadt.example>"}, []),
+        ({"From": "Ann Bell <ann.bell@gmail.com>"}, []),
+        ({"From": "Ann Bell <ann@bell.example>", "Reply-To": "office@bell-firm.example"}, []),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_together(headers: dict[str, str], found: list[str], letter: Letter) -> None:
+    assert [sign.why for sign in deceit.signs(letter(**headers))] == found
+
+
+def test_phishing_that_sounds_like_an_incident_is_spam(letter: Letter) -> None:
+    text = "Suspicious login, security alert! Confirm your details and restore access, or your account is lost."
+    fraud = letter(text, From="PayPal <alert@pp-secure.example>", Subject="Your account")
+    assert rules.category(fraud).category == "spam"
+    assert BRAND in rules.points(fraud)["spam"].words
+    assert rules.category(letter(text, From="PayPal <alert@paypal.com>")).category == "security_incident"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ihr Paket wartet: Bestätigen Sie Ihre Daten und zahlen Sie die Zollgebühr.",
+        "Votre colis attend : confirmez vos informations et réglez les frais de douane.",
+        "Su paquete espera: confirme sus datos y pague los gastos de aduana.",
+        "Il suo pacco è fermo: confermi i suoi dati e paghi le spese doganali.",
+        "Uw pakket wacht: bevestig uw gegevens en betaal de invoerkosten.",
+        "Twoja paczka czeka: potwierdź swoje dane, opłata celna 3 zł.",
+        "A sua encomenda está retida: confirme os seus dados e pague a taxa alfandegária.",
+        "Your parcel waits: confirm your details and pay the customs fee.",
+    ],
+)
+def test_parcels_that_cost_a_fee_are_spam_in_eight_languages(text: str, letter: Letter) -> None:
+    assert rules.category(letter(text, From="DHL <parcel@dhl-track9.example>", Subject="Hello")).category == "spam"
+
+
+def test_sign_alone_makes_no_spam(letter: Letter) -> None:
+    mail = letter("My husband was arrested, please call me.", From="Bank Manager Jo <jo@gmail.com>")
+    assert rules.category(mail).category == "emergency_legal"
+    assert settle(mail) is None
+
+
+def test_person_who_asks_about_fraud_is_heard(letter: Letter) -> None:
+    text = (
+        "I got a mail that says my account is locked and I should confirm my details. I clicked on a link. Bad?"
+    )
+    assert rules.category(letter(text, Subject="strange mail")).category == "security_incident"
