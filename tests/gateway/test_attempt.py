@@ -82,6 +82,18 @@ def test_the_reservation_is_for_as_much_as_may_be_written(fields: dict[str, Any]
     assert output_limit(call(None, parsed=chat)) == (10 if limit == 10 else 1024)
 
 
+@pytest.mark.parametrize(("n", "limit"), [(5, 50), (1, 10), (0, 10), (-3, 10), (True, 10), ("5", 10), (None, 10)])
+def test_every_one_of_several_answers_may_be_as_long(n: Any, limit: int) -> None:
+    assert output_limit(call(fields={"n": n, "max_tokens": 10})) == limit
+    if type(n) is int:
+        assert output_limit(call(None, parsed=ChatRequest(model="m", messages=[], max_tokens=10, n=n))) == limit
+
+
+def test_embeddings_write_nothing() -> None:
+    """Their models have no price for output, so that with any the most that they cost would be unknown."""
+    assert output_limit(call(operation="embeddings", fields={"input": "hello"})) == 0
+
+
 # Transport errors
 
 

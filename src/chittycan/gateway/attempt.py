@@ -183,8 +183,12 @@ def deadlines(call: Call, timeouts: Timeouts, now: float, alone: bool, left: flo
 
 
 def output_limit(call: Call) -> int:
-    """The most tokens that this call is expected to write, for its reservation."""
-    return max_tokens(call) or DEFAULT_TOKENS
+    """The most tokens that this call is expected to write, in all of its answers, for its reservation."""
+    if call.operation == "embeddings":
+        return 0
+    several = call.fields.get("n") if call.parsed is None else call.parsed.n
+    limit = max_tokens(call) or DEFAULT_TOKENS
+    return limit * several if type(several) is int and several > 1 else limit
 
 
 def translate(error: Exception, limits: Deadlines) -> AttemptFailed:
