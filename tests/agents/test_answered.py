@@ -29,7 +29,7 @@ async def stored(database: Database, sender: str, number: int, answers: str = ""
 
 @pytest.fixture
 async def draft(database: Database) -> Draft:
-    mail_id = await stored(database, "Ann <ann@bell.example>", 1)
+    mail_id = await stored(database, "Ann <ann@bell.example>", 1, "In-Reply-To: <0@x.example>\n")
     made = Draft(
         id=draft_id(mail_id), mail_id=mail_id, idempotency_key=f"reply:{mail_id}", recipients="[]",
         subject="Re: The lease", body="Hello.", in_reply_to="<1@x.example>", thread="[]", template="standard",
@@ -46,6 +46,14 @@ async def test_nothing_is_said_while_nobody_answered(database: Database, draft: 
 async def test_a_mail_of_ours_that_followed_is_an_answer(database: Database, draft: Draft) -> None:
     await stored(database, OFFICE, 2, "In-Reply-To: <1@x.example>\n", OWN)
     assert await database.read(caution, draft) == SAID
+
+
+async def test_an_answer_to_an_earlier_mail_of_the_conversation_is_none_to_this_one(
+    database: Database, draft: Draft
+) -> None:
+    await stored(database, OFFICE, 2, "In-Reply-To: <0@x.example>\nReferences: <1@y.example>\n", OWN)
+    await stored(database, OFFICE, 3, "In-Reply-To: <2@x.example>\nReferences: <0@x.example>\n", OWN)
+    assert await database.read(caution, draft) == []
 
 
 async def test_that_our_address_stands_in_a_mail_is_no_answer(database: Database, draft: Draft) -> None:

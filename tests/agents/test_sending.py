@@ -360,6 +360,45 @@ async def test_what_a_server_refused_for_now_is_tried_again_by_itself(
     assert (await sending.show(draft.id)).draft.state == "sent"
 
 
+async def test_who_was_answered_meanwhile_is_not_answered_again_by_mistake(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer, database: Database, clock: FakeClock
+) -> None:
+    server = Inbox()
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    await database.run(inbox.mark_answered, draft.mail_id, clock.now())
+    with pytest.raises(VersionConflict, match="answered this mail already") as problem:
+        await sending.send(draft.id)
+    assert "--anyway" in (problem.value.fix or "")
+    assert (server.received, (await sending.show(draft.id)).draft.state) == ([], "approved")
+    assert (await sending.send(draft.id, anyway=True)).state == "sent"
+    assert (await sending.send(draft.id)).state == "sent"  # and that is not asked again
+
+
+@pytest.mark.parametrize("later", [True, False])
+async def test_what_is_tried_again_by_itself_is_not_if_somebody_answered_since(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer, database: Database, clock: FakeClock, later: bool
+) -> None:
+    server = Inbox(rcpt={"ann@bell.example": "450 later"})
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    if not later:
+        await database.run(inbox.mark_answered, draft.mail_id, clock.now())
+    with pytest.raises(NotDelivered):
+        await sending.send(draft.id, anyway=True)
+    del server.actions["rcpt"]
+    clock.advance(FIRST_PAUSE + 1)
+    if later:
+        await database.run(inbox.mark_answered, draft.mail_id, clock.now())
+    await sending.round()
+    clock.advance(FIRST_PAUSE + 1)
+    await sending.round()
+    assert (await sending.show(draft.id)).draft.state == ("failed" if later else "sent")
+    assert len(server.received) == (0 if later else 1)
+
+
 async def test_a_refusal_for_good_is_not_tried_again_by_itself(
     sending: Sending, post: Post, write: Write, mail_peer: MailPeer, clock: FakeClock
 ) -> None:

@@ -8,6 +8,8 @@ import asyncio
 
 from sqlalchemy import Connection as Rows
 
+from chittycan.agents.kept import answered as answers_of
+from chittycan.agents.kept import restore
 from chittycan.agents.prefilter import OWN
 from chittycan.errors import NotFound
 from chittycan.integrations.email.imap import Connection
@@ -42,15 +44,25 @@ def elsewhere(connection: Rows, mail: StoredMail) -> float | None:
     """When somebody answered, as far as that is known: the server marked it, or a mail that we wrote followed."""
     if mail.answered is not None:
         return mail.answered
-    return min((each.date or each.added for each in inbox.later(connection, mail, settled=OWN)), default=None)
+    later = [each for each in inbox.later(connection, mail, settled=OWN) if _answers(each, mail)]
+    return min((each.date or each.added for each in later), default=None)
+
+
+def _answers(ours: StoredMail, mail: StoredMail) -> bool:
+    """Of a conversation: ours may answer another mail of it."""
+    return mail.message_id is None or mail.message_id in answers_of(restore(ours))
+
+
+def since(connection: Rows, draft: Draft) -> float | None:
+    """When somebody answered the mail of a draft that could still go out."""
+    if draft.state not in OPEN or draft.automatic:
+        return None
+    try:
+        return elsewhere(connection, inbox.get(connection, draft.mail_id))
+    except NotFound:
+        return None
 
 
 def caution(connection: Rows, draft: Draft) -> list[str]:
     """What to say of a draft whose mail was answered meanwhile."""
-    if draft.state not in OPEN or draft.automatic:
-        return []
-    try:
-        stored = inbox.get(connection, draft.mail_id)
-    except NotFound:
-        return []
-    return [] if elsewhere(connection, stored) is None else [SAID]
+    return [] if since(connection, draft) is None else [SAID]

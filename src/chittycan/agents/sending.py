@@ -166,9 +166,10 @@ class Sending:
         values = {**_UNDECIDED, "state": "rejected", "decided_by": by, "decided_at": now, "reason": reason}
         return await self._database.run(_decide, shown, values, now)
 
-    async def send(self, draft_id: str) -> Draft:
+    async def send(self, draft_id: str, *, anyway: bool = False) -> Draft:
         """Send what was approved, once; of what was begun before, say what is known of it.
 
+        `anyway`: although somebody answered the mail without this draft; else that raises VersionConflict.
         Raises InvalidRequest where it is not approved as it stands, RateLimited where there were enough replies,
         NotDelivered where the server did not take it, ConfigError.
         """
@@ -182,6 +183,9 @@ class Sending:
         if letters.fingerprint(letter) != draft.approval:
             fix = f"Look at it (can router drafts show {draft.id}) and approve it again."
             raise InvalidRequest("what would go out now is not what was approved", param="draft", fix=fix)
+        if not anyway and await self._database.read(answered.since, draft) is not None:
+            fix = f"Look at it, then: can router drafts send {draft.id} --anyway, or reject {draft.id}"
+            raise VersionConflict(answered.SAID, param="anyway", fix=fix)
         effect = await self._hand_over(draft, letter, draft.message_id, draft.effect)
         if effect.state == "failed":
             _raise(effect)
@@ -263,8 +267,11 @@ class Sending:
 
     async def _again_if_temporary(self, draft: Draft) -> None:
         effect = await self._effects.get(draft.effect or "")
-        if effect.detail.get("temporary") and effect.created_at > self._clock.now() - DAY:
-            await self.send(draft.id)
+        if not effect.detail.get("temporary") or effect.created_at <= self._clock.now() - DAY:
+            return
+        answer = await self._database.read(answered.since, draft)
+        # What a person sent in spite of an answer goes on; an answer that came later is another matter.
+        await self.send(draft.id, anyway=answer is not None and answer <= (draft.dispatched or 0.0))
 
     async def _shown(self, draft: Draft) -> Shown:
         problem: ChittyError | None = None

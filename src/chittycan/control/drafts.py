@@ -138,13 +138,22 @@ async def edit(
 
 @operation("POST", "/drafts/{draft}/approve", owner=True, seconds=SEND_SECONDS)
 async def approve(
-    network: "Network", caller: "Key | None", *, draft: str, hash: str | None = None, send: bool = False
+    network: "Network",
+    caller: "Key | None",
+    *,
+    draft: str,
+    hash: str | None = None,
+    send: bool = False,
+    anyway: bool = False,
 ) -> DraftDetail:
-    """Says that exactly this may go out; with `send` it does. `hash`: of the draft as you saw it."""
+    """Says that exactly this may go out; with `send` it does. `hash`: of the draft as you saw it.
+
+    `anyway`: it is sent although somebody answered the mail without it; else it stays approved.
+    """
     sending = network.outgoing.sending
     approved = await sending.approve(draft, by=_who(caller), seen=hash)
     if send:
-        await sending.send(approved.id)
+        await sending.send(approved.id, anyway=anyway)
     return _detail(await sending.show(approved.id))
 
 
@@ -157,10 +166,13 @@ async def reject(network: "Network", caller: "Key | None", *, draft: str, reason
 
 
 @operation("POST", "/drafts/{draft}/send", owner=True, seconds=SEND_SECONDS)
-async def send(network: "Network", caller: "Key | None", *, draft: str) -> DraftDetail:
-    """Sends what was approved, once. Of what was sent already, or may have been, it says what is known."""
+async def send(network: "Network", caller: "Key | None", *, draft: str, anyway: bool = False) -> DraftDetail:
+    """Sends what was approved, once. Of what was sent already, or may have been, it says what is known.
+
+    `anyway`: although somebody answered the mail without this draft.
+    """
     sending = network.outgoing.sending
-    return _detail(await sending.show((await sending.send(draft)).id))
+    return _detail(await sending.show((await sending.send(draft, anyway=anyway)).id))
 
 
 @operation("POST", "/drafts/{draft}/resolve", owner=True, seconds=SEND_SECONDS)

@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 
 Draft = Annotated[str, typer.Argument(metavar="ID", help="The draft's id or its mail's, or the beginning.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Although somebody answered the mail without this draft.")]
 STYLES = {"draft": "", "approved": "cyan", "sent": "green", "failed": "red", "unknown": "bold yellow"}
 
 
@@ -98,6 +99,7 @@ def edit(
 def approve(
     draft: Draft,
     send: Annotated[bool, typer.Option("--send", help="Send it, too.")] = False,
+    anyway: Anyway = False,
     json: Json = False,
 ) -> None:
     """Say that a draft may go out exactly as it is."""
@@ -107,7 +109,7 @@ def approve(
 
     async def work(network: Session) -> DraftDetail:
         found = await network.call(shown, draft=draft)
-        return await network.call(agree, draft=found.id, hash=found.hash, send=send)
+        return await network.call(agree, draft=found.id, hash=found.hash, send=send, anyway=anyway)
 
     found = run(work)
     if json or send:
@@ -129,11 +131,11 @@ def reject(
 
 
 @app.command("send")
-def send(draft: Draft, json: Json = False) -> None:
+def send(draft: Draft, anyway: Anyway = False, json: Json = False) -> None:
     """Send what was approved, once; of what was sent already, say what is known."""
     from chittycan.control.drafts import send as hand_over
 
-    _sent(_call(hand_over, draft=draft), json)
+    _sent(_call(hand_over, draft=draft, anyway=anyway), json)
 
 
 @app.command("resolve")

@@ -30,7 +30,8 @@ async def approve(network: "Session", waiting: "WaitingDraft", read: ReadKey) ->
     key = (await read()).lower()
     if key not in ("a", "s"):
         return waiting
-    said = await network.call(drafts.approve, draft=found.id, hash=found.hash, send=key == "s")
+    # What somebody answered meanwhile was said with the draft.
+    said = await network.call(drafts.approve, draft=found.id, hash=found.hash, send=key == "s", anyway=True)
     done(f"the draft is {plain(said.state)}")
     return None
 
