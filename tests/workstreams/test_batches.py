@@ -13,13 +13,13 @@ from chittycan.errors import InvalidRequest, NotFound, Unavailable
 from chittycan.store import batches as rows
 from chittycan.store.database import Database
 from chittycan.workstreams import batches
-from chittycan.workstreams.batch import ENDED, Answered, Batch, Line, Reason, Unserved
+from chittycan.workstreams.batch import ENDED, Answered, Batch, Elsewhere, Line, Reason, Unserved
 from chittycan.workstreams.batch_work import BatchWork
 from chittycan.workstreams.files import File, Files
 
 PATIENCE = 20.0
 ENDPOINT = "/v1/messages"
-Does = Callable[[int], Answered | Unserved]
+Does = Callable[[int], Answered | Unserved | Elsewhere]
 
 
 class Clerk:
@@ -30,7 +30,7 @@ class Clerk:
     def model(self, line: Line) -> str:
         return "m"
 
-    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved:
+    async def answer(self, batch: Batch, line: Line) -> Answered | Unserved | Elsewhere:
         await asyncio.sleep(0)
         self.asked[line.custom_id] += 1
         return self.does(int(line.custom_id))
@@ -116,6 +116,14 @@ async def test_an_outage_in_the_middle_is_waited_for(office: Office) -> None:
     batch = await office.ended(batch)
     assert (batch.status, batch.completed) == ("completed", 200)
     assert Counter(await office.read(batch.output_file)) == Counter(map(str, range(200)))
+
+
+async def test_pieces_of_a_region_without_workers_keep_no_place(office: Office) -> None:
+    """However many there are at the beginning: what is left to others does not hold up what can be done here."""
+    office.clerk.does = lambda number: Elsewhere("nowhere") if number < 300 else good(number)
+    batch = await office.submit(lines(430))
+    batch = await office.until(batch, lambda batch: batch.completed == 130)
+    assert batch.status == "in_progress"
 
 
 async def test_a_piece_whose_run_was_lost_gets_another(office: Office) -> None:

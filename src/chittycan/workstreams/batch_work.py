@@ -29,6 +29,7 @@ PIECES_AT_ONCE = 4  # of one batch, over all workers
 PRIORITY = -50  # tasks, which people wait for, go first
 PAUSE_SECONDS = 2.0  # before a piece goes on that no model could answer; doubled each time
 LONGEST_PAUSE = 60.0
+MOST_MOVES = 3  # at once from region to region with nothing answered: those who sent it there differ about the rules
 LOOK_SECONDS = 60.0  # between looks for pieces whose run was lost
 MOST_LOOKED_AT = 500
 OUTPUT_SECONDS = 30 * 86_400.0  # how long results are kept, where the client does not say
@@ -138,9 +139,10 @@ class BatchWork:
             idle = 0 if pass_.progress else idle + 1
             run = piece["run"] + 1
             rows.change_piece(connection, batch.id, number, {"run": run})
-            pause = 0.0 if pass_.over or pass_.region else self._pause(pass_, idle)
+            moves = pass_.region is not None and idle < MOST_MOVES
+            pause = 0.0 if pass_.over or moves else self._pause(pass_, idle)
             self._enqueue(connection, batch, number, run, idle, pause, region=pass_.region)
-            if pass_.over or not pass_.progress:
+            if pass_.over or not (pass_.progress or pass_.region):
                 return  # it keeps its place: others would fare alike
         else:
             rows.change_piece(connection, batch.id, number, {"status": "done"})
