@@ -10,9 +10,8 @@ from chittycan.agents import agent, rules
 from chittycan.agents.priority import PRIORITY, Prioritized
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.chat import ChatRequest
-from chittycan.gateway.call import Answer, Options
+from chittycan.gateway.call import Answer, Options, Trace
 from chittycan.integrations.email.message import Mail
-from chittycan.providers.registry import EMBEDDED
 from chittycan.testing.ask import ScriptedAsk
 
 Letter = Callable[..., Mail]
@@ -24,25 +23,48 @@ def said(category: str) -> str:
                        "keywords": [], "evidence": [], "reasoning": "So."})  # fmt: skip
 
 
-def by(provider: str, ask: ScriptedAsk) -> agent.Ask:
+LARGE, EMBEDDED = Trace(request_id="c", model="large"), Trace(request_id="c", model="tiny", embedded=True)
+
+
+def by(trace: Trace, ask: ScriptedAsk) -> agent.Ask:
     async def asked(request: ChatRequest, options: Options) -> Answer:
         answer = await ask(request, options)
-        return replace(answer, trace=replace(answer.trace, provider=provider))
+        return replace(answer, trace=replace(answer.trace, model=trace.model, embedded=trace.embedded))
 
     return asked
 
 
-async def triage(mail: Mail, category: str, provider: str) -> Triage:
+async def triage(mail: Mail, category: str, trace: Trace) -> Triage:
     ask = ScriptedAsk({"email.triage": [said(category)]})
-    return (await agent.run(TRIAGE, mail, by(provider, ask))).value
+    return (await agent.run(TRIAGE, mail, by(trace, ask))).value
 
 
-def test_the_embedded_model_is_known_by_the_name_of_its_provider() -> None:
-    assert agent.EMBEDDED == EMBEDDED
+@pytest.mark.parametrize(
+    ("model", "small"),
+    [
+        ("qwen2.5:3b", True),
+        ("ollama/llama3.2:1b-instruct-q4_K_M", True),
+        ("SmolLM2-360M-Instruct", True),
+        ("gemma-3-4b-it", True),
+        ("qwen3-30b-a3b", False),
+        ("mixtral-8x7b", False),
+        ("qwen2.5-7b-instruct-1m", False),
+        ("claude-sonnet-4-5-1m", False),
+        ("gpt-4o-mini", False),
+        ("phi3:mini", False),
+        ("our-3beta", False),
+    ],
+)
+def test_small_is_what_says_so_in_its_name(model: str, small: bool) -> None:
+    assert agent.is_small(Trace(request_id="c", model=model)) is small
+
+
+def test_the_embedded_model_is_small_whatever_it_is_called() -> None:
+    assert agent.is_small(EMBEDDED)
 
 
 async def test_rules_do_not_hold_back_a_model(letter: Letter) -> None:
-    found = await triage(letter(COURT), "newsletter", "openai")
+    found = await triage(letter(COURT), "newsletter", LARGE)
     assert (found.category, found.confidence) == ("newsletter", 0.95)
 
 

@@ -6,6 +6,7 @@ code decides what they may do.
 """
 
 import hashlib
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from msgspec import Struct
 from chittycan.agents.schema import AnswerError, read_answer, schema_of
 from chittycan.chat import ChatRequest, Message, ResponseFormat, Text, system, user
 from chittycan.errors import LimitError, NoPrivateModel, ProviderError, Unavailable
-from chittycan.gateway.call import Answer, Options
+from chittycan.gateway.call import Answer, Options, Trace
 
 # The gateway, as an agent sees it.
 Ask = Callable[[ChatRequest, Options], Awaitable[Answer]]
@@ -30,8 +31,10 @@ Out = TypeVar("Out", bound=Struct)
 NO_ANSWER = (ProviderError, LimitError, NoPrivateModel, Unavailable)
 
 AUTO = "auto"  # the virtual model whose chain is found from the kind of task
-EMBEDDED = "embedded"  # the provider of the model that comes with the program
+SMALL = 4.0  # billions of parameters
 MORE_ROOM = 4  # times `max_tokens`, for the second try of a model that thought until it had no room to answer
+# `3b`, `1.5b` and `360m`; `1m` is the length of a context.
+_SIZE = re.compile(r"(?<![a-z0-9.])a?(\d+(?:\.\d+)?(?=b)|\d{3}(?=m))([bm])(?![a-z0-9])")
 _SHOWN_OF_BAD = 600  # characters of a bad answer that are sent back
 
 
@@ -39,7 +42,7 @@ _SHOWN_OF_BAD = 600  # characters of a bad answer that are sent back
 class Agent(Generic[In, Said, Out]):
     """Instructions and schema for one kind of task.
 
-    `weighed` is what becomes of the value where it is the embedded model's, which is too small to be believed.
+    `weighed` is what becomes of the value where it is a small model's, which is one sign among others.
     `view` is what of the input the model sees; `finish` makes the value from what the model said, checks it
     against the input and raises `AnswerError` where that fails; `rules` gives the value without a model.
     """
@@ -137,10 +140,20 @@ async def run(
             reason = f"bad_answer: {error}"
             request = _again(agent, value, request, answer, str(error))
         else:
-            if agent.weighed is not None and answer.trace.provider == EMBEDDED:
+            if agent.weighed is not None and is_small(answer.trace):
                 made = agent.weighed(value, made)
             return _result(agent, made, answers, model=answer.model, repaired=len(answers) > 1)
     return _result(agent, agent.rules(value), answers, fallback=True, reason=reason[:300])
+
+
+def is_small(trace: Trace) -> bool:
+    """Whether the model is the embedded one, or its name says that it has no more than SMALL parameters.
+
+    `qwen2.5:3b` says so, and `gpt-4o-mini` nothing: of what is not known to be small the word holds, and of what its
+    owner gave another name as well.
+    """
+    sizes = [float(number) * (1.0 if unit == "b" else 1e-3) for number, unit in _SIZE.findall(trace.model.lower())]
+    return trace.embedded or (bool(sizes) and max(sizes) <= SMALL)
 
 
 def _again(agent: Agent[In, Said, Out], value: In, request: ChatRequest, answer: Answer, problem: str) -> ChatRequest:

@@ -275,7 +275,7 @@ class _Inbox:
             found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
             plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
             said = TRIAGE.rules(work.mail).category if plain is None else plain.category
-            priority = _settled_priority(work.mail, settled)
+            priority = settled_priority(work.mail, settled)
             doubts = (verdict.ONLY_HEADERS,) if stored.privacy == "metadata" else ()
             await self._finish(work, found, priority, doubts, said=(said, priority))
         elif stored.privacy == "metadata":
@@ -458,7 +458,7 @@ async def _nobody(_request: ChatRequest, _options: Options) -> Answer:
     raise Unavailable("nobody is asked")
 
 
-def _settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
+def settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
     """LOW, but a machine's notice is weighed by its words, and a mail that did not arrive is not to be overlooked."""
     if settled.why == prefilter.UNDELIVERED:
         return Priority(level="NORMAL", score=0.5, numeric_score=2, factors=(settled.why,))

@@ -86,6 +86,7 @@ class Trace(Struct, kw_only=True):
     request_id: str
     model: str = ""  # our name of the model that served
     provider: str = ""
+    embedded: bool = False  # by the model that comes with the program, whatever it is called
     route: str = ""
     label: str = "public"
     attempts: int = 0

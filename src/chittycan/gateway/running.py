@@ -35,6 +35,7 @@ class Running(Struct, eq=False):
             request_id=call.request_id,
             model=candidate.model.name,
             provider=candidate.provider.name,
+            embedded=candidate.provider.embedded,
             route=decision.route,
             label=decision.label,
             attempts=trail.started,
