@@ -1,13 +1,20 @@
 """What a call reserves of its caller's limits, for which model, and what it gives back."""
 
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from chittycan.auth.keys import Key
-from chittycan.catalogue import PriceRow
+from chittycan.catalogue import Catalogue, PriceRow
 from chittycan.errors import BudgetExceeded, RateLimited
 from chittycan.gateway.admission import Admission, total_caps
+from chittycan.gateway.attempt import output_limit
 from chittycan.gateway.call import Call, Options
+from chittycan.gateway.decisions import Decisions
+from chittycan.gateway.facts import input_tokens
 from chittycan.gateway.ticket import Ticket
+from chittycan.routing.cost.policy import Policy
 from chittycan.routing.decide import Candidate
 from chittycan.store.database import Database
 from chittycan.store.meters import Cap
@@ -171,3 +178,34 @@ async def test_a_cached_answer_counts_as_a_request_and_costs_nothing(admission: 
     admission.settle(ticket, 0, 0)
     assert await used(meters, DAY) == 0
     assert (await meters.standing(REQUESTS))[0] == 1
+
+
+@pytest.mark.parametrize("model", ["cheap", "dear", "unheard-of"])
+@pytest.mark.parametrize("surface", ["openai", None])
+@pytest.mark.parametrize(
+    "more", [{}, {"max_tokens": 10}, {"max_tokens": 10, "n": 4}, {"max_tokens": 5_000}, {"stream": True}]
+)
+@pytest.mark.parametrize("allowed", [0, 10**6, 10**7, 10**8, 10**9])
+def test_what_is_explained_is_what_is_refused(
+    admission: Admission, clock: FakeClock, model: str, surface: str | None, more: dict[str, Any], allowed: int
+) -> None:
+    """The decision and the reservation reckon with the same most that a call may cost."""
+    asked = next(each for each in (CHEAP, DEAR, UNPRICED) if each.model.name == model)
+    prices = Prices(clock)
+    providers = {each.provider.name: each.provider for each in (CHEAP, DEAR, UNPRICED)}
+    models = {each.model.name: each.model for each in (CHEAP, DEAR, UNPRICED)}
+    decisions = Decisions(Catalogue(providers=providers, models=models), Policy(worst=prices.worst_case_nano))
+    this = call(surface, model=model, fields=more, options=Options(max_cost_nano=allowed))
+    if surface is None:
+        this.parsed = replace(call(fields=more).chat, model=model, n=1)
+    ticket = admission.admit(this, input_tokens(this), output_limit(this))
+    refused = kept_out = False
+    try:
+        admission.covers(ticket, asked)
+    except BudgetExceeded:
+        refused = True
+    try:
+        decisions.of(this)
+    except BudgetExceeded:
+        kept_out = True
+    assert refused == kept_out
