@@ -82,6 +82,17 @@ def test_list_of_the_owners_own_is_no_newsletter(letter: Letter) -> None:
     assert settle(mail, own_domains=frozenset({"firm.example"})) is None
 
 
+def test_word_of_the_own_server_on_who_wrote_it_is_a_sign_of_spam(letter: Letter) -> None:
+    text = "Click here to claim your prize, risk free."
+    results = "mx.firm.example; dmarc=fail header.from=prize.example"
+    mail = letter(text, From="Prize <a@prize.example>", Authentication_Results=results)
+    assert settle(mail) is None
+    assert settle(mail, authserv="mx.other.example") is None
+    settled = settle(mail, authserv="mx.firm.example")
+    assert settled is not None
+    assert (settled.reason, "forged" in settled.why) == ("spam", True)
+
+
 def test_real_mail_from_people_is_never_called_spam(shared_data: Path) -> None:
     reasons: Counter[str] = Counter()
     for kind in ("easy_ham", "hard_ham", "spam"):

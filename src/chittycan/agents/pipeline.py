@@ -234,7 +234,7 @@ class _Inbox:
         ours = own_mail.settle(work.mail, terms.own_addresses, sent=terms.sent, authserv=terms.facts.authserv)
         if ours is not None or verified(work.mail, terms.facts) is not None:
             return ours
-        found = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
+        found = prefilter.settle(work.mail, own_domains=terms.own_domains, authserv=terms.facts.authserv)
         lesson = work.lessons.of("category", work.features)
         if lesson is None:
             return found
@@ -273,7 +273,8 @@ class _Inbox:
         elif settled is not None:
             outcome.state, outcome.settled = "settled", settled.reason
             found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
-            plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains)
+            authserv = self._terms.facts.authserv
+            plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains, authserv=authserv)
             said = TRIAGE.rules(work.mail).category if plain is None else plain.category
             priority = settled_priority(work.mail, settled)
             doubts = (verdict.ONLY_HEADERS,) if stored.privacy == "metadata" else ()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from chittycan.agents import deceit, rules
 from chittycan.agents.words import GRAVE, Category
+from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.message import Mail
 
 Reason = Literal["newsletter", "auto_reply", "notification", "spam", "own"]
@@ -55,12 +56,19 @@ def taught(found: Settled | None, category: str, why: str) -> Settled | None:
     return found if found is not None and found.reason == "notification" else None
 
 
-def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset()) -> Settled | None:
+def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset(), authserv: str | None = None) -> Settled | None:
     """What settles `mail` without a model; None where a model should look.
 
     `own_domains` are the owner's: a list that is run there (an intake address that is a group) is no newsletter.
+    `authserv` is the name of the owner's mail server, whose word on who wrote a mail is one of the signs of spam.
     """
-    return _report(mail) or _automatic(mail) or _mass_mail(mail, own_domains) or _notification(mail) or _spam(mail)
+    return (
+        _report(mail)
+        or _automatic(mail)
+        or _mass_mail(mail, own_domains)
+        or _notification(mail)
+        or _spam(mail, authserv)
+    )
 
 
 def _report(mail: Mail) -> Settled | None:
@@ -118,11 +126,13 @@ def _speaks_of_grave(text: str) -> bool:
     return rules.speaks_of(GRAVE, text)
 
 
-def _spam(mail: Mail) -> Settled | None:
+def _spam(mail: Mail, authserv: str | None) -> Settled | None:
     """Signs in the words are needed: headers alone, or a forged spam flag, settle nothing."""
     text = mail.text[: rules.READ]
     words = len(rules.sales_phrases(f"{mail.subject}\n{text}"))
-    signs = [why for why, sign in _SIGNS if sign(mail)]
+    signs = [why for why, sign in _SIGNS if sign(mail)] + [sign.why for sign in deceit.signs(mail) if sign.strong]
+    if verdicts(mail, authserv).dmarc == "fail":
+        signs.append("your mail server says that its From is forged")
     if words == 0 or min(words, 3) + len(signs) < ENOUGH or rules.category(mail).category != "spam":
         return None
     return Settled("spam", "spam", ", ".join([f"{words} sales phrases", *signs]))
@@ -146,7 +156,6 @@ _SIGNS: tuple[tuple[str, Callable[[Mail], bool]], ...] = (
     ("a subject that shouts", _shouts),
     ("large sums", lambda mail: bool(_MONEY.search(f"{mail.subject}\n{mail.text[: rules.READ]}"))),
     ("hidden text", lambda mail: mail.hidden_text),
-    ("a name that claims another address", deceit.claims_address),
     ("answers go to another domain", deceit.answers_elsewhere),
     ("no visible receiver", _hidden_receivers),
     ("no Message-ID", lambda mail: mail.message_id is None),
