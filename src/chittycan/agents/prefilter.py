@@ -24,7 +24,8 @@ UNDELIVERED = "a mail server's report on a mail of yours"
 
 _AUTO_SUBJECT = re.compile(
     r"^\s*(?:re:\s*)?(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response)|out of (?:the )?office(?: auto-?reply)?|"
-    r"abwesenheitsnotiz|automatische antwort|réponse automatique|respuesta automática|risposta automatica)"
+    r"abwesenheitsnotiz|automatische antwort|réponse automatique|respuesta automática|risposta automatica|"
+    r"automatisch antwoord|odpowiedź automatyczna|automatyczna odpowiedź|resposta automática)"
     r"\s*(?:[:\-–(\[]|$)",
     re.IGNORECASE,
 )
@@ -128,11 +129,12 @@ def _speaks_of_grave(text: str) -> bool:
 
 def _spam(mail: Mail, authserv: str | None) -> Settled | None:
     """Signs in the words are needed: headers alone, or a forged spam flag, settle nothing."""
-    text = mail.text[: rules.READ]
-    words = len(rules.sales_phrases(f"{mail.subject}\n{text}"))
     signs = [why for why, sign in _SIGNS if sign(mail)] + [sign.why for sign in deceit.signs(mail) if sign.strong]
     if verdicts(mail, authserv).dmarc == "fail":
         signs.append("your mail server says that its From is forged")
+    if not signs:
+        return None
+    words = len(rules.sales_phrases(f"{mail.subject}\n{mail.text[: rules.READ]}"))
     if words == 0 or min(words, 3) + len(signs) < ENOUGH or rules.category(mail).category != "spam":
         return None
     return Settled("spam", "spam", ", ".join([f"{words} sales phrases", *signs]))
