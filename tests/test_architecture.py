@@ -28,7 +28,7 @@ CORE = (
     | {"config", "telemetry", "dialects", "providers", "routing", "gateway", "gateway.call", "gateway.options"}
 )
 BELOW_APP = CORE | {"workstreams", "integrations", "agents", "agents.batch", "outside"}
-BELOW_APP |= {"mail_login", "mailbox", "mailroom", "outgoing"}
+BELOW_APP |= {"mail_login", "mail_tokens", "mailbox", "mailroom", "outgoing"}
 BELOW_APP |= {"providers.registry", "providers.discovery", "rulebook", "policy"}
 FRONT = BELOW_APP | {"durable", "app", "control", ROOT}
 
@@ -78,7 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations", "mail_login"},
-    "mail_login": WORDS | {"config", "integrations"},
+    "mail_login": WORDS | {"config", "integrations", "mail_tokens"},
+    "mail_tokens": WORDS | {"config", "integrations"},
     "mailbox": WORDS | {"config", "integrations", "agents", "mail_login"},
     "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},
     "outgoing": WORDS | {"config", "agents", "integrations", "mailbox", "outside", "store", "workstreams"},

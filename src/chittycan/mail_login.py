@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from chittycan.clock import Clock
-from chittycan.config import CONFIG_FILE, Missing, Settings, is_reference, resolve_secret
+from chittycan.config import CONFIG_FILE, Missing, Settings, data_folder, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
 from chittycan.config.settings import OAuthSettings
 from chittycan.errors import ConfigError, InvalidRequest
@@ -17,6 +17,7 @@ from chittycan.integrations.email.credentials import Credential, Grant, OAuth, P
 from chittycan.integrations.email.imap import on_this_machine
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList, Target, parse
+from chittycan.mail_tokens import RefreshTokens
 
 
 class LoginSettings(Struct, frozen=True, kw_only=True):
@@ -84,7 +85,7 @@ def credential_of(
 
     target = _target(place, oauth.token_url)
     only = AllowList([f"{target.scheme}://{target.authority}"], private=settings.outbound.private)
-    return OAuth(place, grant, Outbound(only), clock)
+    return OAuth(place, grant, Outbound(only), clock, RefreshTokens(data_folder(env)))
 
 
 def _target(place: str, url: str) -> Target:

@@ -4,6 +4,7 @@ Tokens: RFC 6749, 6 (refreshing). What Google and Microsoft call XOAUTH2 takes s
 (RFC 7628).
 """
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -60,6 +61,18 @@ class Grant(Struct, frozen=True, kw_only=True):
         return f"Grant({self.token_url!r})"
 
 
+class Newer(Protocol):
+    """Where refresh tokens are kept that replaced the configured one of a grant, for all who use it."""
+
+    def newest(self, grant: Grant) -> str | None:
+        """None where none did."""
+        ...
+
+    def keep(self, grant: Grant, token: str) -> bool:
+        """Whether `newest` will give it."""
+        ...
+
+
 class _Given(Struct):
     access_token: str
     expires_in: float | str | None = None
@@ -72,22 +85,25 @@ class OAuth:
     `place` is its key in the configuration, such as `integrations.office`.
 
     A grant that was revoked is not asked for again before it is another one. Where the server gives a new refresh
-    token with a token, that one is used for as long as this object lives.
+    token with a token, that one is used from then on: by this object, and by all others with the same `newer`.
     """
 
-    def __init__(self, place: str, grant: Callable[[], Grant], out: Outbound, clock: Clock) -> None:
-        self._place, self._look_up, self._out, self._clock = place, grant, out, clock
+    def __init__(
+        self, place: str, grant: Callable[[], Grant], out: Outbound, clock: Clock, newer: Newer | None = None
+    ) -> None:
+        self._place, self._look_up, self._out, self._clock, self._kept = place, grant, out, clock, newer
         self._grant: Grant | None = None
-        self._newer: str | None = None  # refresh token
+        self._newer: str | None = None  # refresh token that is kept nowhere else
         self._token, self._until = "", 0.0
         self._revoked: Unavailable | None = None
+        self._refused = ""  # the refresh token for which it was
 
     async def secret(self) -> str:
         """Raises Unavailable (AWAY, REVOKED), ConfigError, and Forbidden for an address that nothing may go to."""
         grant = self._look_up()
         if grant != self._grant:
             self._grant, self._newer, self._token, self._until, self._revoked = grant, None, "", 0.0, None
-        if self._revoked is not None:
+        if self._revoked is not None and await self._newest(grant) == self._refused:
             raise self._revoked
         if self._clock.now() >= self._until:
             await self._fetch(grant)
@@ -100,24 +116,41 @@ class OAuth:
         return bool(had)
 
     async def _fetch(self, grant: Grant) -> None:
+        """Of two who use one grant the first may get a new refresh token while the second shows the old one."""
+        used = await self._newest(grant)
+        answer = await self._ask(grant, used)
+        if not answer.ok and (now := await self._newest(grant)) != used:
+            used, answer = now, await self._ask(grant, now)
+        if not answer.ok:
+            self._refused = used
+            raise self._problem(answer)
+        self._revoked = None
+        try:
+            given = msgspec.json.decode(answer.body, type=_Given)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Unavailable("no token: the answer of the token's server makes no sense", code=AWAY) from None
+        if given.refresh_token and given.refresh_token != used:
+            kept = self._kept is not None and await asyncio.to_thread(self._kept.keep, grant, given.refresh_token)
+            self._newer = None if kept else given.refresh_token
+        self._token = given.access_token
+        self._until = self._clock.now() + max(SHORTEST, _seconds(given.expires_in) - EARLY)
+
+    async def _newest(self, grant: Grant) -> str:
+        kept = None if self._kept is None else await asyncio.to_thread(self._kept.newest, grant)
+        return self._newer or kept or grant.refresh_token
+
+    async def _ask(self, grant: Grant, refresh_token: str) -> Answer:
+        """Raises Unavailable (AWAY), Forbidden."""
         fields = {
-            "grant_type": "refresh_token", "refresh_token": self._newer or grant.refresh_token,
+            "grant_type": "refresh_token", "refresh_token": refresh_token,
             "client_id": grant.client_id, "client_secret": grant.client_secret, "scope": grant.scope,
         }  # fmt: skip
         body = urlencode({name: value for name, value in fields.items() if value is not None}).encode()
         headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
         try:
-            answer = await self._out.send("POST", grant.token_url, headers=headers, body=body)
+            return await self._out.send("POST", grant.token_url, headers=headers, body=body)
         except (NotDelivered, DeliveryUnknown) as error:
             raise Unavailable(f"no token: {error.message}", code=AWAY) from None
-        if not answer.ok:
-            raise self._problem(answer)
-        try:
-            given = msgspec.json.decode(answer.body, type=_Given)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Unavailable("no token: the answer of the token's server makes no sense", code=AWAY) from None
-        self._token, self._newer = given.access_token, given.refresh_token or self._newer
-        self._until = self._clock.now() + max(SHORTEST, _seconds(given.expires_in) - EARLY)
 
     def _problem(self, answer: Answer) -> Unavailable:
         said = ""
