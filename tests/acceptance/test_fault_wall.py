@@ -14,7 +14,7 @@ import pytest
 from chittycan.testing import ANSWER, WALL
 from chittycan.testing.upstream import ScriptedUpstream
 from official_clients import Seen
-from serving import PACE, QUICK, UPSTREAM_KEY, Serve, proxy
+from serving import PACE, QUICK, UPSTREAM_KEY, QuickClock, Serve, proxy
 
 # surface, dialect of the model asked, dialect of the model that is there for it
 PATHS = [
@@ -213,10 +213,20 @@ async def test_alone(
     count(scenario)
 
 
+class WaitingClock(QuickClock):
+    """Quick, and as far ahead as clients have `waited`, in seconds: what the machine itself takes is not waiting."""
+
+    waited = 0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.waited
+
+
 @pytest.mark.parametrize("dialect", ["openai", "anthropic"])
 async def test_an_outage_is_over_for_clients_within_30_seconds_of_its_end(
     up: ScriptedUpstream, serve: Serve, dialect: str
 ) -> None:
+    clock = WaitingClock()
     served = await serve(
         {
             "first": proxy(up.url, dialect),
@@ -224,18 +234,17 @@ async def test_an_outage_is_over_for_clients_within_30_seconds_of_its_end(
         },
         {"asked": {"proxy": "first", "upstream": "s13-outage"}, "spare": {"proxy": "second", "upstream": "ok"}},
         {"asked": ["spare"]},
+        clock=clock,
     )
-    clock = served.network.clock
     for _ in range(4):
         assert (await served.chat("asked")).headers["x-chitty-served-by"] == "spare"
     during = len(up.calls("s13-outage"))
     assert during < 8  # the circuit is open: the dead model is not asked each time
     up.recover("s13-outage")
-    begun = clock.monotonic()
     while (got := await served.chat("asked")).headers["x-chitty-served-by"] == "spare":
         assert got.status == 200
-        assert clock.monotonic() - begun < 30
-    assert clock.monotonic() - begun < 30
+        clock.waited += 1
+        assert clock.waited < 30
 
 
 def test_sixteen_of_sixteen() -> None:
