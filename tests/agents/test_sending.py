@@ -493,6 +493,45 @@ async def test_who_was_wrong_says_the_other(
     assert (await sending.look(lost.id)).state == "unknown"
 
 
+async def test_a_copy_that_comes_late_is_not_that_of_what_was_sent_meanwhile(
+    sending: Sending, make: Make, post: Post, write: Write, mail_peer: MailPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Inbox(drop=True)
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    await sending.send(draft.id)
+    keep, slow, other = post.keep_copy, [True], make()
+
+    async def keep_late(account: str | None, raw: bytes) -> bool | None:
+        if slow and slow.pop():
+            await other.resolve(draft.id, "failed", by="bob")
+            del server.actions["drop"]
+            folder, post.folder = post.folder, None
+            await other.approve(draft.id, by="bob")
+            assert (await other.send(draft.id)).copy == "none"
+            post.folder = folder
+        return await keep(account, raw)
+
+    monkeypatch.setattr(post, "keep_copy", keep_late)
+    found = await sending.resolve(draft.id, "sent", by="anna")
+    assert (found.state, found.decided_by, found.copy) == ("sent", "bob", "none")
+
+
+async def test_what_lies_among_the_sent_mails_is_not_taken_back(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
+) -> None:
+    server = Inbox(drop=True)
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.approve(draft.id, by="owner")
+    await sending.send(draft.id)
+    post.kept.append(_as_sent(server.received[-1]))
+    assert (await sending.resolve(draft.id, "sent", by="anna")).copy == "there"
+    with pytest.raises(InvalidRequest, match="it went out"):
+        await sending.resolve(draft.id, "failed", by="anna")
+
+
 async def test_what_is_known_for_certain_is_not_taken_back(
     sending: Sending, post: Post, write: Write, mail_peer: MailPeer
 ) -> None:

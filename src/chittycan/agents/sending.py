@@ -337,7 +337,7 @@ class Sending:
         except ChittyError:
             return
         copy = "none" if kept is None else "kept" if kept else "there"
-        await self._database.run(_note_copy, draft.id, copy)
+        await self._database.run(_note_copy, draft, copy)
 
 
 def _same(shown: Shown, seen: str | None) -> None:
@@ -425,6 +425,9 @@ def _take_back(connection: Connection, draft: Draft, now: float) -> Draft:
     before, after = drafts.TAKEN_BACK
     if (held.state, held.effect) != (before, draft.effect):
         raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
+    if held.copy == "there":
+        fix = "Look at it there. If nobody got it, write to them anew."
+        raise InvalidRequest("it lay among the sent mails before we put it there: it went out", param="draft", fix=fix)
     if not held.automatic:
         inbox.mark_unanswered(connection, held.mail_id)
     return drafts.put(connection, held.id, **_UNDECIDED, state=after, changed=now)
@@ -436,8 +439,10 @@ def _room(sent: int, most: int, word: str, place: str) -> None:
         raise RateLimited(f"{sent} replies went to {place} within a day: that is enough", fix=fix)
 
 
-def _note_copy(connection: Connection, draft_id: str, copy: str) -> None:
-    drafts.put(connection, draft_id, copy=copy)
+def _note_copy(connection: Connection, draft: Draft, copy: str) -> None:
+    """Of what was sent then: it may have been taken back, and sent once more, while the copy was on its way."""
+    if drafts.hold(connection, draft.id).effect == draft.effect:
+        drafts.put(connection, draft.id, copy=copy)
 
 
 def _raise(effect: Effect) -> NoReturn:
