@@ -83,7 +83,7 @@ def test_real_mail_from_people_is_never_called_spam(shared_data: Path) -> None:
 
 
 def test_what_is_said_with_certainty_is_right() -> None:
-    """Of further mails, which the vocabulary was not written for."""
+    """Of further mails, in eight languages."""
     right = []
     for row in json.loads(FRESH.read_text("utf-8")):
         mail = parse(
