@@ -13,8 +13,8 @@ LONGEST_TERM = 200  # characters of a word that the owner named
 MOST_TERMS = 1_000
 
 
-# Every form has one of these characters, or is one of the few that `bare` looks for; most prompts have none, and are done
-# within a microsecond.
+# Every form has one of these characters, or is one of the few that `bare` looks for; most prompts have none, and are
+# done within a microsecond.
 _PLAIN = re.compile(r"[^\d@:=$_-]*")
 # Other ways to write a digit, an at sign, a space or a dash, character for character.
 _OTHERWISE = {
