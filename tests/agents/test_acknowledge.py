@@ -207,7 +207,7 @@ async def test_a_senders_wrong_clock_does_not_count(
 class Dying(Sending):
     """Of a process that ends between an approval and what follows from it."""
 
-    async def send(self, draft_id: str) -> Draft:
+    async def send(self, draft_id: str, *, anyway: bool = False) -> Draft:
         raise asyncio.CancelledError
 
 

@@ -70,7 +70,5 @@ def test_sign_alone_makes_no_spam(letter: Letter) -> None:
 
 
 def test_person_who_asks_about_fraud_is_heard(letter: Letter) -> None:
-    text = (
-        "I got a mail that says my account is locked and I should confirm my details. I clicked on a link. Bad?"
-    )
+    text = "I got a mail that says my account is locked and I should confirm my details. I clicked on a link. Bad?"
     assert rules.category(letter(text, Subject="strange mail")).category == "security_incident"
