@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chittycan.control.table import OPERATIONS
 from serving import Serve, Served, proxy
@@ -32,6 +33,15 @@ async def test_a_request_is_found_by_its_id_with_its_cost(served: Served) -> Non
     assert usage.json["cost_usd"] == pytest.approx(0.057)
     assert (usage.json["input"], usage.json["output"]) == (17, 40)
     assert [each["outcome"] for each in usage.json["attempts"]] == ["ok"]
+
+
+async def test_a_request_says_whether_the_embedded_model_answered(served: Served) -> None:
+    answer = await served.chat("dear")
+    path, gateway = f"/api/v1/usage/{answer.headers['x-chitty-request-id']}", served.network.gateway
+    assert (await served.fetch("GET", path)).json["embedded"] is False
+    providers = {name: replace(each, embedded=True) for name, each in gateway.catalogue.providers.items()}
+    gateway.catalogue = replace(gateway.catalogue, providers=providers)
+    assert (await served.fetch("GET", path)).json["embedded"] is True
 
 
 async def test_a_stream_is_found_too(served: Served) -> None:

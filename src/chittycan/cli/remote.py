@@ -135,7 +135,7 @@ class RemoteSession:
         except errors.ChittyError:
             return trace
         cost = None if found.cost_usd is None else round(found.cost_usd * 1e9)
-        trace.model, trace.provider = found.model or trace.model, found.provider
+        trace.model, trace.provider, trace.embedded = found.model or trace.model, found.provider, found.embedded
         trace.cost_nano, trace.ms, trace.first_token_ms = cost, found.ms, found.first_token_ms
         trace.usage = trace.usage or Usage(input=found.input, output=found.output, cached=found.cached)
         return trace

@@ -36,7 +36,10 @@ class AttemptUsage(Struct, kw_only=True):
 
 
 class RequestUsage(Struct, kw_only=True):
-    """One request and its attempts in order. `cost_usd` is null where a price is unknown; times in milliseconds."""
+    """One request and its attempts in order. `cost_usd` is null where a price is unknown; times in milliseconds.
+
+    `embedded`: the model that comes with the program answered, whatever it is called.
+    """
 
     request_id: str
     outcome: str
@@ -49,6 +52,7 @@ class RequestUsage(Struct, kw_only=True):
     output: int
     cached: int
     cost_usd: float | None
+    embedded: bool
     attempts: list[AttemptUsage]
 
 
@@ -114,11 +118,12 @@ async def of_request(network: "Network", caller: "Key | None", *, request_id: st
         )
         for each in found.attempts
     ]  # fmt: skip
+    provider = network.gateway.catalogue.providers.get(found.provider)
     return RequestUsage(
         request_id=found.request_id, outcome=found.outcome, model=found.model, provider=found.provider,
         decision=found.attempts[-1].decision, ms=found.ms, first_token_ms=found.first_token_ms, input=found.input,
         output=found.output, cached=sum(each.cached for each in found.attempts), cost_usd=usd(found.cost_nano),
-        attempts=attempts,
+        embedded=provider is not None and provider.embedded, attempts=attempts,
     )  # fmt: skip
 
 
