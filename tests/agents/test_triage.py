@@ -18,9 +18,9 @@ Letter = Callable[..., Mail]
 COURT = "Notice of hearing: the district court has listed the case, courtroom 4."
 
 
-def said(category: str) -> str:
-    return json.dumps({"category": category, "confidence": 0.95, "needs_reply": True, "deadline": "", "urgency": [],
-                       "keywords": [], "evidence": [], "reasoning": "So."})  # fmt: skip
+def said(category: str, *, needs_reply: bool = True) -> str:
+    return json.dumps({"category": category, "confidence": 0.95, "needs_reply": needs_reply, "deadline": "",
+                       "urgency": [], "keywords": [], "evidence": [], "reasoning": "So."})  # fmt: skip
 
 
 LARGE, EMBEDDED = Trace(request_id="c", model="large"), Trace(request_id="c", model="tiny", embedded=True)
@@ -120,3 +120,10 @@ def test_quotes_of_rules_stand_in_the_mail(letter: Letter) -> None:
 def test_deadlines_and_harm_press_and_haste_alone_does_not(text: str, level: str, letter: Letter) -> None:
     mail = letter(text, Subject="Hello", Date="Mon, 23 Nov 2026 09:00:00 +0000")
     assert PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail))).level == level
+
+
+@pytest.mark.parametrize(("trace", "needs_reply"), [(LARGE, False), (EMBEDDED, True)])
+async def test_a_small_model_overlooks_no_question(letter: Letter, trace: Trace, needs_reply: bool) -> None:
+    mail = letter("Which hours does your invoice of May cover?", Subject="Your invoice")
+    ask = ScriptedAsk({"email.triage": [said("billing_matter", needs_reply=False)]})
+    assert (await agent.run(TRIAGE, mail, by(trace, ask))).value.needs_reply is needs_reply

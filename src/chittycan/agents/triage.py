@@ -88,8 +88,12 @@ def taught(triage: Triage, lesson: Lesson | None) -> Triage:
 
 
 def _weighed(mail: Mail, triage: Triage) -> Triage:
-    """What a small model says is one sign among those of the words: it tips the scales, and no more."""
+    """What a small model says is one sign among those of the words: it tips the scales, and no more.
+
+    A question that stands there is one, whether it saw it or not.
+    """
     found = rules.category(mail, triage.category)
+    triage = replace(triage, needs_reply=triage.needs_reply or rules.asks(mail))
     if found.category == triage.category:
         return replace(triage, confidence=found.confidence)
     because = f"{found.reasoning} That weighs more than the small model's word, {triage.category}."
