@@ -148,6 +148,23 @@ def arrived(server: Inbox) -> list[EmailMessage]:
 
 
 Write = Callable[..., Awaitable[Draft]]
+InDoubt = Callable[..., Awaitable[tuple[Inbox, list[Draft]]]]
+
+
+@pytest.fixture
+def in_doubt(sending: Sending, post: Post, write: Write, mail_peer: MailPeer) -> InDoubt:
+    """Drafts of these numbers that were sent to a server which took them and hung up; and that server."""
+
+    async def made(*numbers: int) -> tuple[Inbox, list[Draft]]:
+        server = Inbox(drop=True)
+        post.port = await mail_peer(server)
+        written = [await write(number) for number in numbers]
+        for draft in written:
+            await sending.approve(draft.id, by="owner")
+            assert (await sending.send(draft.id)).state == "unknown"
+        return server, written
+
+    return made
 
 
 async def test_what_was_approved_goes_out_once_and_a_copy_is_kept(
@@ -453,15 +470,8 @@ async def test_the_folder_of_sent_mail_tells_that_it_went_out(
     assert len(post.kept) == 1
 
 
-async def test_a_person_who_looked_says_what_became_of_it(
-    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
-) -> None:
-    server = Inbox(drop=True)
-    post.port = await mail_peer(server)
-    lost, gone = await write(1), await write(2)
-    for draft in (lost, gone):
-        await sending.approve(draft.id, by="owner")
-        await sending.send(draft.id)
+async def test_a_person_who_looked_says_what_became_of_it(sending: Sending, in_doubt: InDoubt) -> None:
+    server, (lost, gone) = await in_doubt(1, 2)
     assert (await sending.resolve(gone.id, "sent", by="owner")).state == "sent"
     assert (await sending.resolve(lost.id, "failed", by="owner")).state == "failed"
     del server.actions["drop"]
@@ -469,15 +479,8 @@ async def test_a_person_who_looked_says_what_became_of_it(
     assert len(server.received) == 3
 
 
-async def test_who_was_wrong_says_the_other(
-    sending: Sending, post: Post, write: Write, mail_peer: MailPeer, database: Database
-) -> None:
-    server = Inbox(drop=True)
-    post.port = await mail_peer(server)
-    lost, gone = await write(1), await write(2)
-    for draft in (lost, gone):
-        await sending.approve(draft.id, by="owner")
-        await sending.send(draft.id)
+async def test_who_was_wrong_says_the_other(sending: Sending, in_doubt: InDoubt, database: Database) -> None:
+    _, (lost, gone) = await in_doubt(1, 2)
     first = await sending.resolve(lost.id, "sent", by="anna")
     assert (first.state, first.copy) == ("sent", "kept")
     back = await sending.resolve(lost.id, "failed", by="anna")
@@ -494,13 +497,9 @@ async def test_who_was_wrong_says_the_other(
 
 
 async def test_a_copy_that_comes_late_is_not_that_of_what_was_sent_meanwhile(
-    sending: Sending, make: Make, post: Post, write: Write, mail_peer: MailPeer, monkeypatch: pytest.MonkeyPatch
+    sending: Sending, make: Make, post: Post, in_doubt: InDoubt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = Inbox(drop=True)
-    post.port = await mail_peer(server)
-    draft = await write()
-    await sending.approve(draft.id, by="owner")
-    await sending.send(draft.id)
+    server, (draft,) = await in_doubt(1)
     keep, slow, other = post.keep_copy, [True], make()
 
     async def keep_late(account: str | None, raw: bytes) -> bool | None:
@@ -519,13 +518,9 @@ async def test_a_copy_that_comes_late_is_not_that_of_what_was_sent_meanwhile(
 
 
 async def test_what_lies_among_the_sent_mails_is_not_taken_back(
-    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
+    sending: Sending, post: Post, in_doubt: InDoubt
 ) -> None:
-    server = Inbox(drop=True)
-    post.port = await mail_peer(server)
-    draft = await write()
-    await sending.approve(draft.id, by="owner")
-    await sending.send(draft.id)
+    server, (draft,) = await in_doubt(1)
     post.kept.append(_as_sent(server.received[-1]))
     assert (await sending.resolve(draft.id, "sent", by="anna")).copy == "there"
     with pytest.raises(InvalidRequest, match="it went out"):
@@ -557,14 +552,8 @@ async def test_what_is_known_for_certain_is_not_taken_back(
         await sending.resolve(found.id, "failed", by="anna")
 
 
-async def test_what_was_sent_again_is_not_spoken_of_any_more(
-    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
-) -> None:
-    server = Inbox(drop=True)
-    post.port = await mail_peer(server)
-    draft = await write()
-    await sending.approve(draft.id, by="owner")
-    await sending.send(draft.id)
+async def test_what_was_sent_again_is_not_spoken_of_any_more(sending: Sending, in_doubt: InDoubt) -> None:
+    server, (draft,) = await in_doubt(1)
     await sending.resolve(draft.id, "failed", by="anna")
     server.actions = {"data": "554 no"}
     with pytest.raises(NotDelivered):
