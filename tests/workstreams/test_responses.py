@@ -61,6 +61,17 @@ async def test_every_event_is_there_from_whichever_on(durable: Durable, database
     assert await durable.responses.shown(task.id) == [b"%d" % number for number in range(2, 8)]
 
 
+async def test_events_that_were_written_twice_are_read_once(durable: Durable, database: Database) -> None:
+    task = await begun(durable, database)
+    for events, last in [([b"2", b"3"], 3), ([b"2", b"3"], 3), ([b"2", b"3", b"4"], 4), ([b"4", b"5"], 5)]:
+        assert await durable.responses.tell(task, events, last)
+    await end(durable, database, task)
+    for after in range(-1, 6):
+        expected = [b"%d" % number for number in range(max(2, after + 1), 6)]
+        assert said(await followed(durable.responses, task.id, after)) == expected
+    assert await durable.responses.shown(task.id) == [b"2", b"3", b"4", b"5"]
+
+
 async def test_a_long_stream_comes_in_several_looks_and_then_ends(durable: Durable, database: Database) -> None:
     task = await begun(durable, database)
     for number in range(2 * ROWS_AT_ONCE):

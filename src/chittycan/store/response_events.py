@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, select
 
+from chittycan.store.upsert import insert
 from chittycan.store.work_tables import response_events, tasks
 
 
@@ -13,12 +14,17 @@ def append(connection: Connection, response: str, run: int, tries: int, last: in
     # Whoever takes the task over has to wait until this is written, and then sees it.
     if connection.execute(select(tasks.c.id).where(*valid).with_for_update()).first() is None:
         return False
-    connection.execute(insert(response_events).values(response=response, run=tries, sequence=last, data=data))
+    row = insert(connection, response_events).values(response=response, run=tries, sequence=last, data=data)
+    # It is there already where an earlier write was done but its writer never heard so.
+    connection.execute(row.on_conflict_do_nothing())
     return True
 
 
 def after(connection: Connection, response: str, number: int, limit: int | None = None) -> list[tuple[int, bytes]]:
-    """Rows with an event beyond `number`: the number of each one's last event, and its data."""
+    """Rows with an event beyond `number`: the number of each one's last event, and its data.
+
+    Rows may overlap: who never heard that a row was written writes its events again, with those that came since.
+    """
     columns = (response_events.c.sequence, response_events.c.data)
     same = (response_events.c.response == response, response_events.c.sequence > number)
     query = select(*columns).where(*same).order_by(response_events.c.sequence).limit(limit)

@@ -93,8 +93,7 @@ class Responses:
 
     async def shown(self, response: str) -> list[bytes]:
         """All events so far."""
-        found = await self._database.read(rows.after, response, -1)
-        return [event for _, data in found for event in data.split(b"\n")]
+        return _beyond(-1, await self._database.read(rows.after, response, -1))
 
     async def tell(self, task: Task, events: Sequence[bytes], last: int) -> bool:
         """Stores events (without line ends), the last of which has the number `last`.
@@ -132,13 +131,20 @@ def _look(connection: Connection, response: str, after: int) -> News:
         raise NotFound(f"Response with id '{response}' not found.", param="response_id")
     status: Status = standing[0]["status"]
     found = rows.after(connection, response, after, ROWS_AT_ONCE)
-    events: list[bytes] = []
-    for last, data in found:
-        each = data.split(b"\n")
-        events += each[max(0, after - (last - len(each))) :]
+    events = _beyond(after, found)
     last = found[-1][0] if found else after
     if status not in TERMINAL or len(found) == ROWS_AT_ONCE:
         return News(events=events, last=last, status=status)
     stored = rows.last(connection, response)
     task = _found(connection, response, None)
     return News(events=events, last=-1 if stored is None else stored, status=status, ended=task)
+
+
+def _beyond(number: int, found: Sequence[tuple[int, bytes]]) -> list[bytes]:
+    """The events of these rows beyond `number`, each once."""
+    events: list[bytes] = []
+    for last, data in found:
+        each = data.split(b"\n")
+        events += each[max(0, number - (last - len(each))) :]
+        number = last
+    return events

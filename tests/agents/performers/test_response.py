@@ -31,6 +31,9 @@ TASK = Task(
 )  # fmt: skip
 
 
+MIDDLE = 5  # the block of a stream before which it can be held
+
+
 class Audience:
     """Keeps what it is told; `away` times it cannot be reached; beyond `until` events another try has taken over."""
 
@@ -59,9 +62,9 @@ class Audience:
 class Stream:
     """An answer of these words, which come at once; `error`: it broke off."""
 
-    def __init__(self, call: Call, words: Sequence[str], error: ChittyError | None) -> None:
+    def __init__(self, call: Call, words: Sequence[str], error: ChittyError | None, goes_on: asyncio.Event) -> None:
         self.trace = Trace(request_id=call.request_id, model="m", cost_nano=7)
-        self.error, self.closed = error, False
+        self.error, self.closed, self._goes_on = error, False, goes_on
         builder = stream_builder(call.request_id, "m", 1, True)
         events: list[ChatEvent] = [Started(), *(TextDelta(word) for word in words), Finished("stop")]
         data = b"".join(builder.build(event) for event in events) + (builder.fail(error) if error else builder.end())
@@ -69,7 +72,9 @@ class Stream:
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         try:
-            for block in self._blocks:
+            for place, block in enumerate(self._blocks):
+                if place == MIDDLE:
+                    await self._goes_on.wait()
                 await asyncio.sleep(0)
                 yield block
         finally:
@@ -81,6 +86,8 @@ class Gateway:
         self._words, self._error, self._refuses = words, error, refuses
         self.calls: list[Call] = []
         self.stream: Stream | None = None
+        self.goes_on = asyncio.Event()  # past the middle of its stream
+        self.goes_on.set()
 
     def decide(self, call: Call) -> Decision:
         return Decision((), (), "as named")
@@ -92,8 +99,24 @@ class Gateway:
         self.calls.append(call)
         if self._refuses and self._error is not None:
             raise self._error
-        self.stream = Stream(call, self._words, self._error)
+        self.stream = Stream(call, self._words, self._error, self.goes_on)
         return self.stream
+
+
+class SlowAudience(Audience):
+    """Has written at once, and says so only when the whole answer has come: as a database on a thread may."""
+
+    def __init__(self, gateway: "Gateway") -> None:
+        super().__init__()
+        self._gateway = gateway
+
+    async def tell(self, task: Task, events: Sequence[bytes], last: int) -> bool:
+        written = await super().tell(task, events, last)
+        self._gateway.goes_on.set()
+        while self._gateway.stream is None or not self._gateway.stream.closed:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return written
 
 
 async def perform(gateway: Gateway, audience: Audience, task: Task = TASK, key: Key | None = None) -> Outcome:
@@ -142,6 +165,16 @@ async def test_what_is_told_waits_out_an_absence_of_the_database() -> None:
     assert deltas == ["One ", "two ", "three."]
     numbers = [event["sequence_number"] for event in audience.events]
     assert numbers == list(range(2, 2 + len(numbers)))
+
+
+async def test_an_answer_that_ends_while_its_beginning_is_written_is_told_once() -> None:
+    gateway = Gateway(["One ", "two ", "three."])
+    gateway.goes_on.clear()
+    audience = SlowAudience(gateway)
+    await perform(gateway, audience, key=KEY)
+    numbers = [event["sequence_number"] for event in audience.events]
+    assert numbers == list(range(2, 2 + len(numbers)))
+    assert len(audience.rows) == 2
 
 
 async def test_a_fast_stream_is_stored_in_large_pieces() -> None:

@@ -114,7 +114,8 @@ class Teller:
                     break
         finally:
             await chunks.aclose()
-            telling.cancel()
+            async with self._telling:  # what is being written is done, and said to be
+                telling.cancel()
             await asyncio.gather(telling, return_exceptions=True)
         while self._waiting and not self._void:
             try:
