@@ -228,6 +228,25 @@ def test_the_route_of_what_is_assigned_to_everything_says_so() -> None:
     assert decide(Facts(model="auto"), _catalogue(assignments={"*": "gpt-4"})).route == "assignment:*"
 
 
+@pytest.mark.parametrize("name", ["smolm2", "claud", "gpt4", "gtp-4.1", "qwen2.5:3b", "no/such", "triage"])
+def test_what_is_assigned_to_every_kind_of_work_does_not_answer_for_a_name_that_is_none(name: str) -> None:
+    """Else a slip of the pen is answered, and paid for, by a model that nobody asked for."""
+    with pytest.raises(UnknownModel, match=name):
+        decide(Facts(model=name), _catalogue(assignments={"*": "gpt-4"}))
+
+
+@pytest.mark.parametrize("name", ["code", "maths", "docs.generation", "email.response_draft"])
+def test_what_is_assigned_to_every_kind_of_work_answers_for_a_kind_that_is_named_as_model(name: str) -> None:
+    decision = decide(Facts(model=name), _catalogue(assignments={"*": "gpt-4"}))
+    assert (_names(decision)[0], decision.route) == ("gpt-4", f"assignment:{name}")
+
+
+@pytest.mark.parametrize("kind", ["smolm2", "my own kind", "triage"])
+def test_a_kind_that_is_said_to_be_one_may_be_any_word(kind: str) -> None:
+    decision = decide(Facts(model="auto", kind=kind), _catalogue(assignments={"*": "gpt-4"}))
+    assert _names(decision)[0] == "gpt-4"
+
+
 def test_private_work_goes_to_private_models_only_whatever_was_named() -> None:
     catalogue = _catalogue(fallbacks={"gpt-4": ("claude",)}, assignments={"private": "mistral"})
     decision = decide(Facts(model="gpt-4", private=True), catalogue)

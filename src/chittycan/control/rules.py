@@ -216,14 +216,14 @@ def _row(network: "Network", rule: Rule) -> RuleRow:
 
 def _nobody(rule: Rule, catalogue: "Catalogue") -> tuple[str, ...]:
     """The models of its actions that are no model, assignment or ensemble, and no name that leaves the choice to us."""
-    from chittycan.routing.assignments import assigned
+    from chittycan.routing.assignments import assigned_to_name
     from chittycan.routing.decide import CHOOSING, PRIVATE
 
     named = [str(each.value) for each in actions.parse(rule.action) if each.verb == "model"]
     known = {*CHOOSING, PRIVATE, *catalogue.ensembles}
     return tuple(
         name for name in named
-        if name not in known and assigned(catalogue.assignments, name) is None
+        if name not in known and assigned_to_name(catalogue.assignments, name) is None
         and catalogue.resolve(name) is None and catalogue.why_unavailable(name) is None
     )  # fmt: skip
 

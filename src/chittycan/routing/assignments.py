@@ -1,7 +1,12 @@
 """Which model is assigned to a kind of task. Pure lookup; who made the assignments does not matter here."""
 
+import re
 from collections.abc import Mapping
 
+from chittycan.routing.kinds import KINDS
+
+EVERY_KIND = "*"
+DOTTED = re.compile(r"[a-z_]+(\.[a-z_]+)+")  # `docs.generation`; names of models have figures or hyphens: `gpt-4.1`
 PRIVATE = "private"  # names the model for private work: it is no kind of task, so nothing else stands in for it
 
 
@@ -13,7 +18,7 @@ def assigned(assignments: Mapping[str, str], kind: str) -> str | None:
     with `triage.`, `*`. A pattern (`email.*`) is an entry's name, and no kind: it finds what stands for every kind.
     """
     if "*" in kind:
-        return assignments.get("*")
+        return assignments.get(EVERY_KIND)
     if kind in assignments:
         return assignments[kind]
     if kind == PRIVATE:
@@ -21,7 +26,18 @@ def assigned(assignments: Mapping[str, str], kind: str) -> str | None:
     for key in _nearest(kind, assignments):
         if key in assignments and key != PRIVATE:
             return assignments[key]
-    return assignments.get("*")
+    return assignments.get(EVERY_KIND)
+
+
+def assigned_to_name(assignments: Mapping[str, str], name: str) -> str | None:
+    """As `assigned`, for what a caller wrote where a model's name stands.
+
+    `*` is for kinds of task, so it answers only for a name that is plainly one: a kind that we tell ourselves (`code`),
+    or words with dots. It is no model for whatever name is wrong: a slip of the pen would be answered, and paid for.
+    """
+    if name in KINDS or DOTTED.fullmatch(name):
+        return assigned(assignments, name)
+    return assigned({kind: model for kind, model in assignments.items() if kind != EVERY_KIND}, name)
 
 
 def _nearest(kind: str, keys: Mapping[str, str]) -> list[str]:

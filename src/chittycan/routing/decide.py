@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chittycan.catalogue import ENSEMBLE, Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, Forbidden, InvalidRequest, NoPrivateModel, Unavailable, UnknownModel
-from chittycan.routing.assignments import assigned
+from chittycan.routing.assignments import EVERY_KIND, assigned, assigned_to_name
 from chittycan.routing.cost.choice import Named, Option, affordable, choose, left_out
 from chittycan.routing.cost.dominated import dominated
 from chittycan.routing.cost.policy import AUTO as AUTO  # noqa: PLC0414 - other rooms know it from here
@@ -179,7 +179,7 @@ def _named(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Nam
     if choice is not None:
         told = ", told from the request" if facts.inferred and leaves_choice else ""
         told += f" ({facts.signals})" if told and facts.signals else ""
-        kind = kind or DEFAULT_CHAIN
+        kind = kind or EVERY_KIND
         names = [*_with_fallbacks(choice, f"assigned to {kind}{told}", catalogue), *_default_chain(catalogue)]
         return names + _affordable_instead(facts, names, catalogue, policy), f"assignment:{kind}"
     if facts.rule is not None:  # the owner's slip is nothing that the caller could mend
@@ -193,8 +193,9 @@ def assigned_to(facts: Facts, catalogue: Catalogue) -> str | None:
     """The model or ensemble that is assigned to this kind of work. `auto:cheap` and `auto:best` ask for none."""
     if facts.model in (CHEAP, BEST):
         return None
-    kind = facts.kind if facts.model == AUTO else facts.model
-    return assigned(catalogue.assignments, kind) if kind else catalogue.assignments.get(DEFAULT_CHAIN)
+    if facts.model != AUTO:
+        return assigned_to_name(catalogue.assignments, facts.model)
+    return assigned(catalogue.assignments, facts.kind or EVERY_KIND)
 
 
 def _chosen(facts: Facts, catalogue: Catalogue, policy: Policy) -> tuple[list[Named], str]:
@@ -283,7 +284,7 @@ def _asked_for(facts: Facts, catalogue: Catalogue) -> Iterable[Named]:
     if facts.model == PRIVATE:
         return
     kind = facts.kind if facts.model == AUTO else None if facts.model in CHOOSING else facts.model
-    of_kinds = {each: model for each, model in catalogue.assignments.items() if each != DEFAULT_CHAIN}
+    of_kinds = {each: model for each, model in catalogue.assignments.items() if each != EVERY_KIND}
     choice = assigned(of_kinds, kind) if kind and not catalogue.resolve(kind) else None
     if choice is not None:
         yield from _with_fallbacks(choice, f"assigned to {kind}", catalogue)
