@@ -8,8 +8,8 @@ Quality: (a) what settles the 450 labelled mails of the shared data (SpamAssassi
 spam) without a model, and what rules then make of the rest; (b) tests/data/office_mails.json, 70 short mails of a law
 office in six languages with category and level, written for this by somebody who knew the seventeen categories: by
 rules alone, and with `--embedded` N of them (chosen by a seed) by the model that runs inside. `--set fresh` takes 60
-further ones in eight languages instead, which were written before the rules saw them, and `--set unseen` those of
-bench.office_unseen.
+further ones in eight languages instead, which were written before the rules saw them, and `--set unseen` and
+`--set third` those of bench.office_unseen.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from chittycan.agents.prefilter import settle
 from chittycan.agents.priority import PRIORITY, Prioritized
 from chittycan.agents.rules import MOST
 from chittycan.agents.triage import TRIAGE
+from chittycan.agents.wording import Wording
 from chittycan.chat import ChatRequest, ChatResponse, Text
 from chittycan.gateway.call import Answer, Options, Trace
 from chittycan.integrations.email.message import Mail, parse
@@ -117,7 +118,7 @@ def corpus() -> dict[str, Any]:
         settled: Counter[str] = Counter()
         rest: Counter[str] = Counter()
         for file in sorted((DATA / "mail" / folder).glob("*.eml")):
-            mail = parse(file.read_bytes())
+            mail = Wording(parse(file.read_bytes()))
             if (reason := settle(mail)) is not None:
                 settled[reason.reason] += 1
             else:
@@ -128,8 +129,8 @@ def corpus() -> dict[str, Any]:
 
 def office(which: str = "own") -> list[tuple[dict[str, str], Mail]]:
     """(labels, mail)."""
-    if which == "unseen":
-        return office_unseen.mails()
+    if which in office_unseen.SETS:
+        return office_unseen.mails(which)
     found = []
     for number, row in enumerate(json.loads((FRESH if which == "fresh" else OFFICE).read_text())):
         mail = EmailMessage()
@@ -169,11 +170,12 @@ def without_a_model(mails: Sequence[tuple[dict[str, str], Mail]]) -> dict[str, A
     """As a user sees it: what needs no model is settled, rules sort the rest. And how sure they are when right."""
     rows, said = [], []
     for row, mail in mails:
-        triage = TRIAGE.rules(mail)
-        if (settled := settle(mail)) is not None:
-            rows.append((row, settled.category, settled_priority(mail, settled).level))
+        wording = Wording(mail)
+        triage = TRIAGE.rules(wording)
+        if (settled := settle(wording)) is not None:
+            rows.append((row, settled.category, settled_priority(wording, settled).level))
             continue
-        rows.append((row, triage.category, PRIORITY.rules(Prioritized(mail, triage)).level))
+        rows.append((row, triage.category, PRIORITY.rules(Prioritized(wording, triage)).level))
         said.append((triage.confidence, triage.category in (row["category"], row.get("also"))))
     steps = ((0.0, 0.5), (0.5, 0.7), (0.7, MOST), (MOST, 1.01))
     sure = {f"{low:.0%} and more": [good for share, good in said if low <= share < high] for low, high in steps}
@@ -185,8 +187,9 @@ async def by_model(ask: Ask, most: int, seed: int, which: str = "own") -> dict[s
     chosen = random.Random(seed).sample(office(which), most)
     rows, seconds, fallbacks = [], 0.0, 0
     for row, mail in chosen:
-        triage = await run(TRIAGE, mail, ask)
-        level = await run(PRIORITY, Prioritized(mail, triage.value), ask)
+        wording = Wording(mail)
+        triage = await run(TRIAGE, wording, ask)
+        level = await run(PRIORITY, Prioritized(wording, triage.value), ask)
         seconds += (triage.ms + level.ms) / 1000
         fallbacks += triage.fallback + level.fallback
         rows.append((row, triage.value.category, level.value.level))
@@ -212,7 +215,9 @@ def main() -> int:
     given = argparse.ArgumentParser(prog="bench.inbox", description=__doc__.splitlines()[0])
     given.add_argument("--quick", action="store_true", help="a tenth of the mails")
     given.add_argument("--embedded", type=int, default=0, metavar="N", help="ask the embedded model about N mails")
-    given.add_argument("--set", choices=("own", "fresh", "unseen"), default="own", help="the labelled office mails")
+    given.add_argument(
+        "--set", choices=("own", "fresh", *office_unseen.SETS), default="own", help="the labelled office mails"
+    )
     given.add_argument("--sorting", action="store_true", help="only how well mail is sorted")
     given.add_argument("--seed", type=int, default=SEED)
     options = given.parse_args()

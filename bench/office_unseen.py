@@ -1,13 +1,17 @@
-"""A second set of labelled office mail, which nobody who works on the sorting of mail may look at.
+"""Sets of labelled office mail, which nobody who works on the sorting of mail may look at.
 
-The mails are data/office_unseen.jsonl, one a line: to a law firm, an accountant, a doctor's practice, a trades business
-and a software company, in seven languages, written as people write. They were labelled from the names of the
-categories alone, by somebody who had seen neither the rules nor their words. What is measured with them is reported;
-a rule or a word that was made from them would make them worthless.
+`unseen` is data/office_unseen.jsonl, one mail a line: to a law firm, an accountant, a doctor's practice, a trades
+business and a software company, in seven languages, written as people write. They were labelled from the names of the
+categories alone. `third` is data/office_third.jsonl: to a school, a hotel and a housing association besides, in eight
+languages, labelled from the categories' one line of meaning; of what is hard it has more than an office would get:
+fraud, security, authorities, mail of three words, sarcasm, "urgent" that is not and haste that is not said. Its
+`priority` is never CRITICAL, which only the owner's settings make. Both are by somebody who had seen neither the rules
+nor their words. What is measured with them is reported; a rule or a word that was made from them would make them
+worthless.
 
-A line has `from`, `subject`, `text` or `html`, and where the mail has them `attachments` (file names) and `headers`.
-Its labels are `language`, `audience`, `category`, `priority`, `needs_reply`, and `also`: a second category that is
-right as well.
+A line has `from`, `subject`, `text` or `html`, and where the mail has them `date`, `attachments` (file names) and
+`headers`. Its labels are `language`, `audience`, `category`, `priority`, `needs_reply`, and `also`: a second category
+that is right as well.
 """
 
 import json
@@ -19,7 +23,7 @@ from typing import Any
 
 from chittycan.integrations.email.message import Mail, parse
 
-MAILS = Path(__file__).parent / "data" / "office_unseen.jsonl"
+SETS = ("unseen", "third")
 
 TO = {
     "law": "office@meyer.example",
@@ -27,24 +31,30 @@ TO = {
     "doctor": "practice@elmgrovesurgery.example",
     "trades": "jobs@plankbuild.example",
     "software": "hello@ourcompany.example",
+    "school": "office@oakhill-school.example",
+    "hotel": "stay@harbourrest.example",
+    "housing": "team@beechcroft-homes.example",
 }
 
 
-def rows() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in MAILS.read_text().splitlines()]
+def rows(which: str) -> list[dict[str, Any]]:
+    file = Path(__file__).parent / "data" / f"office_{which}.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-def mails() -> list[tuple[dict[str, Any], Mail]]:
+def mails(which: str) -> list[tuple[dict[str, Any], Mail]]:
     """(labels, mail), in the order of the file."""
-    return [(row, parse(_written(row, number).as_bytes())) for number, row in enumerate(rows())]
+    return [(row, parse(_written(row, f"{which}-{number}").as_bytes())) for number, row in enumerate(rows(which))]
 
 
-def _written(row: dict[str, Any], number: int) -> EmailMessage:
+def _written(row: dict[str, Any], key: str) -> EmailMessage:
     mail = EmailMessage()
     name, _, address = row["from"].rpartition("<")
     mail["From"] = Address(name.strip(' "'), addr_spec=address.rstrip(">"))
     mail["To"], mail["Subject"] = TO[row["audience"]], row["subject"]
-    mail["Message-ID"] = f"<unseen-{number}@bench.example>"
+    mail["Message-ID"] = f"<{key}@bench.example>"
+    if "date" in row:
+        mail["Date"] = row["date"]
     for header, value in row.get("headers", {}).items():
         mail[header] = value
     if "html" in row:
