@@ -60,6 +60,31 @@ async def test_reading_does_not_wait_for_a_writer(database: Database) -> None:
     assert await writer
 
 
+async def test_who_is_cancelled_leaves_when_the_transaction_is_over(database: Database) -> None:
+    writing, goes_on = threading.Event(), threading.Event()
+
+    def slow(connection: Connection) -> None:
+        writing.set()
+        assert goes_on.wait(timeout=30)
+        raise_revision(connection, "keys")
+
+    async def leaving() -> int:
+        """What is there for whoever tidies up after a transaction that nobody wants any more."""
+        try:
+            await database.run(slow)
+        except asyncio.CancelledError:
+            return await database.read(current, "keys")
+        raise AssertionError("it was cancelled")
+
+    caller = asyncio.create_task(leaving())
+    await asyncio.to_thread(writing.wait)
+    for _ in range(2):  # impatience makes no difference
+        caller.cancel()
+        await asyncio.sleep(0)
+    goes_on.set()
+    assert await caller == 1
+
+
 async def test_a_transaction_that_met_another_is_tried_again(database: Database) -> None:
     attempts = 0
 

@@ -9,8 +9,9 @@ import os
 import random
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import NoneType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -55,8 +56,12 @@ class Database:
         self._readers = ThreadPoolExecutor(2, "chitty-db-read") if self.sqlite else self._writers
 
     async def run(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`fn(connection, …)` in one transaction that may write, on a thread."""
-        return await _on(self._writers, lambda: self._transact(False, lambda c: fn(c, *args, **kwargs)))
+        """`fn(connection, …)` in one transaction that may write, on a thread.
+
+        Who is cancelled meanwhile leaves once the transaction is over, so that what they do next comes after it; they
+        do not hear whether it was made.
+        """
+        return await to_its_end(_on(self._writers, lambda: self._transact(False, lambda c: fn(c, *args, **kwargs))))
 
     async def read(self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Like `run`, for what only reads: on SQLite it never waits for a writer."""
@@ -100,8 +105,20 @@ class Database:
         return Unavailable(message, fix=f"check {URL_SOURCE} and the server", code=AWAY)
 
 
-async def _on(executor: ThreadPoolExecutor, job: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(executor, job)
+def _on(executor: ThreadPoolExecutor, job: Callable[[], T]) -> "asyncio.Future[T]":
+    return asyncio.get_running_loop().run_in_executor(executor, job)
+
+
+async def to_its_end(work: Awaitable[T]) -> T:
+    """What `work` gives. Who is cancelled meanwhile leaves once it is over: it is never left half done."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        while not working.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((working,))
+        raise
 
 
 def _parse(url: str) -> URL:
