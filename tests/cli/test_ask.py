@@ -145,6 +145,11 @@ def test_explain_names_the_chain_and_asks_nobody(can: Any, home: Any, upstream: 
     assert can("explain", "x", "--kind", "email.triage").lines[0].startswith("claude-sonnet-4-5 would answer")
 
 
+def test_a_name_between_colons_is_no_picture(can: Any, home: Any, upstream: Any) -> None:
+    home.proxies(upstream.proxies(), {"models": {"a:fire:b": {"proxy": "openai"}}})
+    assert can("explain", "x", "--model", "a:fire:b").lines[0].startswith("a:fire:b would answer")
+
+
 def test_explain_says_why_a_model_is_passed_over(can: Any, home: Any, upstream: Any) -> None:
     home.proxies({"openai": upstream.proxies()["openai"]})
     said = can("explain", "x", "--model", "claude-opus-4-1")

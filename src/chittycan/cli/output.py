@@ -24,8 +24,9 @@ def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
 
 
-console = Console(highlight=False, soft_wrap=True, width=_width(sys.stdout))
-errors = Console(stderr=True, highlight=False, soft_wrap=True, width=_width(sys.stderr))
+# No emoji: `auto:cooking:worth` is a route, and the subject of a mail is its sender's.
+console = Console(highlight=False, emoji=False, soft_wrap=True, width=_width(sys.stdout))
+errors = Console(stderr=True, highlight=False, emoji=False, soft_wrap=True, width=_width(sys.stderr))
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
