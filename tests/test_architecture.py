@@ -97,6 +97,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "console": FRONT,
     "mcp": FRONT,
     "cli": FRONT | {"api", "console", "mcp"},
+    "__main__": {"cli"},
     "testing": FRONT | {"api"},
     ROOT: WORDS | {"app", "gateway.call"},
 }

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,3 +54,22 @@ def test_small_commands_load_no_database_and_no_server(home: Any, command: str) 
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], env=home.environment, stdout=subprocess.DEVNULL, check=True)
+
+
+@pytest.mark.parametrize("module", ["typer", "rich.console", "sqlalchemy"])
+def test_ctrl_c_is_quiet_also_while_the_program_is_being_loaded(home: Any, module: str) -> None:
+    """The entry that pyproject.toml names, interrupted at the import of `module`."""
+    home.write({})
+    entry = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]["can"]
+    program = (
+        "import sys, importlib\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.argv = ['can', 'router', 'drafts', 'list']\n"
+        f"start, name = {entry!r}.split(':')\n"
+        "getattr(importlib.import_module(start), name)()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], env=home.environment, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")

@@ -42,6 +42,8 @@ SPELLINGS = {
     "ensembles": "ensemble", "document": "documents",
 }  # fmt: skip
 
+INTERRUPTED = 130  # by Ctrl-C, which Typer makes an exit of
+
 
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are called."""
@@ -108,9 +110,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         code = command.main(args=arguments, prog_name="can", standalone_mode=False)
     except typer.Exit as stop:
         code = stop.exit_code
-    except (typer.Abort, KeyboardInterrupt):
-        print("stopped", file=sys.stderr)
-        code = 130
+    except typer.Abort:
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
@@ -127,6 +128,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
             ChittyError(f"Something broke inside ChittyCan: {type(error).__name__}.", fix="CHITTY_DEBUG=1 shows where.")
         )
         code = 1
+    if code == INTERRUPTED:
+        print("stopped", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
