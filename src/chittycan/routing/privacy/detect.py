@@ -2,8 +2,9 @@
 
 import re
 from bisect import bisect
-from collections.abc import Iterable
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from string import ascii_letters, digits
+from unicodedata import normalize
 
 from chittycan.routing.privacy.finding import Finding
 from chittycan.routing.privacy.identifiers import identifiers
@@ -16,14 +17,22 @@ MOST_TERMS = 1_000
 # Every form has one of these characters, or is one of the few that `bare` looks for; most prompts have none, and are
 # done within a microsecond.
 _PLAIN = re.compile(r"[^\d@:=$_-]*")
-# Other ways to write a digit, an at sign, a space or a dash, character for character.
+# Where a script's ten digits begin, beside ASCII's (Unicode's category Nd, as far as people write numbers with them).
+_ZEROS = (0x0660, 0x06F0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
+          0x0F20, 0x1040, 0x17E0, 0x1810)  # fmt: skip
+# Other ways to write a digit, a letter, a sign, a space or a dash, character for character.
 _OTHERWISE = {
-    **{zero + digit: str(digit) for zero in (0xFF10, 0x0660, 0x06F0, 0x0966) for digit in range(10)},
-    0xFF20: "@", 0xFF0E: ".", 0xFF0D: "-", 0xFF0B: "+", 0x00A0: " ", 0x2007: " ", 0x2009: " ", 0x202F: " ", 0x3000: " ",
-    0x2010: "-", 0x2011: "-", 0x2012: "-", 0x2013: "-", 0x2212: "-",
+    **{zero + digit: digits[digit] for zero in _ZEROS for digit in range(10)},
+    **{ord(each) + 0xFEE0: each for each in f"{digits}{ascii_letters}#$%+-./:=@_"},  # the wide forms
+    0xFE6B: "@", 0x3000: " ", 0x00A0: " ", 0x202F: " ", 0x205F: " ", **dict.fromkeys(range(0x2000, 0x200B), " "),
+    **dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE63), "-"),
 }  # fmt: skip
 _WRITTEN_OTHERWISE = re.compile(f"[{''.join(map(chr, _OTHERWISE))}]")
-_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")  # JSON within a text (RFC 8259 §7) may write any character so
+# What stands in a text unseen (hyphens that show at a line's end only, spaces without width, marks of direction): pages
+# and documents have them within numbers and addresses. And JSON's escapes (RFC 8259 §7), which may write any character.
+_UNSEEN = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_HIDDEN = re.compile(f"[{_UNSEEN}]")
+_TO_READ = re.compile(rf"\\u([0-9a-fA-F]{{4}})|[{_UNSEEN}]")
 
 
 class Terms:
@@ -31,7 +40,9 @@ class Terms:
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         kept = sorted({" ".join(word.split())[:LONGEST_TERM] for word in words if word.strip()}, key=len, reverse=True)
-        either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in kept[:MOST_TERMS])
+        # An ü may be written as one character, or as a u and its dots.
+        forms = dict.fromkeys(normalize(form, word) for word in kept[:MOST_TERMS] for form in ("NFC", "NFD"))
+        either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in forms)
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if kept else None
 
     def findings(self, text: str) -> list[Finding]:
@@ -43,45 +54,61 @@ NO_TERMS = Terms()
 
 def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
     """What is private in `text`, in its order; of those that overlap the longest one."""
-    found = [*terms.findings(text), *identifiers(_usual(text)), *secrets(text)]
-    if "\\u" in text:
-        plain, places = _unescaped(text)
-        read = (*terms.findings(plain), *identifiers(_usual(plain)), *secrets(plain))
-        found += [Finding(each.kind, places[each.start], places[each.end]) for each in read]
+    found = list(_found(text, terms))
+    if _to_read(text):
+        plain, places = _read(text)
+        found += [Finding(each.kind, places[each.start], places[each.end]) for each in _found(plain, terms)]
     return apart(found)
 
 
 def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
     """Whether anything would be found; stops at the first."""
-    if "\\u" in text and _any(_unescaped(text)[0], terms):
-        return True
-    return _any(text, terms)
+    return (_to_read(text) and _any(_TO_READ.sub(_shown, text), terms)) or _any(text, terms)
 
 
 def _any(text: str, terms: Terms) -> bool:
     usual = _usual(text)
-    if _PLAIN.fullmatch(usual) and not bare(text):
-        return terms is not NO_TERMS and bool(terms.findings(text))
-    found = chain(terms.findings(text), identifiers(usual), secrets(text))
-    return next(found, None) is not None
+    if _PLAIN.fullmatch(usual) and not bare(usual):
+        return terms is not NO_TERMS and any(map(terms.findings, {text, usual}))
+    return next(_found(text, terms), None) is not None
+
+
+def _found(text: str, terms: Terms) -> Iterator[Finding]:
+    usual = _usual(text)
+    yield from terms.findings(text)
+    if usual is not text:
+        yield from terms.findings(usual)
+    yield from identifiers(usual)
+    yield from secrets(usual)
 
 
 def _usual(text: str) -> str:
     """With ASCII's digits and signs in place of others that look like them."""
     if text.isascii() or _WRITTEN_OTHERWISE.search(text) is None:
         return text
-    return text.translate(_OTHERWISE)
+    return _WRITTEN_OTHERWISE.sub(lambda found: _OTHERWISE[ord(found[0])], text)
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
-    """The text with JSON's escapes read, and for each of its characters (and its end) the place in `text`."""
+def _to_read(text: str) -> bool:
+    """Whether there is more or less in the text than it says."""
+    return "\\u" in text or not (text.isascii() or _HIDDEN.search(text) is None)
+
+
+def _shown(found: re.Match[str]) -> str:
+    return _HIDDEN.sub("", chr(int(found[1], 16))) if found[1] else ""
+
+
+def _read(text: str) -> tuple[str, list[int]]:
+    """The text with JSON's escapes read and without what is not seen, and for each of its characters (and its end) the
+    place in `text`."""
     pieces: list[str] = []
     places: list[int] = []
     done = 0
-    for escape in _ESCAPE.finditer(text):
-        pieces += (text[done : escape.start()], chr(int(escape[1], 16)))
-        places += range(done, escape.start() + 1)
-        done = escape.end()
+    for found in _TO_READ.finditer(text):
+        written = _shown(found)
+        pieces += (text[done : found.start()], written)
+        places += range(done, found.start() + len(written))
+        done = found.end()
     return "".join((*pieces, text[done:])), [*places, *range(done, len(text) + 1)]
 
 

@@ -11,17 +11,19 @@ from chittycan.routing.privacy import national
 from chittycan.routing.privacy.finding import Finding, Kind
 
 # Word characters are ASCII's: in Chinese or Japanese a number may follow upon the word before it without a space.
-_LETTER = r"A-Za-z0-9_À-ɏͰ-ӿ"  # of names in mail addresses: Latin, Greek, Cyrillic
+_LETTER = r"A-Za-z0-9À-ɏͰ-ӿ"  # of mail addresses: Latin, Greek, Cyrillic
 _EMAIL = re.compile(
-    rf"(?<![{_LETTER}.+-])[{_LETTER}.+%-]{{1,64}}@(?:[A-Za-z0-9-]{{1,63}}\.)+[A-Za-z]{{2,24}}(?![A-Za-z0-9-])"
+    rf"(?<![{_LETTER}_.+-])[{_LETTER}_.+%-]{{1,64}}(?:@|%40)(?:[{_LETTER}-]{{1,63}}\.)+"
+    rf"(?:xn--[a-z0-9-]{{2,59}}|[A-Za-zÀ-ɏͰ-ӿ]{{2,24}})(?![{_LETTER}-])"
 )
 _CARD = re.compile(
-    r"(?<![\w.-])(?:\d{12,19}|\d{4}(?P<gap>[ -])\d{4}(?P=gap)\d{4}(?P=gap)\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5})"
+    r"(?<![\w.-])(?:\d{12,19}|\d{4}(?P<gap>[ .-])\d{4}(?P=gap)\d{4}(?P=gap)\d{1,7}|\d{4}[ -]\d{6}[ -]\d{4,5})"
     r"(?![\w-]|\.\d)",
     re.ASCII,
 )
 _IBAN = re.compile(
-    r"(?<!\w)[A-Za-z]{2}\d{2}(?:[A-Za-z0-9]{11,30}|(?: [A-Za-z0-9]{4}){2,7}(?: [A-Za-z0-9]{1,4})?)(?!\w)",
+    r"(?<!\w)[A-Za-z]{2}\d{2}(?:[A-Za-z0-9]{11,30}|"
+    r"(?P<gap>[ -])[A-Za-z0-9]{4}(?:(?P=gap)[A-Za-z0-9]{4}){1,6}(?:(?P=gap)[A-Za-z0-9]{1,4})?)(?!\w)",
     re.ASCII,
 )
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9\d\d-(?:[0-46-9]|5[1-9]))\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\w-])", re.ASCII)
@@ -30,7 +32,14 @@ _IPV6 = re.compile(r"(?<![\w:])(?=[0-9A-Fa-f]{0,4}:[0-9A-Fa-f]{0,4}:)[0-9A-Fa-f:
 _LICENCE = re.compile(r"(?<![\w-])(?:[A-Z]\d{7,14}|\d{7,9}|\d{4}-\d{2}-\d{4})(?![\w-])", re.ASCII)
 _CRYPTO = re.compile(r"(?<!\w)(?:bc1[a-z0-9]{25,62}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|0x[0-9a-fA-F]{40})(?!\w)", re.ASCII)
 _PHONE = re.compile(
-    r"(?<![\w.,/:#$€£%=+-])(?:\+|00)?\(?\d(?:[ ().-]{0,2}\d){5,14}(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w%/=]|[.,:-]\d)",
+    # What begins with a plus may stand behind anything: `tel:+44…`, a column of a table, a parameter.
+    r"(?:(?<![\w.,/:#$€£%=+-])|(?<![\w+])(?=\+[1-9]))"
+    r"(?:\+|00)?\(?\d(?:[ ().-]{0,2}\d){5,14}(?:\s?(?:x|ext\.?|#)\s?\d{1,6})?(?![\w%/=]|[.,:-]\d)",
+    re.ASCII,
+)
+_AREA = re.compile(  # 030/123 45 67
+    r"(?<![\w.,/:#$€£%=+-])(?:\+[1-9]\d{0,2} ?(?:\(0\) ?)?|0)[1-9]\d{1,4} ?/ ?\d{2,9}(?:[ -]\d{2,8}){0,4}"
+    r"(?![\w%/=]|[.,:-]\d)",
     re.ASCII,
 )
 
@@ -97,9 +106,9 @@ def _is_card(written: str, text: str, at: int) -> bool:
 
 
 def _is_iban(written: str, text: str, at: int) -> bool:
-    iban = written.replace(" ", "").upper()
+    iban = re.sub("[ -]", "", written).upper()
     length = _IBAN_LENGTH.get(iban[:2])
-    if length is not None and len(iban) != length:
+    if len(iban) != length and (length is not None or "-" in written):  # much else is written with dashes
         return False
     return mod97(iban) or (length is not None and _said(_SAYS_BANK, text, at))
 
@@ -133,6 +142,10 @@ def _is_phone(written: str, text: str, at: int) -> bool:
     return national.installed() and national.is_grouped_phone(written)
 
 
+def _is_area(written: str, _text: str, _at: int) -> bool:
+    return 9 <= len(re.sub(r"\D", "", written)) <= 15
+
+
 def _is_licence(_written: str, text: str, at: int) -> bool:
     return _said(_SAYS_LICENCE, text, at)
 
@@ -144,6 +157,7 @@ def _said(words: re.Pattern[str], text: str, at: int) -> bool:
 # Kind, form, what else must hold, and what the text must contain: a piece of text, or (None) a run of digits.
 _FORMS: tuple[tuple[Kind, re.Pattern[str], Callable[[str, str, int], bool] | None, str | None], ...] = (
     ("email", _EMAIL, None, "@"),
+    ("email", _EMAIL, None, "%40"),  # in an address of the web
     ("iban", _IBAN, _is_iban, None),
     ("ssn", _SSN, None, None),
     ("card", _CARD, _is_card, None),
@@ -152,4 +166,5 @@ _FORMS: tuple[tuple[Kind, re.Pattern[str], Callable[[str, str, int], bool] | Non
     ("crypto", _CRYPTO, None, None),
     ("licence", _LICENCE, _is_licence, None),
     ("phone", _PHONE, _is_phone, None),
+    ("phone", _AREA, _is_area, "/"),
 )

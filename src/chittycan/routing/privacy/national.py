@@ -80,7 +80,7 @@ _SAID = (
     _form(r"\d{9}", "il.idnr", r"teudat zehut|identity n\w*|תעודת זהות"),
     _form(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"tfn|tax file n\w*"),
     _form(r"\d{3}[ -]?\d{3}[ -]?\d{3}", "ca.sin", r"sin|social insurance|nas"),
-    _form(r"\d{9}|\d{3}-\d\d-\d{4}", "us.ssn us.itin", r"ssn|itin|social security|taxpayer id\w*"),
+    _form(r"\d{9}|\d{3}[ -]\d\d[ -]\d{4}", "us.ssn us.itin", r"ssn|itin|social security|taxpayer id\w*"),
     _form(r"\d\d-?\d{7}", "us.ein", r"ein|employer id\w*|tax id\w*"),
     _form(
         r"[A-Z]{2} ?[0-9A-Z]{8,12}", "eu.vat gb.vat ch.vat",

@@ -29,7 +29,13 @@ _TOKENS = re.compile(
 _IN_URL = re.compile(r"[a-z][a-z0-9+.-]{1,20}://[^\s:/@\"']{1,100}:(?P<secret>[^\s/@\"']{3,200})@[^\s/\"'@]{0,200}")
 _ASSIGNED = re.compile(
     r"(?:passw(?:or)?d|passwort|pwd|passphrase|secret|secret[_-]?key|api[_-]?key|access[_-]?key|token|private[_-]?key|"
-    r"credentials?)[\"']?\s{0,4}(?:=>|:=|=|:)\s{0,4}(?P<quote>[\"']?)(?P<secret>[^\s\"'<>{}$()\[\],;]{6,200})(?P=quote)",
+    # A quote may be escaped, where JSON stands in a string.
+    r"credentials?)(?:\\{0,3}[\"'])?\s{0,4}(?:=>|:=|=|:)\s{0,4}(?P<quote>(?:\\{0,3}[\"'])?)(?P<secret>[^\s\"'<>{}$()\[\],;]{6,200})(?P=quote)",
+    re.IGNORECASE,
+)
+_SAID = re.compile(  # with a digit in it: "the password is wrong"
+    r"\b(?:passw(?:or)?d|passwort|passphrase|pwd|contraseña|mot de passe)\s+(?:is|ist|lautet|es|est)\s+[\"'`«“]?"
+    r"(?P<secret>(?=\S{0,200}\d)[^\s\"'`»”]{6,200})",
     re.IGNORECASE,
 )
 _NETRC = re.compile(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<secret>\S+)", re.IGNORECASE)
@@ -51,6 +57,7 @@ _STARTS = (
     "pk_", "whsec_", "sk-", "gsk_", "hf_", "AIza", "ya29.", "npm_", "pypi-", "dop_v1_", "SG.", "shp", "eyJ",
 )  # fmt: skip
 # As far as they have no i, of which some alphabets have two.
+_SPOKEN = ("pass", "pwd", "contraseña")
 _WORDS = ("pass", "pwd", "secret", "token", "key", "credent")
 
 
@@ -84,6 +91,8 @@ def _valued(text: str) -> Iterator[re.Pattern[str]]:
     lower = _lower(text)
     if (":" in text or "=" in text) and any(word in lower for word in _WORDS):
         yield _ASSIGNED
+    if any(word in lower for word in _SPOKEN):
+        yield _SAID
     if "mach" in lower and "password" in lower:
         yield _NETRC
     if text.count(":") > 3:
