@@ -71,5 +71,7 @@ def test_ctrl_c_is_quiet_also_while_the_program_is_being_loaded(home: Any, modul
         f"start, name = {entry!r}.split(':')\n"
         "getattr(importlib.import_module(start), name)()"
     )
-    ended = subprocess.run([sys.executable, "-c", program], env=home.environment, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=home.environment, check=False, capture_output=True, text=True
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "stopped\n")
