@@ -2,7 +2,7 @@
 
 import json
 
-from chittycan.chat import ChatRequest, Image, Message, Text, ToolCall, user
+from chittycan.chat import ChatRequest, Image, Message, Text, Tool, ToolCall, user
 from chittycan.gateway.texts import as_json, changed, is_encoded, texts, unreadable
 
 
@@ -67,3 +67,23 @@ def test_only_objects_and_lists_count_as_json() -> None:
     assert as_json("[1, 2]") == [1, 2]
     assert as_json("12") is None
     assert as_json("{not json") is None
+
+
+def test_what_a_schema_names_is_the_callers_own() -> None:
+    schema = {"type": "object", "properties": {"id": {"description": "such as A-17"}, "type": {"enum": ["of Ann"]}}}
+    bodies = (
+        {"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]},
+        {"tools": [{"name": "f", "input_schema": schema}]},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "f", "schema": schema}}},
+        {"text": {"format": {"type": "json_schema", "name": "f", "schema": schema}}},
+        {"prompt": {"id": "pmpt_1", "variables": {"id": "such as A-17", "type": "of Ann"}}},
+        ChatRequest(model="m", messages=[], tools=[Tool("f", schema=schema)]),
+    )
+    for body in bodies:
+        assert {"such as A-17", "of Ann"} <= set(texts(body)), body
+
+
+def test_numbers_in_place_of_words_are_not_readable() -> None:
+    assert unreadable({"input": [15339, 1917]})
+    assert unreadable({"input": [[15339, 1917], [15339]]})
+    assert not unreadable({"input": ["hello"], "top_logprobs": 2})

@@ -19,7 +19,10 @@ _NO_TEXT = frozenset({
 })  # fmt: skip
 # Fields whose text is looked at, and cannot be another one without breaking the request.
 _FIXED = frozenset({"name", "url", "image_url", "file_url", "file_id", "server_url"})
-_OWN_JSON = frozenset({"input", "arguments", "args", "response", "metadata"})  # objects of the caller's or the model's
+# objects of the caller's or the model's
+_OWN_JSON = frozenset({
+    "input", "arguments", "args", "response", "metadata", "parameters", "input_schema", "schema", "variables",
+})  # fmt: skip
 _UNREADABLE = frozenset({"image_url", "file_url", "file_id", "file_data", "input_audio"})
 _LONGEST_TEXT = 2_000  # characters without a space of which nobody asks whether they are an encoded image
 _ENCODED = re.compile(
@@ -76,8 +79,10 @@ def is_encoded(text: str) -> bool:
 
 
 def unreadable(value: Any) -> bool:
-    """Whether there is an image, a sound or a file in it, given as such or by reference."""
+    """Whether there is an image, a sound or a file in it, given as such or by reference, or numbers for words."""
     if isinstance(value, dict):
+        if _are_tokens(value.get("input")):
+            return True
         source = value.get("source")
         if isinstance(source, dict) and source.get("type") not in ("text", "content"):
             return True
@@ -90,6 +95,12 @@ def unreadable(value: Any) -> bool:
             return True
         return any(unreadable(getattr(value, name)) for name in value.__struct_fields__)
     return False
+
+
+def _are_tokens(value: Any) -> bool:
+    """Whether it is what embeddings are made of too: lists of a tokenizer's numbers."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, int) or _are_tokens(first)
 
 
 def as_json(text: str) -> Any:
