@@ -1,10 +1,9 @@
 """Where `can` and `python -m chittycan` begin: Ctrl-C is quiet from here on, also while the program is being loaded."""
 
 import sys
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Exit codes are those of `cli.main.run`."""
     try:
         from chittycan.cli.main import run
