@@ -99,8 +99,7 @@ def unreadable(value: Any) -> bool:
 
 def _are_tokens(value: Any) -> bool:
     """Whether it is what embeddings are made of too: lists of a tokenizer's numbers."""
-    first = value[0] if isinstance(value, list) and value else None
-    return isinstance(first, int) or _are_tokens(first)
+    return isinstance(value, list) and bool(value) and (isinstance(value[0], int) or _are_tokens(value[0]))
 
 
 def as_json(text: str) -> Any:
