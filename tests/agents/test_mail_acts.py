@@ -12,7 +12,7 @@ from chittycan.agents.watch import Watcher
 from chittycan.errors import Unavailable
 from chittycan.integrations.email.credentials import Password
 from chittycan.integrations.email.imap import AWAY, Account, Limits
-from chittycan.store import inbox, mail_actions, mailboxes
+from chittycan.store import claims, inbox, mail_actions, mailboxes
 from chittycan.store.database import Database
 from chittycan.store.mail_actions import MailAction, Verb
 from chittycan.testing.ask import ScriptedAsk
@@ -349,7 +349,7 @@ async def test_only_the_process_that_looks_after_the_account_changes_it(office: 
     gone = lambda _holder, _silence: True  # noqa: E731
 
     async def stolen() -> Terms:
-        await office.database.run(mailboxes.claim, "office", "other", "{}", office.clock.now(), gone)
+        await office.database.run(claims.claim, mailboxes.mail_accounts, "office", "other", "{}", gone)
         return Terms()
 
     watcher = office.watcher("read")

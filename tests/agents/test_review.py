@@ -10,7 +10,7 @@ from chittycan.agents.review import Said, judge
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import NO_RULES, Book, Rule
-from chittycan.store import drafts, inbox, judgements, mail_actions, mailboxes, review
+from chittycan.store import claims, drafts, inbox, judgements, mail_actions, mailboxes, review
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
 
@@ -34,7 +34,7 @@ def mail(number: int, sender: str = "clerk@court.example", *, text: str = "Kindl
 
 
 async def read(ask: ScriptedAsk, database: Database, raw: RawMail, rules: Book = NO_RULES) -> Outcome:
-    await database.run(mailboxes.claim, "office", "me", "{}", 0.0, lambda holder, silence: False)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "{}", lambda holder, silence: False)
     (outcome,) = (await process([raw], ask, database, Terms(rules=rules))).outcomes
     return outcome
 

@@ -14,7 +14,7 @@ from chittycan.errors import AllFailed
 from chittycan.integrations.email.message import ENCRYPTED
 from chittycan.integrations.email.sources import Place, RawMail
 from chittycan.routing.rules.book import Applied, Book, Rule
-from chittycan.store import inbox, mail_actions, mailboxes
+from chittycan.store import claims, inbox, mail_actions, mailboxes
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
 
@@ -40,7 +40,7 @@ def mail(text: str = "What is the price?", *, more: str = "") -> RawMail:
 
 
 async def one(ask: ScriptedAsk, database: Database, terms: Terms, raw: RawMail | None = None) -> Outcome:
-    await database.run(mailboxes.claim, "office", "me", "{}", 0.0, lambda holder, silence: False)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "{}", lambda holder, silence: False)
     (outcome,) = (await process([raw or mail()], ask, database, terms)).outcomes
     return outcome
 

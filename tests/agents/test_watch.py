@@ -20,7 +20,7 @@ from chittycan.integrations.email.imap_folders import with_message_id
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList
 from chittycan.routing.rules.book import Book, Rule
-from chittycan.store import inbox
+from chittycan.store import claims, inbox
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
 from chittycan.testing.ask import ScriptedAsk
@@ -486,7 +486,9 @@ async def test_who_has_lost_an_account_stores_nothing_more(liar: Liar, watch: Wa
 
     async def steals(_session: Session, _tag: str, command: str) -> bool:
         if "TEXT" in command:
-            await database.run(rows.claim, "office", "thief", "{}", 0.0, lambda _holder, _silence: True)
+            await database.run(
+                claims.claim, rows.mail_accounts, "office", "thief", "{}", lambda _holder, _silence: True
+            )
         return False
 
     liar.misbehave = steals

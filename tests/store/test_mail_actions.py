@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chittycan.errors import NotFound, Unavailable
-from chittycan.store import inbox, mail_actions, mailboxes
+from chittycan.store import claims, inbox, mail_actions, mailboxes
 from chittycan.store.database import Database
 
 NOW = 1_800_000_000.0
@@ -30,7 +30,7 @@ async def due(database: Database, *allowed: str, account: str = "office", now: f
 
 async def held(database: Database, nonce: str = "me") -> None:
     gone = lambda _holder, _silence: True  # noqa: E731
-    await database.run(mailboxes.claim, "office", nonce, "{}", NOW, gone)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", nonce, "{}", gone)
 
 
 async def test_the_same_is_asked_for_once_whatever_became_of_it(database: Database) -> None:

@@ -1,13 +1,12 @@
 """Who looks after an account, and which mails were seen where, on both databases."""
 
-import asyncio
 from collections.abc import Callable
 
 import pytest
 from sqlalchemy import Connection
 
 from chittycan.errors import Unavailable
-from chittycan.store import inbox, mailboxes
+from chittycan.store import claims, inbox, mailboxes
 from chittycan.store.database import Database
 from chittycan.store.mailboxes import Spot
 
@@ -17,10 +16,6 @@ HERE = ("office", "INBOX")
 
 def alive(_holder: str, _silence: float) -> bool:
     return False
-
-
-def silent(_holder: str, silence: float) -> bool:
-    return silence > 15
 
 
 def spot(uid: int, validity: int = 7, nonce: str = "me") -> Spot:
@@ -57,32 +52,9 @@ async def settled(database: Database, after: int = 0, validity: int = 7, now: fl
     return await database.read(mailboxes.settled, *HERE, validity, after, now)
 
 
-async def test_of_many_who_want_an_account_one_gets_it(database: Database) -> None:
-    async def claim(nonce: str) -> str | None:
-        return await database.run(mailboxes.claim, "office", nonce, nonce, NOW, alive)
-
-    found = await asyncio.gather(*(claim(f"n{number}") for number in range(8)))
-    assert found.count(None) == 1
-    winner = f"n{found.index(None)}"
-    assert set(found) == {None, winner}
-    assert await claim(winner) is None
-
-
-async def test_an_account_goes_to_another_when_its_holder_is_silent_or_leaves(database: Database) -> None:
-    assert await database.run(mailboxes.claim, "office", "one", "holder one", NOW, silent) is None
-    assert await database.run(mailboxes.beat, "office", "one", NOW + 10)
-    assert await database.run(mailboxes.claim, "office", "two", "holder two", NOW + 20, silent) == "holder one"
-    assert await database.run(mailboxes.claim, "office", "two", "holder two", NOW + 30, silent) is None
-    assert not await database.run(mailboxes.beat, "office", "one", NOW + 31)
-    await database.run(mailboxes.release, "office", "one")
-    assert await database.run(mailboxes.claim, "office", "three", "holder three", NOW + 31, silent) == "holder two"
-    await database.run(mailboxes.release, "office", "two")
-    assert await database.run(mailboxes.claim, "office", "three", "holder three", NOW + 31, silent) is None
-
-
 async def test_who_does_not_hold_an_account_can_note_nothing(database: Database) -> None:
     await stored(database, "one")
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     with pytest.raises(Unavailable) as caught:
         await database.run(mailboxes.see, spot(1, nonce="another"), "one", NOW)
     assert caught.value.code == mailboxes.LOST
@@ -90,7 +62,7 @@ async def test_who_does_not_hold_an_account_can_note_nothing(database: Database)
 
 
 async def test_what_is_settled_is_done_or_waits_for_its_time(database: Database) -> None:
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     await seen(database, 1, "one")
     await seen(database, 2, "two", done=False)
     assert await database.run(mailboxes.trouble, spot(3), "broken off", NOW, lambda tries: tries * 60.0) == 1
@@ -107,7 +79,7 @@ async def test_what_is_settled_is_done_or_waits_for_its_time(database: Database)
 
 
 async def test_a_folder_remembers_how_far_it_is_until_it_is_numbered_anew(database: Database) -> None:
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     assert await database.run(mailboxes.opened, *HERE, 7, 3, NOW) == (0, True)
     await seen(database, 1, "one")
     await seen(database, 2, "two", done=False)
@@ -124,7 +96,7 @@ async def test_a_folder_remembers_how_far_it_is_until_it_is_numbered_anew(databa
 
 @pytest.mark.parametrize("validity", [7, 0])
 async def test_numbers_that_are_given_out_again_free_their_places(database: Database, validity: int) -> None:
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     await database.run(mailboxes.opened, *HERE, validity, 9, NOW)
     await seen(database, 1, "one", validity=validity)
     await seen(database, 2, "two", validity=validity, done=False)
@@ -134,7 +106,7 @@ async def test_numbers_that_are_given_out_again_free_their_places(database: Data
 
 
 async def test_what_could_not_be_fetched_and_is_gone_is_forgotten(database: Database) -> None:
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     await database.run(mailboxes.opened, *HERE, 7, 9, NOW)
     for uid, wait in ((1, 10.0), (2, 100.0)):
         await database.run(mailboxes.trouble, spot(uid), "damaged", NOW, _waiting(wait))
@@ -154,7 +126,7 @@ async def test_how_it_went_is_kept_per_account(database: Database) -> None:
 
 
 async def test_a_mail_that_is_taken_out_of_the_inbox_stays_seen(database: Database) -> None:
-    await database.run(mailboxes.claim, "office", "me", "", NOW, alive)
+    await database.run(claims.claim, mailboxes.mail_accounts, "office", "me", "", alive)
     await seen(database, 1, "one")
     await database.run(lambda connection: connection.execute(inbox.mails.delete()))
     assert await settled(database) == {1}

@@ -3,24 +3,19 @@
 Its row names the process that does. One that is gone or silent loses the source to the next that asks.
 """
 
-import asyncio
 import logging
 import random
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-import msgspec
-from msgspec.structs import replace
-
+from chittycan.agents.claims import Claims
 from chittycan.clock import Clock
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.integrations.email.credentials import REVOKED
 from chittycan.integrations.email.imap import REFUSED
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
-from chittycan.store.workers import Worker
-from chittycan.workstreams.workers import BEAT_SECONDS, dead, default_id, this_process
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +36,13 @@ class Duty:
 
     def __init__(self, source: str, database: Database, clock: Clock, on_problem: OnProblem = logged) -> None:
         self.source, self._database, self._clock, self.on_problem = source, database, clock, on_problem
-        self._me = this_process(default_id(), "mail")
+        self._claims = Claims(rows.mail_accounts, database, clock)
         self.failures = 0
 
     @property
     def nonce(self) -> str:
         """Of this process, for this source."""
-        return self._me.nonce
+        return self._claims.nonce
 
     async def run(self, session: Callable[[], Awaitable[None]]) -> None:
         """Runs `session` again and again, as long as nobody else does; it looks until something fails."""
@@ -91,35 +86,11 @@ class Duty:
     @asynccontextmanager
     async def held(self) -> AsyncGenerator[None]:
         """As long as this process looks after the source. Raises Unavailable (LOST) where another one does."""
-        database, source = self._database, self.source
-        holder = msgspec.json.encode(self._me).decode()
-        other = await database.run(rows.claim, source, self.nonce, holder, self._clock.now(), gone)
-        if other is not None:
-            there = msgspec.json.decode(other, type=Worker)
-            problem = f"{source} is looked after by process {there.pid} on {there.host}"
-            raise Unavailable(problem, fix="Its mail is processed there; or stop that one.", code=rows.LOST)
-        beating = asyncio.get_running_loop().create_task(self._beat())
-        try:
+        async with self._claims.held(self.source) as there:
+            if there is not None:
+                problem = f"{self.source} is looked after by process {there.pid} on {there.host}"
+                raise Unavailable(problem, fix="Its mail is processed there; or stop that one.", code=rows.LOST)
             yield
-        finally:
-            beating.cancel()
-            with suppress(ChittyError):
-                await database.run(rows.release, source, self.nonce)
-
-    async def _beat(self) -> None:
-        while True:
-            await self._clock.sleep(BEAT_SECONDS)
-            with suppress(ChittyError):
-                await self._database.run(rows.beat, self.source, self.nonce, self._clock.now())
-
-
-def gone(holder: str, silence: float) -> bool:
-    """Whether the process that wrote `holder`, and was last heard of so many seconds ago, is no more."""
-    try:
-        there = msgspec.json.decode(holder, type=Worker)
-    except msgspec.DecodeError:
-        return True
-    return dead(replace(there, silence=silence))
 
 
 def _where(bug: Exception) -> str:

@@ -42,6 +42,7 @@ from chittycan.integrations.email.sources import RawMail
 from chittycan.routing.rules.book import NO_RULES, Applied, Book
 from chittycan.store import inbox
 from chittycan.store.database import Database
+from chittycan.store.mail_claims import mail_claims
 
 In = TypeVar("In")
 Said = TypeVar("Said", bound=Struct)
@@ -184,7 +185,7 @@ class _Inbox:
 
     def __init__(self, ask: Ask, database: Database, terms: Terms, clock: Clock, submit: Submit | None = None) -> None:
         self._ask, self._database, self._terms, self._clock, self._submit = ask, database, terms, clock, submit
-        self._memory, self._claims = Memory(database), Claims(database, clock)
+        self._memory, self._claims = Memory(database), Claims(mail_claims, database, clock)
         self._in_hand: set[str] = set()
 
     async def handle(self, raw: Item) -> Outcome:
@@ -284,11 +285,11 @@ class _Inbox:
         elif self._submit is not None or (isinstance(raw, RawMail) and await self._database.read(under_way, stored.id)):
             outcome.state = "submitted"
         else:
-            async with self._claims.held(stored.id) as ours:
+            async with self._claims.held(stored.id) as other:
                 stored = await self._database.read(inbox.get, stored.id)
                 if stored.state == "done":  # by another process, meanwhile
                     outcome.state, outcome.category, outcome.level = "known", stored.category, stored.level
-                elif ours:
+                elif other is None:
                     await self._ask_agents(work, stored)
                 else:
                     outcome.state = "elsewhere"

@@ -39,7 +39,7 @@ mail_accounts = Table(
     "mail_accounts",
     metadata,
     Column("account", Text, primary_key=True),
-    Column("nonce", Text),  # of the process that looks after it; NULL: nobody
+    Column("nonce", Text),  # `store.claims`, of the process that looks after it; NULL: nobody
     Column("holder", Text),  # JSON: which process that is
     Column("beat", Double),  # when it last said that it is there
     Column("tried", Double),
@@ -110,32 +110,6 @@ class FolderRow(Struct, frozen=True, kw_only=True):
     looked: float
     seen: int
     trouble: int
-
-
-def claim(
-    connection: Connection, account: str, nonce: str, holder: str, now: float, gone: Callable[[str, float], bool]
-) -> str | None:
-    """Makes `nonce` the one that looks after an account; the holder instead, where another does.
-
-    `gone(holder, seconds since its last beat)` says whether that one is no more.
-    """
-    _insert(connection, mail_accounts, {"account": account})
-    row = connection.execute(_account(account).with_for_update()).one()
-    if row.nonce not in (None, nonce) and not gone(row.holder, now - (row.beat or 0.0)):
-        return str(row.holder)
-    values = {"nonce": nonce, "holder": holder, "beat": now}
-    connection.execute(update(mail_accounts).where(mail_accounts.c.account == account).values(values))
-    return None
-
-
-def beat(connection: Connection, account: str, nonce: str, now: float) -> bool:
-    """The holder is there; False where it is the holder no more."""
-    return connection.execute(update(mail_accounts).where(*_held(account, nonce)).values(beat=now)).rowcount == 1
-
-
-def release(connection: Connection, account: str, nonce: str) -> None:
-    values = {"nonce": None, "holder": None, "beat": None}
-    connection.execute(update(mail_accounts).where(*_held(account, nonce)).values(values))
 
 
 def went_well(connection: Connection, account: str, now: float) -> None:

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
+from chittycan.store.moment import now
 from chittycan.store.upsert import insert
 from chittycan.store.work_tables import tasks, workers
 
@@ -32,7 +33,7 @@ class Worker(Struct, frozen=True, kw_only=True):
 
 def listing(connection: Connection) -> list[Worker]:
     """All of them, the longest at work first."""
-    clock = _now(connection)
+    clock = now(connection)
     query = select(workers, (clock - workers.c.beat).label("silence")).order_by(workers.c.started, workers.c.id)
     return [Worker(**row._mapping) for row in connection.execute(query)]
 
@@ -45,7 +46,7 @@ def with_tasks(connection: Connection) -> list[tuple[Worker, int]]:
 
 
 def get(connection: Connection, worker_id: str) -> Worker | None:
-    clock = _now(connection)
+    clock = now(connection)
     query = select(workers, (clock - workers.c.beat).label("silence")).where(workers.c.id == worker_id)
     row = connection.execute(query).one_or_none()
     return None if row is None else Worker(**row._mapping)
@@ -55,7 +56,7 @@ def put(connection: Connection, worker: Worker, *, instead_of: str | None) -> bo
     """Stores a worker that begins now; False where another than `instead_of` (a nonce) has its id."""
     values = structs.asdict(worker)
     del values["silence"]
-    values |= {"started": _now(connection), "beat": _now(connection)}
+    values |= {"started": now(connection), "beat": now(connection)}
     new = insert(connection, workers).values(values)
     if instead_of is None:
         stored = new.on_conflict_do_nothing()
@@ -67,15 +68,9 @@ def put(connection: Connection, worker: Worker, *, instead_of: str | None) -> bo
 def beat(connection: Connection, worker_id: str, nonce: str) -> bool:
     """It is alive; False where the row is not its own any more."""
     same = (workers.c.id == worker_id, workers.c.nonce == nonce)
-    return connection.execute(update(workers).where(*same).values(beat=_now(connection))).rowcount == 1
+    return connection.execute(update(workers).where(*same).values(beat=now(connection))).rowcount == 1
 
 
 def remove(connection: Connection, nonces: Collection[str]) -> None:
     """Those that are gone, unless another has taken the id over."""
     connection.execute(delete(workers).where(workers.c.nonce.in_(nonces)))
-
-
-def _now(connection: Connection) -> ColumnElement[float]:
-    if connection.dialect.name == "postgresql":
-        return func.extract("epoch", func.clock_timestamp()).cast(workers.c.beat.type)
-    return (func.julianday("now") - 2440587.5) * 86400.0

@@ -14,6 +14,7 @@ from chittycan.mailroom import terms_of
 from chittycan.routing.rules.book import Rule
 from chittycan.store import inbox, review
 from chittycan.store import tasks as rows
+from chittycan.store.mail_claims import mail_claims
 from chittycan.testing.clock import FakeClock
 from chittycan.workstreams.task import Done, Later, Outcome, WaitForModel
 from chittycan.workstreams.tasks import EVERY
@@ -144,8 +145,8 @@ async def test_who_is_to_be_told_is_told_at_once_and_not_again(office: MakeOffic
 async def test_a_mail_that_another_process_is_at_is_left_to_it(office: MakeOffice, clock: FakeClock) -> None:
     made = (await office()).at(clock)
     mail = await made.mail("01")
-    async with Claims(made.network.database, clock).held(mail["id"]) as ours:
-        assert ours
+    async with Claims(mail_claims, made.network.database, clock).held(mail["id"]) as other:
+        assert other is None
         later = await perform(made, mail)
     assert isinstance(later, Later)
     assert made.asked("strong") == []
