@@ -27,6 +27,7 @@ from chittycan.agents import prefilter
 from chittycan.agents.agent import Ask, run
 from chittycan.agents.priority import PRIORITY, Prioritized
 from chittycan.agents.triage import TRIAGE
+from chittycan.agents.wording import Wording
 from chittycan.agents.words import Category, Level
 from chittycan.integrations.email.message import Mail, parse
 
@@ -169,17 +170,19 @@ Judge = Callable[[Mail], Awaitable[tuple[str, str]]]  # its category and level
 
 
 async def by_rules(mail: Mail) -> tuple[str, str]:
-    settled = prefilter.settle(mail)
+    wording = Wording(mail)
+    settled = prefilter.settle(wording)
     if settled is not None:
         return settled.category, "LOW"
-    triage = TRIAGE.rules(mail)
-    return triage.category, PRIORITY.rules(Prioritized(mail, triage)).level
+    triage = TRIAGE.rules(wording)
+    return triage.category, PRIORITY.rules(Prioritized(wording, triage)).level
 
 
 def by_model(ask: Ask, model: str) -> Judge:
     async def judge(mail: Mail) -> tuple[str, str]:
-        triage = (await run(TRIAGE, mail, ask, model=model)).value
-        return triage.category, (await run(PRIORITY, Prioritized(mail, triage), ask, model=model)).value.level
+        wording = Wording(mail)
+        triage = (await run(TRIAGE, wording, ask, model=model)).value
+        return triage.category, (await run(PRIORITY, Prioritized(wording, triage), ask, model=model)).value.level
 
     return judge
 

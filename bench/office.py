@@ -26,6 +26,7 @@ from chittycan.agents import agent as agents
 from chittycan.agents.performers.calls import Calls, Held
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.triage import TRIAGE
+from chittycan.agents.wording import Wording
 from chittycan.catalogue import Catalogue
 from chittycan.config import load as load_settings
 from chittycan.dialects import load as load_dialect
@@ -133,7 +134,7 @@ class Script:
                             handled.ready = asyncio.get_running_loop().time()
                             break
                         request = (
-                            TRIAGE.request(case.mail, self._model.name) if each.type == "agent"
+                            TRIAGE.request(Wording(case.mail), self._model.name) if each.type == "agent"
                             else request_of(each.spec, case, self._model.name)
                         )  # fmt: skip
                         text, cost = await self._patiently(each.path, request)
@@ -266,7 +267,7 @@ class Workstreams:
         handled = self._begun(task)
         calls = await Calls.of(self._parts, task)
         try:
-            result = await agents.run(TRIAGE, handled.case.mail, calls.ask, model=task.model)
+            result = await agents.run(TRIAGE, Wording(handled.case.mail), calls.ask, model=task.model)
         except Held as held:
             return self._held(handled, held)
         handled.by[str(task.path)] = result.model or "rules"

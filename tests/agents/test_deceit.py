@@ -6,6 +6,7 @@ import pytest
 
 from chittycan.agents import deceit, rules
 from chittycan.agents.prefilter import settle
+from chittycan.agents.wording import Wording
 from chittycan.integrations.email.message import Mail
 
 Letter = Callable[..., Mail]
@@ -41,9 +42,9 @@ def test_what_does_not_fit_together(headers: dict[str, str], found: list[str], l
 def test_phishing_that_sounds_like_an_incident_is_spam(letter: Letter) -> None:
     text = "Suspicious login, security alert! Confirm your details and restore access, or your account is lost."
     fraud = letter(text, From="PayPal <alert@pp-secure.example>", Subject="Your account")
-    assert rules.category(fraud).category == "spam"
-    assert BRAND in rules.points(fraud)["spam"].words
-    assert rules.category(letter(text, From="PayPal <alert@paypal.com>")).category == "security_incident"
+    assert rules.category(Wording(fraud)).category == "spam"
+    assert BRAND in Wording(fraud).points["spam"].words
+    assert rules.category(Wording(letter(text, From="PayPal <alert@paypal.com>"))).category == "security_incident"
 
 
 @pytest.mark.parametrize(
@@ -60,15 +61,18 @@ def test_phishing_that_sounds_like_an_incident_is_spam(letter: Letter) -> None:
     ],
 )
 def test_parcels_that_cost_a_fee_are_spam_in_eight_languages(text: str, letter: Letter) -> None:
-    assert rules.category(letter(text, From="DHL <parcel@dhl-track9.example>", Subject="Hello")).category == "spam"
+    assert (
+        rules.category(Wording(letter(text, From="DHL <parcel@dhl-track9.example>", Subject="Hello"))).category
+        == "spam"
+    )
 
 
 def test_sign_alone_makes_no_spam(letter: Letter) -> None:
     mail = letter("My husband was arrested, please call me.", From="Bank Manager Jo <jo@gmail.com>")
-    assert rules.category(mail).category == "emergency_legal"
-    assert settle(mail) is None
+    assert rules.category(Wording(mail)).category == "emergency_legal"
+    assert settle(Wording(mail)) is None
 
 
 def test_person_who_asks_about_fraud_is_heard(letter: Letter) -> None:
     text = "I got a mail that says my account is locked and I should confirm my details. I clicked on a link. Bad?"
-    assert rules.category(letter(text, Subject="strange mail")).category == "security_incident"
+    assert rules.category(Wording(letter(text, Subject="strange mail"))).category == "security_incident"

@@ -8,6 +8,7 @@ import pytest
 from chittycan.agents.agent import run
 from chittycan.agents.priority import PRIORITY, Facts, Prioritized, verified
 from chittycan.agents.triage import TRIAGE
+from chittycan.agents.wording import Wording
 from chittycan.integrations.email.message import Mail
 from chittycan.testing.ask import ScriptedAsk
 
@@ -20,7 +21,9 @@ def answer(level: str, score: float = 0.5) -> str:
 
 
 async def prioritize(mail: Mail, said: str) -> object:
-    return (await run(PRIORITY, Prioritized(mail, TRIAGE.rules(mail)), ScriptedAsk({KIND: [said]}))).value
+    return (
+        await run(PRIORITY, Prioritized(Wording(mail), TRIAGE.rules(Wording(mail))), ScriptedAsk({KIND: [said]}))
+    ).value
 
 
 async def test_model_cannot_make_a_mail_critical(letter: Letter) -> None:
@@ -32,7 +35,9 @@ async def test_model_cannot_make_a_mail_critical(letter: Letter) -> None:
 
 async def test_model_cannot_play_down_a_court_date(sample: Callable[[str], Mail]) -> None:
     result = await run(
-        PRIORITY, Prioritized(sample("03"), TRIAGE.rules(sample("03"))), ScriptedAsk({KIND: [answer("LOW")]})
+        PRIORITY,
+        Prioritized(Wording(sample("03")), TRIAGE.rules(Wording(sample("03")))),
+        ScriptedAsk({KIND: [answer("LOW")]}),
     )
     assert (result.value.level, result.value.numeric_score) == ("HIGH", 3)
     assert "2 December 2026" in result.value.factors[0]
@@ -42,7 +47,9 @@ async def test_model_cannot_play_down_a_court_date(sample: Callable[[str], Mail]
 async def test_score_is_brought_between_nothing_and_one(written: float, share: float, letter: Letter) -> None:
     mail = letter()
     result = await run(
-        PRIORITY, Prioritized(mail, TRIAGE.rules(mail)), ScriptedAsk({KIND: [answer("NORMAL", written)]})
+        PRIORITY,
+        Prioritized(Wording(mail), TRIAGE.rules(Wording(mail))),
+        ScriptedAsk({KIND: [answer("NORMAL", written)]}),
     )
     assert result.value.score == share
 
@@ -51,7 +58,7 @@ async def test_score_is_brought_between_nothing_and_one(written: float, share: f
     ("start", "level"), [("01", "NORMAL"), ("02", "HIGH"), ("03", "HIGH"), ("05", "NORMAL"), ("09", "LOW")]
 )
 def test_rules_weigh_category_deadline_and_haste(start: str, level: str, sample: Callable[[str], Mail]) -> None:
-    mail = sample(start)
+    mail = Wording(sample(start))
     triage = TRIAGE.rules(mail)
     if start == "09":
         triage = TRIAGE.finish(mail, TRIAGE.said("spam", 0.9, False))

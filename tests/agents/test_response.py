@@ -9,6 +9,7 @@ from chittycan.agents.agent import AgentResult, run
 from chittycan.agents.priority import Priority
 from chittycan.agents.response import RESPONSE, Answerable, Reply, obstacle, reply_subject, should_respond
 from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.agents.wording import Wording
 from chittycan.errors import AllFailed
 from chittycan.integrations.email.headers import Address
 from chittycan.integrations.email.message import Mail
@@ -29,7 +30,9 @@ def triage(category: str, *, needs_reply: bool = False) -> Triage:
 
 async def draft(mail: Mail, *bodies: str, about: str = "the lease", template: str = "standard") -> AgentResult[Reply]:
     ask = ScriptedAsk({KIND: [json.dumps({"about": about, "body": body}) for body in bodies]})
-    return await run(RESPONSE, Answerable(mail, TRIAGE.rules(mail), priority(), template, "Meyer & Okafor"), ask)
+    return await run(
+        RESPONSE, Answerable(mail, TRIAGE.rules(Wording(mail)), priority(), template, "Meyer & Okafor"), ask
+    )
 
 
 async def test_draft_is_set_into_the_template(letter: Letter) -> None:
@@ -112,7 +115,7 @@ async def test_draft_that_only_echoes_the_mail_falls_back_to_the_fixed_text(lett
 
 async def test_without_a_model_a_german_mail_gets_the_german_text(sample: Callable[[str], Mail]) -> None:
     mail = sample("10")
-    value = Answerable(mail, TRIAGE.rules(mail), priority(), "standard", "Kanzlei")
+    value = Answerable(mail, TRIAGE.rules(Wording(mail)), priority(), "standard", "Kanzlei")
     result = await run(RESPONSE, value, ScriptedAsk({KIND: [AllFailed("no model")]}))
     assert result.value.body.startswith(
         "Guten Tag Jörg Bäumler,\n\nvielen Dank für Ihre Nachricht zu Ihrem Mietverhältnis."

@@ -8,6 +8,7 @@ import pytest
 
 from chittycan.agents import rules
 from chittycan.agents.verdict import UNSURE
+from chittycan.agents.wording import Wording
 from chittycan.integrations.email.message import Mail, parse
 
 Letter = Callable[..., Mail]
@@ -18,7 +19,7 @@ FRESH = Path(__file__).resolve().parents[1] / "data" / "office_fresh.json"
 def test_sample_inbox_is_sorted_by_its_words(start: str, inbox_folder: Path, sample: Callable[[str], Mail]) -> None:
     expected = json.loads((inbox_folder / "expected.json").read_text())
     (wanted,) = (entry["category"] for name, entry in expected.items() if name.startswith(start))
-    assert rules.category(sample(start)).category in wanted
+    assert rules.category(Wording(sample(start))).category in wanted
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_sample_inbox_is_sorted_by_its_words(start: str, inbox_folder: Path, sam
     ],
 )
 def test_eight_languages_are_known(text: str, category: str, letter: Letter) -> None:
-    assert rules.category(letter(text, Subject="Hallo")).category == category
+    assert rules.category(Wording(letter(text, Subject="Hallo"))).category == category
 
 
 @pytest.mark.parametrize(
@@ -49,37 +50,40 @@ def test_eight_languages_are_known(text: str, category: str, letter: Letter) -> 
     ],
 )
 def test_words_are_known_in_whatever_case_they_stand(text: str, letter: Letter) -> None:
-    assert rules.category(letter(text, Subject="Dzień dobry")).category == "billing_matter"
+    assert rules.category(Wording(letter(text, Subject="Dzień dobry"))).category == "billing_matter"
 
 
 def test_subject_says_more_than_the_text(letter: Letter) -> None:
     text = "The invoice is in it."
-    assert rules.category(letter(text, Subject="Ransomware")).category == "security_incident"
+    assert rules.category(Wording(letter(text, Subject="Ransomware"))).category == "security_incident"
 
 
 def test_mail_quoted_below_says_nothing_of_this_one(letter: Letter) -> None:
     mail = letter(
         "Fine.\n\nOn Fri, 20 Nov 2026 at 16:40, Sarah Okafor wrote:\n> The lawsuit, the plaintiff, a subpoena."
     )
-    assert rules.category(mail).category == "general_inquiry"
+    assert rules.category(Wording(mail)).category == "general_inquiry"
 
 
 def test_name_that_claims_another_address_is_not_believed(letter: Letter) -> None:
-    assert rules.category(letter("Hello.", From="Clerk of Court <clerk@court.example>")).category == "court_notice"
+    assert (
+        rules.category(Wording(letter("Hello.", From="Clerk of Court <clerk@court.example>"))).category
+        == "court_notice"
+    )
     mail = letter("Hello.", From='"clerk@court.example" <someone@mail.example>')
-    assert rules.category(mail).category == "general_inquiry"
+    assert rules.category(Wording(mail)).category == "general_inquiry"
 
 
 def test_reply_is_never_called_spam(letter: Letter) -> None:
     text = "You have won the lottery, one million dollars. Click here and claim your prize."
-    assert rules.category(letter(text)).category == "spam"
-    assert rules.category(letter(text, In_Reply_To="<1@firm.example>")).category != "spam"
+    assert rules.category(Wording(letter(text))).category == "spam"
+    assert rules.category(Wording(letter(text, In_Reply_To="<1@firm.example>"))).category != "spam"
 
 
 def test_real_mail_from_people_is_never_called_spam(shared_data: Path) -> None:
     for kind in ("easy_ham", "hard_ham"):
         for file in sorted((shared_data / "mail" / kind).glob("*.eml")):
-            assert rules.category(parse(file.read_bytes())).category != "spam", file.name
+            assert rules.category(Wording(parse(file.read_bytes()))).category != "spam", file.name
 
 
 def test_what_is_said_with_certainty_is_right() -> None:
@@ -89,7 +93,7 @@ def test_what_is_said_with_certainty_is_right() -> None:
         mail = parse(
             f"From: {row['from']}\nSubject: {row['subject']}\nMessage-ID: <1@a.example>\n\n{row['text']}".encode()
         )
-        found = rules.category(mail)
+        found = rules.category(Wording(mail))
         if found.confidence >= rules.MOST:
             right.append(found.category in (row["category"], row.get("also")))
     assert len(right) >= 20
@@ -97,14 +101,14 @@ def test_what_is_said_with_certainty_is_right() -> None:
 
 
 def test_what_nothing_speaks_for_is_said_with_doubt(letter: Letter) -> None:
-    found = rules.category(letter("The quick brown fox jumps.", Subject="Fox"))
+    found = rules.category(Wording(letter("The quick brown fox jumps.", Subject="Fox")))
     assert (found.category, found.confidence) == ("general_inquiry", rules.UNTOLD)
     assert found.confidence < UNSURE
 
 
 def test_what_is_grave_outweighs_a_link_to_unsubscribe(letter: Letter) -> None:
     text = "Notice of hearing in the county court, courtroom 4. Unsubscribe from these notices: newsletter settings."
-    assert rules.category(letter(text)).category == "court_notice"
+    assert rules.category(Wording(letter(text))).category == "court_notice"
 
 
 def test_quote_is_the_clause_around_the_words() -> None:
@@ -115,23 +119,27 @@ def test_quote_is_the_clause_around_the_words() -> None:
 
 def test_parts_of_words_do_not_count(letter: Letter) -> None:
     mail = letter("In that case I feel parental about coffee and the current contractor.", Subject="Classified")
-    assert rules.category(mail).category == "general_inquiry"
+    assert rules.category(Wording(mail)).category == "general_inquiry"
 
 
 def test_one_word_in_passing_decides_nothing(letter: Letter) -> None:
-    assert rules.category(letter("We never wrote an agreement.")).words == ()
+    assert rules.category(Wording(letter("We never wrote an agreement."))).words == ()
 
 
 def test_phrase_may_break_over_lines(letter: Letter) -> None:
-    assert rules.category(letter("There will be a notice of\nhearing soon.")).category == "court_notice"
+    assert rules.category(Wording(letter("There will be a notice of\nhearing soon."))).category == "court_notice"
 
 
 def test_more_hits_make_more_confidence_but_never_certainty(letter: Letter) -> None:
-    few = rules.category(letter("a lawsuit"))
-    many = rules.category(letter("lawsuit settlement plaintiff defendant litigation subpoena deposition discovery"))
+    few = rules.category(Wording(letter("a lawsuit")))
+    many = rules.category(
+        Wording(letter("lawsuit settlement plaintiff defendant litigation subpoena deposition discovery"))
+    )
     assert few.confidence < many.confidence == rules.MOST
 
 
 def test_question_in_the_quoted_mail_is_not_a_question_of_this_one(letter: Letter) -> None:
-    assert rules.asks(letter("Could you call me?"))
-    assert not rules.asks(letter("Done.\n\nOn Fri, 20 Nov 2026 at 16:40, Sarah Okafor wrote:\n> Could you call me?"))
+    assert rules.asks(Wording(letter("Could you call me?")))
+    assert not rules.asks(
+        Wording(letter("Done.\n\nOn Fri, 20 Nov 2026 at 16:40, Sarah Okafor wrote:\n> Could you call me?"))
+    )

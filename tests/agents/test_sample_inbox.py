@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chittycan.agents.prefilter import settle
+from chittycan.agents.wording import Wording
 from chittycan.agents.words import CATEGORIES, LEVELS
 from chittycan.integrations.email.message import Mail
 
@@ -13,7 +14,7 @@ def test_every_mail_has_its_expectation(inbox_folder: Path, sample: Callable[[st
     expected = json.loads((inbox_folder / "expected.json").read_text())
     assert sorted(expected) == sorted(path.name for path in inbox_folder.glob("*.eml"))
     for name, entry in expected.items():
-        settled = settle(sample(name[:2]))
+        settled = settle(Wording(sample(name[:2])))
         assert (settled.reason if settled else None) == entry["settled"], name
         assert set(entry["category"]) <= set(CATEGORIES)
         assert set(entry["level"]) <= set(LEVELS)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from chittycan.agents import agent, rules
 from chittycan.agents.priority import PRIORITY, Prioritized
 from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.agents.wording import Wording
 from chittycan.chat import ChatRequest
 from chittycan.gateway.call import Answer, Options, Trace
 from chittycan.integrations.email.message import Mail
@@ -36,7 +37,7 @@ def by(trace: Trace, ask: ScriptedAsk) -> agent.Ask:
 
 async def triage(mail: Mail, category: str, trace: Trace) -> Triage:
     ask = ScriptedAsk({"email.triage": [said(category)]})
-    return (await agent.run(TRIAGE, mail, by(trace, ask))).value
+    return (await agent.run(TRIAGE, Wording(mail), by(trace, ask))).value
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ async def test_the_embedded_model_does_not_overrule_clear_words(letter: Letter) 
 
 async def test_the_embedded_model_tips_the_scales_where_words_are_even(letter: Letter) -> None:
     mail = letter("It is about the invoice and the tenant.", Subject="Hello")
-    assert {each.category for each in rules.candidates(mail)[:2]} == {"billing_matter", "tenant_communication"}
+    assert {each.category for each in rules.candidates(Wording(mail))[:2]} == {"billing_matter", "tenant_communication"}
     for category in ("billing_matter", "tenant_communication"):
         assert (await triage(mail, category, EMBEDDED)).category == category
 
@@ -84,7 +85,7 @@ async def test_the_embedded_model_tips_the_scales_where_words_are_even(letter: L
 async def test_confidence_is_that_of_the_words_where_the_model_is_small(letter: Letter) -> None:
     mail = letter("We spoke about an invoice.", Subject="Hello")
     found = await triage(mail, "billing_matter", EMBEDDED)
-    assert rules.category(mail).confidence < found.confidence < 0.95
+    assert rules.category(Wording(mail)).confidence < found.confidence < 0.95
 
 
 @pytest.mark.parametrize("level", ["LOW", "NORMAL", "CRITICAL"])
@@ -92,13 +93,13 @@ async def test_the_embedded_model_neither_plays_down_a_court_nor_makes_it_critic
     mail = letter(COURT)
     answer = json.dumps({"level": level, "score": 0.1, "factors": [], "reasoning": "So."})
     ask = by(EMBEDDED, ScriptedAsk({"email.priority": [answer]}))
-    value = Prioritized(mail, TRIAGE.rules(mail))
+    value = Prioritized(Wording(mail), TRIAGE.rules(Wording(mail)))
     assert (await agent.run(PRIORITY, value, ask)).value.level == "HIGH"
 
 
 def test_quotes_of_rules_stand_in_the_mail(letter: Letter) -> None:
     mail = letter(COURT)
-    found = TRIAGE.rules(mail).evidence
+    found = TRIAGE.rules(Wording(mail)).evidence
     assert found
     assert all(mail.text[each.offset :].startswith(each.quote) for each in found)
 
@@ -119,11 +120,11 @@ def test_quotes_of_rules_stand_in_the_mail(letter: Letter) -> None:
 )
 def test_deadlines_and_harm_press_and_haste_alone_does_not(text: str, level: str, letter: Letter) -> None:
     mail = letter(text, Subject="Hello", Date="Mon, 23 Nov 2026 09:00:00 +0000")
-    assert PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail))).level == level
+    assert PRIORITY.rules(Prioritized(Wording(mail), TRIAGE.rules(Wording(mail)))).level == level
 
 
 @pytest.mark.parametrize(("trace", "needs_reply"), [(LARGE, False), (EMBEDDED, True)])
 async def test_a_small_model_overlooks_no_question(letter: Letter, trace: Trace, needs_reply: bool) -> None:
     mail = letter("Which hours does your invoice of May cover?", Subject="Your invoice")
     ask = ScriptedAsk({"email.triage": [said("billing_matter", needs_reply=False)]})
-    assert (await agent.run(TRIAGE, mail, by(trace, ask))).value.needs_reply is needs_reply
+    assert (await agent.run(TRIAGE, Wording(mail), by(trace, ask))).value.needs_reply is needs_reply

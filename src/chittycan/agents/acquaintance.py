@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from chittycan.agents.lessons import features_of
 from chittycan.agents.prefilter import OWN
+from chittycan.agents.wording import Wording
 from chittycan.integrations.email.message import Mail
 from chittycan.routing.rules.book import Book
 from chittycan.store import drafts, inbox, judgements
@@ -32,7 +33,7 @@ def known(connection: Connection, mail: Mail) -> bool:
     address = mail.sender.address.lower()
     if "@" not in address:
         return False
-    label = judgements.last_word(connection, features_of(mail, words=False).sender, besides=mail.id)
+    label = judgements.last_word(connection, features_of(Wording(mail), words=False).sender, besides=mail.id)
     if label is not None:
         return label != "spam"
     return drafts.wrote_to(connection, address, besides=mail.id) or _answers_ours(connection, mail, address)

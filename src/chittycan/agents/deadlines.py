@@ -143,6 +143,8 @@ def _lower(letter: str) -> str:
 
 def _level(text: str) -> str:
     """Without accents, and as long as it was, so that places stay."""
+    if text.isascii():
+        return text.lower()
     return "".join(
         letter if letter.isascii() else unicodedata.normalize("NFKD", letter)[0] for letter in map(_lower, text)
     )

@@ -19,6 +19,7 @@ from chittycan.agents.priority import PRIORITY, Prioritized, Priority, critical,
 from chittycan.agents.reading import paper_of, read_paper
 from chittycan.agents.response import RESPONSE, Answerable, obstacle
 from chittycan.agents.triage import TRIAGE, Triage
+from chittycan.agents.wording import Wording
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.integrations.email.message import Attachment, Mail, content
@@ -93,10 +94,11 @@ async def invoke(
 
 def _input(name: str, mail: Mail, done: Mapping[str, str], terms: Terms) -> Any:
     """`done` is what earlier agents found, as JSON."""
+    wording = Wording(mail)
     if name == TRIAGE.name:
-        return mail
-    triage = _found(done["triage"], Triage) if "triage" in done else TRIAGE.rules(mail)
-    prioritized = Prioritized(mail, triage, terms.facts)
+        return wording
+    triage = _found(done["triage"], Triage) if "triage" in done else TRIAGE.rules(wording)
+    prioritized = Prioritized(wording, triage, terms.facts)
     if name == PRIORITY.name:
         return prioritized
     if (reason := obstacle(mail, terms.own_addresses)) is not None:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from chittycan.agents import rules
-from chittycan.integrations.email.message import Mail
+from chittycan.agents.wording import Wording
 from chittycan.store import judgements as rows
 from chittycan.store.database import Database
 from chittycan.store.judgements import Judgement
@@ -54,11 +54,12 @@ class Lesson(Struct, frozen=True):
     why: str
 
 
-def features_of(mail: Mail, *, words: bool = True) -> Features:
+def features_of(wording: Wording, *, words: bool = True) -> Features:
     """Words are those of the subject and the phrases that rules know; the rest of the text teaches nothing."""
+    mail = wording.mail
     told: set[str] = set()
     if words:
-        told.update(_WORD.findall(topic_of(mail.subject)), *(found.words for found in rules.candidates(mail)))
+        told.update(_WORD.findall(topic_of(mail.subject)), *(found.words for found in rules.candidates(wording)))
     return Features(
         sender=_hash("sender", mail.sender.address.lower()),
         domain=_hash("domain", mail.sender.domain),

@@ -11,7 +11,7 @@ import tomllib
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from msgspec import Struct
@@ -21,6 +21,7 @@ SENDER = "sender"
 
 _WORD = re.compile(r"[^\W_]+")
 _SHORTEST_STEM = 3  # characters
+MOST_WORDS = 10_000  # whose forms are remembered: mails use the same ones over and over
 
 
 class Entry(Struct, frozen=True):
@@ -49,6 +50,7 @@ class Lexicon:
         for entry in entries:
             self._by_first[entry.phrase[0]].append(entry)
             self._stems.update(entry.phrase)
+        self._forms = lru_cache(MOST_WORDS)(self._forms_of)
 
     def hits(self, text: str, *, of_sender: bool = False) -> Iterator[Hit]:
         """Every place where an entry stands, in the order of the text; those of senders, or all others."""
@@ -64,7 +66,7 @@ class Lexicon:
                     if all(part in told[place + after] for after, part in enumerate(entry.phrase)):
                         yield Hit(entry, found.start(), words[last].end())
 
-    def _forms(self, word: str) -> list[str]:
+    def _forms_of(self, word: str) -> list[str]:
         """The ways in which entries may write this word."""
         plain = folded(word)
         sizes = range(_SHORTEST_STEM, len(plain) + 1)

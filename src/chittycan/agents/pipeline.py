@@ -33,6 +33,7 @@ from chittycan.agents.told import Tell, tell_of
 from chittycan.agents.triage import TRIAGE, Triage
 from chittycan.agents.triage import taught as taught_category
 from chittycan.agents.verdict import Mode
+from chittycan.agents.wording import Wording
 from chittycan.chat import ChatRequest
 from chittycan.clock import Clock, SystemClock
 from chittycan.errors import Unavailable
@@ -227,7 +228,9 @@ class _Inbox:
 
     async def _in_hands(self, mail: Mail, outcome: Outcome) -> "_Work":
         who = await acquaintance.fact_of(self._database, mail, self._terms.rules)
-        return _Work(mail, features_of(mail, words=False), await self._memory.refresh(), outcome, self._ask, who)
+        wording = Wording(mail)
+        lessons = await self._memory.refresh()
+        return _Work(wording, features_of(wording, words=False), lessons, outcome, self._ask, who)
 
     def _settled(self, work: "_Work") -> prefilter.Settled | None:
         """Without a model: ours, by its form, or by a person's word on its sender's mails; nothing that is critical."""
@@ -235,7 +238,7 @@ class _Inbox:
         ours = own_mail.settle(work.mail, terms.own_addresses, sent=terms.sent, authserv=terms.facts.authserv)
         if ours is not None or verified(work.mail, terms.facts) is not None:
             return ours
-        found = prefilter.settle(work.mail, own_domains=terms.own_domains, authserv=terms.facts.authserv)
+        found = prefilter.settle(work.wording, own_domains=terms.own_domains, authserv=terms.facts.authserv)
         lesson = work.lessons.of("category", work.features)
         if lesson is None:
             return found
@@ -275,9 +278,9 @@ class _Inbox:
             outcome.state, outcome.settled = "settled", settled.reason
             found = Triage(category=settled.category, confidence=1.0, needs_reply=False, reasoning=settled.why)
             authserv = self._terms.facts.authserv
-            plain = prefilter.settle(work.mail, own_domains=self._terms.own_domains, authserv=authserv)
-            said = TRIAGE.rules(work.mail).category if plain is None else plain.category
-            priority = settled_priority(work.mail, settled)
+            plain = prefilter.settle(work.wording, own_domains=self._terms.own_domains, authserv=authserv)
+            said = TRIAGE.rules(work.wording).category if plain is None else plain.category
+            priority = settled_priority(work.wording, settled)
             doubts = (verdict.ONLY_HEADERS,) if stored.privacy == "metadata" else ()
             await self._finish(work, found, priority, doubts, said=(said, priority))
         elif stored.privacy == "metadata":
@@ -312,7 +315,7 @@ class _Inbox:
     async def _by_headers(self, work: "_Work") -> None:
         """No model, no draft: there is no text."""
         done = {run.agent for run in await self._database.read(inbox.runs_of, work.outcome.id)}
-        said = TRIAGE.rules(work.mail)
+        said = TRIAGE.rules(work.wording)
         if TRIAGE.name not in done:
             await self._record(work.outcome, by_rules(TRIAGE, said))
         triage = work.taught(said)
@@ -325,7 +328,7 @@ class _Inbox:
         reason = verified(work.mail, self._terms.facts)
         if reason is not None:
             return critical(work.mail, reason)
-        return PRIORITY.rules(Prioritized(work.mail, triage, self._terms.facts))
+        return PRIORITY.rules(Prioritized(work.wording, triage, self._terms.facts))
 
     async def sort_for_now(self, stored: inbox.StoredMail, why: str, *, tell: bool) -> None:
         """What a model has said of it counts; the rest is by rules."""
@@ -336,7 +339,8 @@ class _Inbox:
         )  # fmt: skip
         work = await self._in_hands(mail, outcome)
         done = {run.agent: run.output for run in await self._database.read(inbox.runs_of, stored.id)}
-        said = msgspec.json.decode(done[TRIAGE.name], type=Triage) if TRIAGE.name in done else TRIAGE.rules(mail)
+        recorded = done.get(TRIAGE.name)
+        said = TRIAGE.rules(work.wording) if recorded is None else msgspec.json.decode(recorded, type=Triage)
         triage = work.taught(said)
         priority = self._ranked_by_rules(work, triage)
         if PRIORITY.name in done:
@@ -364,9 +368,9 @@ class _Inbox:
         found = facts_of(mail, now=now, authserv=ours.facts.authserv, account=ours.account)
         terms = ours.ruled(ours.rules.apply(found | work.known))
         work.ask = await within(terms.budget, stored.account, self._ask, self._database, now)
-        said = await self._step(TRIAGE, Triage, mail, work, done, terms)
+        said = await self._step(TRIAGE, Triage, work.wording, work, done, terms)
         triage = work.taught(said)
-        prioritized = Prioritized(mail, triage, terms.facts)
+        prioritized = Prioritized(work.wording, triage, terms.facts)
         reason = verified(mail, terms.facts)
         if reason is not None and PRIORITY.name not in done:
             ranked = critical(mail, reason)
@@ -388,7 +392,7 @@ class _Inbox:
         fallen = next((run.reason or "" for run in done.values() if run.fallback), None)
         why = (
             None if fallen is None else verdict.by_rules(fallen),
-            work.lessons.otherwise("category", features_of(mail), triage.category) if work.lessons else None,
+            work.lessons.otherwise("category", features_of(work.wording), triage.category) if work.lessons else None,
         )
         doubts = verdict.doubts(mail, triage, outcome.results, *why)
         await self._finish(work, triage, priority, doubts, said=(said.category, ranked))
@@ -445,12 +449,16 @@ class _Inbox:
 class _Work(Struct):
     """One mail in hand, what is known of such mails, and whom to ask about it."""
 
-    mail: Mail
+    wording: Wording
     features: Features
     lessons: Lessons
     outcome: Outcome
     ask: Ask
     known: dict[str, bool]  # the fact who writes, where a rule asks for it
+
+    @property
+    def mail(self) -> Mail:
+        return self.wording.mail
 
     def taught(self, triage: Triage) -> Triage:
         return taught_category(triage, self.lessons.of("category", self.features))
@@ -460,10 +468,10 @@ async def _nobody(_request: ChatRequest, _options: Options) -> Answer:
     raise Unavailable("nobody is asked")
 
 
-def settled_priority(mail: Mail, settled: prefilter.Settled) -> Priority:
+def settled_priority(wording: Wording, settled: prefilter.Settled) -> Priority:
     """LOW, but a machine's notice is weighed by its words, and a mail that did not arrive is not to be overlooked."""
     if settled.why == prefilter.UNDELIVERED:
         return Priority(level="NORMAL", score=0.5, numeric_score=2, factors=(settled.why,))
     if settled.reason != "notification":
         return Priority(level="LOW", score=0.1, numeric_score=1)
-    return PRIORITY.rules(Prioritized(mail, TRIAGE.rules(mail)))
+    return PRIORITY.rules(Prioritized(wording, TRIAGE.rules(wording)))

@@ -12,6 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from chittycan.agents import deceit, rules
+from chittycan.agents.wording import READ, Wording
 from chittycan.agents.words import GRAVE, Category
 from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.message import Mail
@@ -57,18 +58,21 @@ def taught(found: Settled | None, category: str, why: str) -> Settled | None:
     return found if found is not None and found.reason == "notification" else None
 
 
-def settle(mail: Mail, *, own_domains: frozenset[str] = frozenset(), authserv: str | None = None) -> Settled | None:
-    """What settles `mail` without a model; None where a model should look.
+def settle(
+    wording: Wording, *, own_domains: frozenset[str] = frozenset(), authserv: str | None = None
+) -> Settled | None:
+    """What settles a mail without a model; None where a model should look.
 
     `own_domains` are the owner's: a list that is run there (an intake address that is a group) is no newsletter.
     `authserv` is the name of the owner's mail server, whose word on who wrote a mail is one of the signs of spam.
     """
+    mail = wording.mail
     return (
         _report(mail)
         or _automatic(mail)
-        or _mass_mail(mail, own_domains)
-        or _notification(mail)
-        or _spam(mail, authserv)
+        or _mass_mail(wording, own_domains)
+        or _notification(wording)
+        or _spam(wording, authserv)
     )
 
 
@@ -95,7 +99,8 @@ def _automatic(mail: Mail) -> Settled | None:
     return Settled("auto_reply", "general_inquiry", why) if why else None
 
 
-def _mass_mail(mail: Mail, own_domains: frozenset[str]) -> Settled | None:
+def _mass_mail(wording: Wording, own_domains: frozenset[str]) -> Settled | None:
+    mail = wording.mail
     lists = f"{mail.list_id or ''} {mail.headers.get('list-post', '')}".lower()
     if any(domain in lists for domain in own_domains):
         return None
@@ -103,13 +108,14 @@ def _mass_mail(mail: Mail, own_domains: frozenset[str]) -> Settled | None:
     if (mail.precedence or "").lower() in ("bulk", "list", "junk"):
         marks.append(f"precedence: {(mail.precedence or '').lower()}")
     # One mark alone also stands on receipts and on answers from ticket systems.
-    alone = len(marks) == 1 and (mail.in_reply_to is not None or _speaks_of_grave(mail.subject))
+    alone = len(marks) == 1 and (mail.in_reply_to is not None or wording.speaks_of(GRAVE, subject_only=True))
     if not marks or alone:
         return None
     return Settled("newsletter", "newsletter", ", ".join(marks))
 
 
-def _notification(mail: Mail) -> Settled | None:
+def _notification(wording: Wording) -> Settled | None:
+    mail = wording.mail
     sender = mail.sender.address
     why = None
     if _DAEMON.match(sender):
@@ -118,24 +124,21 @@ def _notification(mail: Mail) -> Settled | None:
         why = "from an address that nobody reads"
     elif (mail.auto_submitted or "").lower().startswith("auto-"):
         why = f"Auto-Submitted: {(mail.auto_submitted or '').lower()[:40]}"
-    if why is None or _speaks_of_grave(f"{mail.subject}\n{mail.text[: rules.READ]}"):
+    if why is None or wording.speaks_of(GRAVE):
         return None
-    return Settled("notification", rules.category(mail).category, why)
+    return Settled("notification", rules.category(wording).category, why)
 
 
-def _speaks_of_grave(text: str) -> bool:
-    return rules.speaks_of(GRAVE, text)
-
-
-def _spam(mail: Mail, authserv: str | None) -> Settled | None:
+def _spam(wording: Wording, authserv: str | None) -> Settled | None:
     """Signs in the words are needed: headers alone, or a forged spam flag, settle nothing."""
+    mail = wording.mail
     signs = [why for why, sign in _SIGNS if sign(mail)] + [sign.why for sign in deceit.signs(mail) if sign.strong]
     if verdicts(mail, authserv).dmarc == "fail":
         signs.append("your mail server says that its From is forged")
     if not signs:
         return None
-    words = len(rules.sales_phrases(f"{mail.subject}\n{mail.text[: rules.READ]}"))
-    if words == 0 or min(words, 3) + len(signs) < ENOUGH or rules.category(mail).category != "spam":
+    words = len(wording.sales_phrases)
+    if words == 0 or min(words, 3) + len(signs) < ENOUGH or rules.category(wording).category != "spam":
         return None
     return Settled("spam", "spam", ", ".join([f"{words} sales phrases", *signs]))
 
@@ -156,7 +159,7 @@ def _hidden_receivers(mail: Mail) -> bool:
 _SIGNS: tuple[tuple[str, Callable[[Mail], bool]], ...] = (
     ("flagged by the mail server", _flagged),
     ("a subject that shouts", _shouts),
-    ("large sums", lambda mail: bool(_MONEY.search(f"{mail.subject}\n{mail.text[: rules.READ]}"))),
+    ("large sums", lambda mail: bool(_MONEY.search(f"{mail.subject}\n{mail.text[:READ]}"))),
     ("hidden text", lambda mail: mail.hidden_text),
     ("answers go to another domain", deceit.answers_elsewhere),
     ("no visible receiver", _hidden_receivers),

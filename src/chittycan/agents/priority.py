@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from chittycan.agents import rules
 from chittycan.agents.agent import Agent
-from chittycan.agents.deadlines import deadline
 from chittycan.agents.lessons import Lesson
 from chittycan.agents.triage import Triage
+from chittycan.agents.wording import Points, Wording
 from chittycan.agents.words import GRAVE, LEVELS, MASS_MAIL, Level, MailView, Phrase, Sentence, share, view_of
 from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.message import Mail
@@ -48,7 +48,7 @@ class Facts(Struct, frozen=True, kw_only=True):
 class Prioritized(Struct, frozen=True):
     """The input: a mail, its triage, and the facts."""
 
-    mail: Mail
+    wording: Wording
     triage: Triage
     facts: Facts = Facts()
 
@@ -141,8 +141,8 @@ def _by_points(value: Prioritized, *more: tuple[str, float]) -> Priority:
     factors = _known(value)
     if category in MASS_MAIL:
         return _priority("LOW", 0.1, factors, "Mass mail.")
-    found = rules.points(value.mail)
-    waits = category in GRAVE or rules.asks(value.mail)
+    found = value.wording.points
+    waits = category in GRAVE or rules.asks(value.wording)
     signs = [
         ("a category that cannot wait", WEIGHTS.get(category, 0.0)),
         ("a deadline", _soon(value)),
@@ -156,7 +156,7 @@ def _by_points(value: Prioritized, *more: tuple[str, float]) -> Priority:
     return _priority(level, min(0.9, max(0.1, 0.4 + total / 20)), factors, f"Points: {because}.")
 
 
-def _bounded(found: rules.Points | None) -> float:
+def _bounded(found: Points | None) -> float:
     """Of words: at most PRESSING, of which everybody's words of haste are half."""
     if found is None:
         return 0.0
@@ -164,7 +164,7 @@ def _bounded(found: rules.Points | None) -> float:
 
 
 def _soon(value: Prioritized) -> float:
-    found = deadline(value.mail)
+    found = value.wording.deadline
     if found is None:
         return 0.0
     if found.days is None or not found.near:
@@ -192,7 +192,7 @@ def _priority(level: Level, score: float, factors: Iterable[str], reasoning: str
 
 
 def _view(value: Prioritized) -> MailView:
-    return view_of(value.mail, READ, hints=tuple(_known(value)))
+    return view_of(value.wording.mail, READ, hints=tuple(_known(value)))
 
 
 _EXAMPLES = (

@@ -12,6 +12,7 @@ from chittycan.agents.mail_facts import facts_of
 from chittycan.agents.priority import PRIORITY
 from chittycan.agents.triage import TRIAGE
 from chittycan.agents.verdict import Wanted, carry_out, proposals, wanted
+from chittycan.agents.wording import Wording
 from chittycan.agents.words import CATEGORIES, LEVELS
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email.authentication import AuthServer, no_server
@@ -88,7 +89,7 @@ _SAYS: Mapping[Field, str] = {"category": TRIAGE.name, "level": PRIORITY.name}
 def _learn(
     connection: Connection, mail_id: str, mail: Mail, field: Field, said: str, label: str, by: str | None, now: float
 ) -> None:
-    features = features_of(mail)
+    features = features_of(Wording(mail))
     judgement = Judgement(
         mail_id=mail_id, at=now, person=by, field=field, said=said, label=label, sender=features.sender,
         domain=features.domain, list_id=features.list_id, words=msgspec.json.encode(features.words).decode(),

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from chittycan.agents import rules
 from chittycan.agents.agent import Agent
 from chittycan.agents.lessons import Lesson
+from chittycan.agents.wording import READ as COUNTED
+from chittycan.agents.wording import Wording
 from chittycan.agents.words import CATEGORIES, MEANINGS, Category, MailView, Phrase, Sentence, Word, share, view_of
-from chittycan.integrations.email.message import Mail
 
 READ = 800  # characters of the mail's text that the model sees
 HINTS = 3
@@ -57,26 +58,27 @@ class Triage(Struct, frozen=True, kw_only=True):
     reasoning: str = ""
 
 
-def _finish(mail: Mail, said: Said) -> Triage:
+def _finish(wording: Wording, said: Said) -> Triage:
     """Quotes, urgent words and the deadline count only where they really stand in the mail; rules fill gaps."""
+    mail = wording.mail
     inside = f"{mail.subject}\n{mail.text}".lower()
     urgent = tuple(word for word in _distinct(said.urgency) if word.lower() in inside)
     return Triage(
         category=said.category,
         confidence=share(said.confidence),
         needs_reply=said.needs_reply,
-        deadline=said.deadline if said.deadline and said.deadline.lower() in inside else rules.deadline(mail),
+        deadline=said.deadline if said.deadline and said.deadline.lower() in inside else rules.deadline(wording),
         keywords=_distinct(said.keywords),
-        urgency_indicators=urgent or rules.urgent_words(mail),
-        evidence=tuple(_quoted(mail, said.evidence)),
+        urgency_indicators=urgent or rules.urgent_words(wording),
+        evidence=tuple(_quoted(mail.text, said.evidence)),
         reasoning=said.reasoning,
     )
 
 
-def _quoted(mail: Mail, texts: Iterable[str]) -> Iterator[Quote]:
-    for text in dict.fromkeys(texts):
-        if len(text) >= QUOTE and (offset := mail.text.find(text)) >= 0:
-            yield Quote(text, offset)
+def _quoted(text: str, texts: Iterable[str]) -> Iterator[Quote]:
+    for quote in dict.fromkeys(texts):
+        if len(quote) >= QUOTE and (offset := text.find(quote)) >= 0:
+            yield Quote(quote, offset)
 
 
 def taught(triage: Triage, lesson: Lesson | None) -> Triage:
@@ -87,13 +89,13 @@ def taught(triage: Triage, lesson: Lesson | None) -> Triage:
     return replace(triage, category=category, confidence=lesson.confidence, reasoning=lesson.why)
 
 
-def _weighed(mail: Mail, triage: Triage) -> Triage:
+def _weighed(wording: Wording, triage: Triage) -> Triage:
     """What a small model says is one sign among those of the words: it tips the scales, and no more.
 
     A question that stands there is one, whether it saw it or not.
     """
-    found = rules.category(mail, triage.category)
-    triage = replace(triage, needs_reply=triage.needs_reply or rules.asks(mail))
+    found = rules.category(wording, triage.category)
+    triage = replace(triage, needs_reply=triage.needs_reply or rules.asks(wording))
     if found.category == triage.category:
         return replace(triage, confidence=found.confidence)
     because = f"{found.reasoning} That weighs more than the small model's word, {triage.category}."
@@ -106,16 +108,16 @@ def _distinct(words: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word))
 
 
-def _by_rules(mail: Mail) -> Triage:
-    found = rules.category(mail)
+def _by_rules(wording: Wording) -> Triage:
+    found, text = rules.category(wording), wording.mail.text
     return Triage(
         category=found.category,
         confidence=found.confidence,
-        needs_reply=rules.asks(mail),
-        deadline=rules.deadline(mail),
+        needs_reply=rules.asks(wording),
+        deadline=rules.deadline(wording),
         keywords=found.words,
-        urgency_indicators=rules.urgent_words(mail),
-        evidence=tuple(_quoted(mail, rules.quotes(mail.text[: rules.READ], found.words[:2]))),
+        urgency_indicators=rules.urgent_words(wording),
+        evidence=tuple(_quoted(text, rules.quotes(text[:COUNTED], found.words[:2]))),
         reasoning=found.reasoning,
     )
 
@@ -142,9 +144,9 @@ _EXAMPLES = (
 )  # fmt: skip
 
 
-def _view(mail: Mail) -> MailView:
-    found = [each for each in rules.candidates(mail) if each.words]
-    return view_of(mail, READ, hints=tuple(each.category for each in found[:HINTS]))
+def _view(wording: Wording) -> MailView:
+    found = [each for each in rules.candidates(wording) if each.words]
+    return view_of(wording.mail, READ, hints=tuple(each.category for each in found[:HINTS]))
 
 
 TRIAGE = Agent(
