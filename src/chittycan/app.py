@@ -197,13 +197,14 @@ class Network:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        # First who makes calls, then who writes down what these came to.
+        await self._workplace.close()
+        await self.recall.close()
+        await self.embedded.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self._workplace.close()
-        await self.recall.close()
-        await self.embedded.stop()
         await self.meters.close()
         await self.slots.close()
         self.gateway.privacy.close()

@@ -126,6 +126,33 @@ async def test_a_second_signal_does_not_wait(up: ScriptedUpstream, processes: Pr
     wire.close()
 
 
+async def test_what_is_cut_at_the_end_is_counted_as_what_it_came_to(up: ScriptedUpstream, processes: Processes) -> None:
+    configure(processes, up, TENTH, budgets={"day": 5})
+    gate = up.gate("m")
+    server = await processes.serve()
+    wire = await Wire.connect(server.port)
+    asked = {"model": "dear", "messages": HELLO, "max_tokens": 1000}
+    wire.send("POST", "/v1/chat/completions", {**asked, "stream": True})
+    await gate.release(3)
+    assert (await wire.head()).status == 200
+    task = {"model": "dear", "prompt": "Hello", "max_tokens": 1000}
+    assert (await fetch(server.port, "POST", "/api/v1/tasks", task)).status == 202
+    await up.received(2)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server.process.send_signal(number)
+        await refuses(server)
+    async with within(5):
+        assert await server.end() == 0
+    wire.close()
+    with sqlite3.connect(processes.database) as database:
+        rows = database.execute("SELECT outcome, cost_nano FROM ledger").fetchall()
+        assert [outcome for outcome, _ in rows] == ["cancelled", "cancelled"]
+        assert database.execute("SELECT COALESCE(SUM(amount), 0) FROM leases").fetchone() == (0,)
+        used = database.execute("SELECT used FROM meters WHERE unit = 'nano'").fetchone()
+        assert used == (sum(cost for _, cost in rows),)
+    assert "Traceback" not in server.said
+
+
 async def test_what_it_refuses_to_start_with(up: ScriptedUpstream, processes: Processes) -> None:
     configure(processes, up)
     open_to_all = await processes.can("serve", "--host", "0.0.0.0", "--port", "0")

@@ -216,6 +216,16 @@ async def test_leaving_gives_everything_back(database: Database, meters: Meters,
     assert await meters.standing(budget(1)) == (DIME, 0)
 
 
+async def test_leaving_gives_back_what_was_drawn_for_a_call_that_left(database: Database, meters: Meters) -> None:
+    leaving = asyncio.create_task(meters.refill([budget(1)], USD, 0))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait((leaving,))
+    await meters.close()
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})  # nothing comes afterwards
+    assert await meters.standing(budget(1)) == (0, 0)
+
+
 # Three processes of one database, each with calls of any size in any order: what was spent is what was counted.
 step = st.tuples(
     st.integers(0, 2), st.sampled_from(["reserve", "settle", "tick"]), st.integers(0, 40), st.integers(0, 45)

@@ -28,6 +28,7 @@ IDLE_SECONDS = 75.0  # between requests; longer than the 60 s of common load bal
 LINGER_SECONDS = 10.0  # how long a refused client may go on sending before it has to read the answer
 STALL_SECONDS = 120.0  # how long a client may leave unread what it asked for
 SWEEP_SECONDS = 1.0
+CUT_SECONDS = 2.0  # for answers that are cut at the end to be noted as such
 LESSONS = 4  # heads learnt per connection: of a client whose heads always differ none can be used again
 NEVER = float("inf")
 
@@ -307,6 +308,11 @@ class Connection(asyncio.Protocol):
         if self.transport is not None:
             self._server.outbox.write(self.transport, data)
 
+    @property
+    def answering(self) -> "asyncio.Task[None] | None":
+        """What answers the current request, if there is one."""
+        return self._task if self.busy else None
+
     def answered(self, keep_alive: bool) -> None:
         """The current request has its whole answer: on with the next, or wait for it."""
         self.busy = False
@@ -418,9 +424,11 @@ class HttpServer:
         if self.connections:
             await asyncio.wait((self.loop.create_task(self.empty.wait()),), timeout=grace)
         self.outbox.flush()
+        cut = [each for connection in self.connections if (each := connection.answering) is not None]
         for connection in list(self.connections):
             connection.abort()
-        await asyncio.sleep(0)
+        if cut:  # what they came to is still to be noted
+            await asyncio.wait(cut, timeout=CUT_SECONDS)
         if self._sweeper is not None:
             self._sweeper.cancel()
 

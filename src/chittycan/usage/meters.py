@@ -190,6 +190,8 @@ class Meters:
 
     async def close(self) -> None:
         """Give everything back. What is still in flight stays charged."""
+        drawing = [account.drawing for account in self._accounts.values() if account.drawing is not None]
+        await asyncio.gather(*drawing, return_exceptions=True)
         reports = [
             rows.Report(lease.meter, _take(lease), 0) for lease, _ in self._leases() if lease.booked or lease.left
         ]
