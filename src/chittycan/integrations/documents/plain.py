@@ -2,6 +2,8 @@
 
 import codecs
 
+from chittycan.integrations.documents import charsets
+
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -17,8 +19,8 @@ def decode(data: bytes, declared: str | None = None) -> tuple[str, tuple[str, ..
     A byte order mark decides, then what was declared, then UTF-8, then Windows-1252, in which every web
     browser reads what says nothing better. Line ends become "\\n".
     """
-    charsets = [name for mark, name in _MARKS if data.startswith(mark)][:1] or [declared or "utf-8", "utf-8"]
-    for charset in charsets:
+    marked = [name for mark, name in _MARKS if data.startswith(mark)][:1]
+    for charset in marked or [charsets.codec(declared or "") or "utf-8", "utf-8"]:
         try:
             return _lines(data.decode(charset).removeprefix("\ufeff")), ()
         except (LookupError, UnicodeError, ValueError):

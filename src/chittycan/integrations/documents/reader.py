@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from chittycan.integrations.documents import docx, html, mail, pdf, plain, xlsx
+from chittycan.integrations.documents import charsets, docx, html, mail, pdf, plain, xlsx
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -43,7 +43,7 @@ def read(kind: Kind, data: bytes, max_chars: int) -> Document:
 
 
 def read_html(data: bytes, max_chars: int) -> Document:
-    source, defects = plain.decode(data, _declared_charset(data))
+    source, defects = plain.decode(data, charsets.of_page(data))
     text, hidden = html.visible_text(source)
     truncated = len(text) > max_chars or html.is_long(source)
     return Document(
@@ -74,13 +74,6 @@ _READERS: dict[Kind, Callable[[bytes, int], Document]] = {
     "mail": mail.read,
     "text": read_text,
 }
-
-
-def _declared_charset(data: bytes) -> str | None:
-    import re
-
-    found = re.search(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", data[:4096], re.IGNORECASE)
-    return found.group(1).decode("ascii") if found else None
 
 
 def _limit(what: int, amount: int) -> None:

@@ -3,7 +3,6 @@
 Order of trust: the standard library's modern parser, its old one, then the text as it stands.
 """
 
-import codecs
 import re
 from collections.abc import Iterable
 from datetime import UTC
@@ -13,6 +12,8 @@ from email.utils import getaddresses, parsedate_to_datetime
 
 from msgspec import Struct
 
+from chittycan.integrations.documents import charsets
+
 MAX_VALUE = 16 * 1024  # characters of one header that are looked at
 MAX_ADDRESSES = 500
 # The modern parser takes a time that grows with the square of what it is given, or worse: a header of 16 KiB, half a
@@ -20,12 +21,11 @@ MAX_ADDRESSES = 500
 MAX_MODERN = 1_000  # characters
 MAX_ADDRESS = 500
 
-# Python's codecs that are not charsets of mail, two of them with quadratic cost.
-_NOT_CHARSETS = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"})
 _FOLD = re.compile(r"[\r\n]+[ \t]*")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,400}>")
 _LISTED = re.compile(r'(?:"[^"]*"|[^",])+')
+_ENCODED = re.compile(r"=\?([^?*\s]{1,40})(?=[?*])")  # the charset of an encoded word (RFC 2047)
 _ADDRESS = re.compile(r"[^\s<>\"'(),:;\[\]]+@[^\s<>\"'(),:;\[\]]+")
 
 
@@ -47,11 +47,13 @@ class Address(Struct, frozen=True):
 
 def decode_bytes(data: bytes, charset: str | None = None) -> tuple[str, bool]:
     """Text from bytes by the declared charset, then UTF-8, then Windows-1252; and whether it was all clean."""
-    for candidate in (charset, "utf-8"):
+    known = charsets.codec(charset) if charset else None
+    candidates = [known, "utf-8"]
+    for candidate in reversed(candidates) if known and charsets.may_be_utf8(known, data) else candidates:
         try:
-            if candidate and codecs.lookup(candidate).name not in _NOT_CHARSETS:
+            if candidate:
                 return data.decode(candidate), True
-        except Exception:  # noqa: S112 (LookupError for unknown names, ValueError for NUL, codecs' own)
+        except Exception:  # noqa: S112 (ValueError, and codecs' own)
             continue
     return data.decode("windows-1252", "replace"), False
 
@@ -73,6 +75,7 @@ def decoded(name: str, value: object) -> str:
     text = readable(value)
     if "=?" not in text:
         return text
+    text = _ENCODED.sub(lambda word: f"=?{charsets.codec(word[1]) or word[1]}", text)
     try:
         return readable(policy.header_factory(name, text))
     except Exception:

@@ -24,6 +24,14 @@ _MARKS = re.compile(
 _BOUNDARY = re.compile(rb"""boundary[ \t]*\*?=[ \t]*(?:"([^"\r\n]*)"|([^\s;"]+))""", re.IGNORECASE)
 
 
+# What programs write before the first header when they save a mail: a byte order mark, blank lines.
+_BEFORE = re.compile(
+    rb"(?:\xef\xbb\xbf)?[\r\n]{0,20}(?=(?:from|to|subject|date|received|return-path|delivered-to|message-id|mime-version"
+    rb"|content-type|reply-to|dkim-signature|x-[a-z-]{1,60}):)",
+    re.IGNORECASE,
+)
+
+
 def body_start(raw: bytes) -> int:
     """Where the body begins; the length of `raw` when it is all header."""
     if raw[:1] in (b"\n", b"\r"):
@@ -35,6 +43,8 @@ def body_start(raw: bytes) -> int:
 def within_limits(raw: bytes) -> tuple[bytes, list[str]]:
     """`raw` cut to the limits of this module, and a defect for each limit it passed."""
     defects = []
+    if (before := _BEFORE.match(raw)) and before.end():
+        raw = raw[before.end() :]
     if len(raw) > MAX_MESSAGE:
         raw = raw[:MAX_MESSAGE]
         defects.append(f"message larger than {MAX_MESSAGE // 1024 // 1024} MiB: the rest was not read")

@@ -5,6 +5,7 @@ What a part cannot give is left empty and named in `Mail.defects`; the caller ke
 
 import base64
 import hashlib
+import quopri
 import re
 from collections.abc import Callable, Iterator, Mapping
 from email import message_from_bytes
@@ -14,9 +15,10 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
+from chittycan.integrations.documents import charsets
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.html import MAX_SOURCE, is_long, visible_text
-from chittycan.integrations.email import calendar
+from chittycan.integrations.email import bounce, calendar
 from chittycan.integrations.email.headers import (
     MAX_VALUE,
     Address,
@@ -46,7 +48,15 @@ _PAGES = ("text/html", "application/xhtml+xml")
 # What nobody but the owner's mail program can open, and that a person has to be told of.
 ENCRYPTED = "encrypted or sealed (S/MIME, PGP): its text was not read"
 WINMAIL = "winmail.dat holds what was sent along, and was not read"
+# Other kinds of text are text (RFC 2046, 4.1.4); these are files that happen to be text, or not for a reader at all.
+_FILES = frozenset(
+    f"text/{kind}" for kind in ("calendar", "csv", "css", "directory", "javascript", "rfc822-headers", "rtf", "vcard",
+                                "x-amp-html", "x-vcard", "xml")
+)  # fmt: skip
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted")
+# Two versions of a mail say the same where most words of the plain one are in the other, addresses apart.
+_WORD, _LINK = re.compile(r"[^\W\d_]{4,}"), re.compile(r"\S*(?:://|www\.|@)\S*")
+ENOUGH_WORDS, SAME, OTHER = 10, 0.6, 0.1  # of the plain one; and the shares of them
 _ARMOUR = "-----BEGIN PGP MESSAGE-----"
 _REPORT = re.compile(
     r"multipart/report\b(?:.*?\breport-type[ \t]*=[ \t]*\"?([\w.-]{1,80}))?", re.IGNORECASE | re.DOTALL
@@ -108,6 +118,7 @@ class Mail(Struct, kw_only=True):
     references: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     size: int = 0  # bytes of the whole mail
+    bounce: bounce.Bounce | None = None  # a mail server says that a mail did not arrive
     defects: tuple[str, ...] = ()
 
     @property
@@ -129,6 +140,8 @@ def parse(raw: bytes) -> Mail:
         mail.text = _tidy("\n\n".join(piece for piece in body.read(message, 0) if piece))
         mail.text = mail.text or _tidy(visible_characters(calendar.shown(body.invitation))[0])
         mail.attachments = tuple(body.attachments)
+        if mail.report == "delivery-status":
+            mail.bounce = _attempt(lambda: bounce.read(message), None)
         mail.hidden_text = body.hidden
         mail.misleading_link = body.misleading
     except Exception as error:  # every accessor is guarded; this is for the one that nobody thought of
@@ -226,31 +239,39 @@ class _Body:
             return [piece for child in children for piece in self.read(child, depth + 1)]
         if kind.startswith("multipart/") and not children:
             kind = "text/plain"  # its boundary is missing: what it holds is shown as it stands
-        name = _name(part)
+        name, turned = _name(part)
+        self.hidden = self.hidden or turned
         attached = _attempt(part.get_content_disposition, None) == "attachment"
-        if kind not in ("text/plain", "text/html") or attached or (name and self._index > 0 and not _inline(part)):
+        shown = kind.startswith("text/") and (kind not in _FILES)
+        if not shown or attached or (name and self._index > 0 and not _inline(part)):
             self._attach(part, kind, name)
             return []
         return [self._text(part, kind)]
 
     def _alternative(self, children: list[Message], depth: int) -> list[str]:
-        """The plain version, unless it is empty or a mere hint to look at the other."""
+        """The plain version; the other, which a person sees, where that one is empty, a hint or something else."""
         versions = [(_media_type(child), "\n\n".join(self.read(child, depth + 1))) for child in children]
         shown = [(kind, text) for kind, text in versions if text.strip()]
         plain = next((text for kind, text in shown if kind == "text/plain"), "")
         rich = next((text for kind, text in reversed(shown) if kind != "text/plain"), "")
-        stub = len(plain) < 120 and len(rich) > 3 * len(plain)
-        return [rich if stub else plain or rich]
+        if len(rich) > 3 * len(plain):
+            return [rich]
+        same = _share_of_words(plain, rich) if plain and rich else 1.0
+        self.hidden = self.hidden or same < OTHER
+        return [rich if same < SAME else plain or rich]
 
     def _attached_message(self, part: Message, children: list[Message], depth: int) -> list[str]:
-        inner = children[0]
+        data = _bytes(part)
+        inner = _message(data[: body_start(data)], [])
         title = _attempt(lambda: decoded("subject", inner.get("subject") or ""), "")
-        size = len(_attempt(inner.as_bytes, b""))
-        self.attachments.append(Attachment(_safe(title) or "message.eml", _media_type(part), size, self._index))
+        size = len(data)
+        self.attachments.append(Attachment(_safe(title)[0] or "message.eml", _media_type(part), size, self._index))
         self._index += sum(1 for child in children for _ in _parts(child, depth + 1))
         return []
 
     def _attach(self, part: Message, kind: str, name: str) -> None:
+        if kind == "text/x-amp-html":
+            return  # a version of the text, for one vendor's program
         data = _bytes(part)
         if kind in _SEALED:
             self._defects.append(ENCRYPTED)
@@ -264,8 +285,10 @@ class _Body:
             self._shown(decode_bytes(data, _attempt(part.get_content_charset, None))[0])
 
     def _text(self, part: Message, kind: str) -> str:
-        charset = _attempt(part.get_content_charset, None)
-        text, clean = decode_bytes(_bytes(part), charset)
+        data, charset = _bytes(part), _attempt(part.get_content_charset, None)
+        if charset is None and kind == "text/html":
+            charset = charsets.of_page(data)
+        text, clean = decode_bytes(data, charset)
         if not clean:
             self._defects.append(f"text not readable as {readable(charset or 'utf-8')[:40]}: windows-1252 was assumed")
         if kind == "text/html":
@@ -302,9 +325,25 @@ def _children(part: Message) -> list[Message]:
 
 def _bytes(part: Message) -> bytes:
     if part.is_multipart():
-        return _attempt(lambda: b"".join(child.as_bytes() for child in _children(part)), b"")
+        held = _attempt(lambda: b"".join(child.as_bytes() for child in _children(part)), b"")
+        # RFC 2046, 5.2.1 forbids it for messages, and some programs do it: the parser took the code for text.
+        decode = _DECODERS.get(readable(part.get("content-transfer-encoding") or "").lower())
+        return _attempt(lambda: decode(held), held) if decode is not None else held
     data = _attempt(lambda: part.get_payload(decode=True), None)
     return data if isinstance(data, bytes) else b""
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes]] = {
+    "base64": base64.b64decode,
+    "quoted-printable": quopri.decodestring,
+}
+
+
+def _share_of_words(plain: str, rich: str) -> float:
+    """How much of what `plain` says stands in `rich` too; all of it where it says too little to tell."""
+    words = {word.lower() for word in _WORD.findall(_LINK.sub(" ", plain[:MAX_TEXT]))}
+    others = {word.lower() for word in _WORD.findall(rich[:MAX_TEXT])}
+    return len(words & others) / len(words) if len(words) >= ENOUGH_WORDS else 1.0
 
 
 def _media_type(part: Message) -> str:
@@ -315,13 +354,14 @@ def _inline(part: Message) -> bool:
     return _attempt(part.get_content_disposition, None) == "inline"
 
 
-def _name(part: Message) -> str:
+def _name(part: Message) -> tuple[str, bool]:
     return _safe(decoded("subject", _attempt(part.get_filename, None) or ""))
 
 
-def _safe(name: str) -> str:
-    """A file name without a path and without characters that do not show."""
-    return visible_characters(_UNSAFE_NAME.sub("_", name))[0].strip(". ")[:200]
+def _safe(name: str) -> tuple[str, bool]:
+    """A file name without a path and without characters that do not show; and whether these hid something."""
+    shown, suspicious = visible_characters(_UNSAFE_NAME.sub("_", name))
+    return shown.strip(". ")[:200], suspicious
 
 
 def _tidy(text: str) -> str:
