@@ -57,6 +57,11 @@ def test_privileged_mail_is_local_or_headers_only(reception: Reception) -> None:
     assert (found.subject, found.sender.address) == ("Hello", "ann@bell.example")
 
 
+def test_a_word_far_down_in_a_mail_is_read_too() -> None:
+    long = mail("Dear all,\n" + "many words and more\n" * 2_000 + CANARY)
+    assert Reception(rules=rule(f"body:{CANARY}")).open(long, NOW)[1] == "local"
+
+
 def test_where_rules_cannot_be_looked_at_mail_is_privileged() -> None:
     class Broken(Book):
         def apply(self, facts: object) -> object:  # type: ignore[override]

@@ -6,7 +6,6 @@ from chittycan.integrations.email.authentication import METHODS, verdicts
 from chittycan.integrations.email.headers import timestamp
 from chittycan.integrations.email.message import Mail
 
-READ = 20_000  # characters of the text
 DOCUMENTS = ("pdf", "docx", "doc", "odt", "rtf", "xlsx")
 
 
@@ -36,7 +35,7 @@ def facts_of(
     found = verdicts(mail, authserv)
     facts |= {method: getattr(found, method) for method in METHODS}
     if body:
-        facts["body"] = mail.text[:READ]
+        facts["body"] = mail.text
     return facts
 
 

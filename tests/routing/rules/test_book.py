@@ -87,5 +87,31 @@ def test_doubt_stops_nothing_and_chooses_nothing() -> None:
     hostile, facts = 'body~"(a|aa)+$"', {"body": "a" * 5_000 + "b", "from": "a"}
     slow = rule(hostile, "private, model:llama, stop", created=1.0)
     applied = Book([slow, rule("from:a", "region:eu-west", created=2.0)]).apply(facts)
-    assert applied.values == {"private": True, "region": "eu-west"}
+    assert applied.values == {"private": True, "auto": False, "region": "eu-west"}
     assert applied.stopped is None
+
+
+def test_doubt_lets_nothing_go_by_itself() -> None:
+    """A sender's text that makes a search slow must not open what the owner's rule would have held."""
+    hostile, facts = 'body~"(a|aa)+$"', {"body": "a" * 5_000 + "b", "from": "a"}
+    later = rule("from:a", "auto, draft:true, label:x", created=2.0)
+    for does, draft in (("auto:false, draft:false", False), ("stop", True)):
+        applied = Book([rule(hostile, does, created=1.0), later]).apply(facts)
+        assert applied.values == {"auto": False, "draft": draft, "label": ["x"]}
+    assert Book([rule(hostile, "auto, draft:true")]).apply(facts).values == {}
+
+
+@pytest.mark.parametrize("asked", ["-from:@house.example", "-header.x-spam:yes", "-category:legal"])
+def test_what_is_asked_about_mails_says_nothing_of_requests_and_tasks(asked: str) -> None:
+    other = rule("kind:code", "label:x")  # that it is there changes nothing
+    for source in ("request", "task"):
+        book = Book([rule(asked, "private, model:llama"), other])
+        assert book.apply({"source": source, "kind": "code"}).values == {"label": ["x"]}
+    assert Book([rule(asked, "private")]).apply({"source": "mail", "from": "ann@else.example"}).values == {
+        "private": True
+    }
+
+
+def test_a_fact_that_was_given_may_be_asked_for_of_anything() -> None:
+    book = Book([rule("subject:urgent", "priority:high"), rule("-label:spam", "label:x")])
+    assert book.apply({"source": "task", "subject": "urgent"}).values == {"priority": "high", "label": ["x"]}

@@ -1,6 +1,7 @@
 """Conditions: what they mean, and what is said of those that cannot be read."""
 
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -111,6 +112,22 @@ def test_facts_have_the_names_that_conditions_ask_for() -> None:
 def test_of_a_hostile_pattern_nobody_can_tell() -> None:
     assert parse(HOSTILE).holds(ENDLESS) is None
     assert parse(f"-{HOSTILE}").holds(ENDLESS) is None
+
+
+def test_of_what_is_too_long_to_search_nobody_can_tell() -> None:
+    long = {"body": "word " * 30_000 + "privileged"}
+    assert parse("body:privileged").holds(long) is True
+    assert parse("body~priv.leged").holds(long) is None
+    assert parse("body~^word").holds(long) is True
+
+
+def test_a_letter_is_the_same_however_it_is_written() -> None:
+    composed, apart = "Müller Ångström", normalize("NFD", "Müller Ångström")
+    for written in (composed, apart):
+        for said in (composed, apart):
+            facts = {"subject": f"Re: {said}", "from": f"{said} <a@b.example>", "branch": said}
+            for asked in ('subject:"{}"', 'subject~"^re: {}$"', 'from:"{}"', 'branch:"{}"', 'branch="{}"'):
+                assert parse(asked.format(written.upper())).holds(facts), (asked, written, said)
 
 
 def test_what_is_known_can_settle_what_is_in_doubt() -> None:

@@ -1,14 +1,14 @@
 """Several rules as one: which hold for some facts, and what follows from those that do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct, field
 
 from chittycan.routing.rules import actions, condition
 from chittycan.routing.rules.actions import FOR, SEVERAL, Action
-from chittycan.routing.rules.condition import Condition, Facts
-from chittycan.routing.rules.fields import OF
+from chittycan.routing.rules.condition import Condition, Facts, fields_of
+from chittycan.routing.rules.fields import THINGS, things_of
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -35,16 +35,35 @@ class Applied(Struct, kw_only=True):
     stopped: str | None = None
 
 
+class _Read(Struct, frozen=True):
+    """A rule, read."""
+
+    rule: Rule
+    condition: Condition
+    actions: tuple[Action, ...]
+    fields: frozenset[str]
+    things: frozenset[str]
+
+    def is_of(self, facts: Facts) -> bool:
+        """Whether the rule asks at all about such a thing: what it asks about mails says nothing of a request."""
+        source = facts.get("source")
+        return source in self.things or source not in THINGS or not self.fields.isdisjoint(facts)
+
+
+def _read(rule: Rule) -> _Read:
+    holds = condition.parse(rule.condition)
+    fields = fields_of(holds)
+    return _Read(rule, holds, actions.parse(rule.action), fields, frozenset().union(*map(things_of, fields)))
+
+
 class Book:
     """The rules that are enabled, read once. Raises RuleError for one that cannot be read."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         ordered = sorted((each for each in rules if each.enabled), key=lambda each: (-each.priority, each.created))
-        self._read: list[tuple[Rule, Condition, tuple[Action, ...]]] = [
-            (each, condition.parse(each.condition), actions.parse(each.action)) for each in ordered
-        ]
-        self.verbs = frozenset(action.verb for _, _, does in self._read for action in does)
-        self.fields = frozenset().union(*(condition.fields_of(each) for _, each, _ in self._read))
+        self._read = list(map(_read, ordered))
+        self.verbs = frozenset(action.verb for each in self._read for action in each.actions)
+        self.fields = frozenset().union(*(each.fields for each in self._read))
 
     def __bool__(self) -> bool:
         return bool(self._read)
@@ -52,10 +71,12 @@ class Book:
     def apply(self, facts: Facts) -> Applied:
         """All rules that hold, until one says stop. Where two say different things, the first one counts."""
         applied = Applied()
-        for rule, holds, every in self._read:
-            held = holds.holds(facts)
+        for each in self._read:
+            if not each.is_of(facts):
+                continue
+            rule, held = each.rule, each.condition.holds(facts)
             # Where nobody can tell in time, what keeps something in is done all the same.
-            does = every if held else () if held is False else tuple(filter(_protects, every))
+            does = each.actions if held else () if held is False else tuple(_held_back(each.actions))
             if not does:
                 continue
             applied.rules.append(rule.id)
@@ -81,8 +102,14 @@ class Book:
         return applied
 
 
-def _protects(action: Action) -> bool:
-    return action.verb == "region" or (action.verb == "private" and bool(action.value))
+def _held_back(every: Iterable[Action]) -> Iterator[Action]:
+    """What of a rule's actions keeps something in; what may have been stopped waits for a person."""
+    for action in every:
+        keeps = action.verb == "region" or (action.verb == "private" and action.value)
+        if keeps or (action.verb in ("auto", "draft") and not action.value):
+            yield action
+        elif action.verb == "stop" and action.value:
+            yield Action("auto", False)
 
 
 NO_RULES = Book(())
@@ -90,7 +117,5 @@ NO_RULES = Book(())
 
 def idle(rule: Rule) -> list[str]:
     """The verbs of a rule that can never do anything: what it asks about is nothing that they mean something for."""
-    things = {"mail", "task", "request"}
-    for each in condition.fields_of(condition.parse(rule.condition)):
-        things &= set(OF.get(each, things))
-    return [each.verb for each in actions.parse(rule.action) if not things & set(FOR.get(each.verb, things))]
+    things = THINGS.intersection(*map(things_of, fields_of(condition.parse(rule.condition))))
+    return [each.verb for each in actions.parse(rule.action) if things.isdisjoint(FOR.get(each.verb, things))]

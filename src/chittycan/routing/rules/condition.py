@@ -26,7 +26,7 @@ from chittycan.routing.rules.fields import (
     VALUES,
     Kind,
 )
-from chittycan.routing.rules.patterns import compiled, found_in
+from chittycan.routing.rules.patterns import compiled, composed, found_in
 
 LONGEST = 2_000  # characters of a condition
 DEEPEST = 20  # parentheses in each other
@@ -254,7 +254,7 @@ _EXAMPLES: Mapping[str, str] = {
 
 def _value(name: str, kind: Kind, operator: str, text: str) -> Any:
     """Raises ValueError."""
-    folded = text.casefold()
+    folded = _folded(text)
     if operator == "~":
         return compiled(text)
     allowed = VALUES.get(name)
@@ -295,7 +295,7 @@ def _quantity(text: str, units: Mapping[str, int]) -> float:
 def _compare(test: Test, fact: Any) -> bool:
     match test.kind:
         case "people" if test.operator != "~":
-            return _is_person(str(fact).casefold(), test.value, whole=test.operator == "=")
+            return _is_person(_folded(str(fact)), test.value, whole=test.operator == "=")
         case "text" | "people" | "choice" | "parts":
             return _COMPARE_TEXT[test.operator, test.kind in ("text", "people")](str(fact), test.value)
         case "level":
@@ -317,13 +317,18 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 # by operator, and whether it is running text: there `:` means "contains"
 _COMPARE_TEXT: Mapping[tuple[str, bool], Callable[[str, Any], bool]] = {
-    (":", True): lambda fact, value: value in fact.casefold(),
-    (":", False): lambda fact, value: fact.casefold() == value or _under(fact.casefold(), value),
-    ("=", True): lambda fact, value: fact.casefold() == value,
-    ("=", False): lambda fact, value: fact.casefold() == value,
+    (":", True): lambda fact, value: value in _folded(fact),
+    (":", False): lambda fact, value: _folded(fact) == value or _under(_folded(fact), value),
+    ("=", True): lambda fact, value: _folded(fact) == value,
+    ("=", False): lambda fact, value: _folded(fact) == value,
     ("~", True): found_in,
     ("~", False): found_in,
 }
+
+
+def _folded(text: str) -> str:
+    """As texts are compared: in whatever case, and however their letters are written."""
+    return composed(composed(text).casefold())
 
 
 def _is_person(person: str, value: str, *, whole: bool) -> bool:

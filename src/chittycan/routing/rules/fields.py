@@ -38,6 +38,14 @@ OF: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("kind", "model", "session", "key", "region", "private"), ("task", "request")),
 }  # fmt: skip
 
+THINGS = frozenset({"mail", "task", "request"})
+
+
+def things_of(field: str) -> frozenset[str]:
+    """What may have the field."""
+    return frozenset(("mail",) if field.startswith(HEADER) else OF.get(field, THINGS))
+
+
 # What each kind can be asked: `:` contains or is, `=` is, `~` matches a regular expression, `<` and `>` compare.
 OPERATORS: Mapping[Kind, str] = {
     "text": ":=~", "people": ":=~", "choice": ":=~", "level": ":=<>", "number": ":=<>", "duration": "<>", "size": "<>",

@@ -5,10 +5,11 @@ Python's own `re` cannot be stopped while it searches; `regex` can.
 
 from functools import lru_cache
 from typing import Any
+from unicodedata import normalize
 
 SECONDS = 0.05  # for one search
 LONGEST_PATTERN = 500  # characters
-READ = 100_000  # characters of a text that are searched
+READ = 100_000  # characters of a text that are searched; whether the rest matches, nobody can tell
 
 
 @lru_cache(maxsize=512)
@@ -19,11 +20,20 @@ def compiled(pattern: str) -> Any:
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters")
     try:
-        return regex.compile(pattern, regex.IGNORECASE | regex.VERSION1)
+        return regex.compile(composed(pattern), regex.IGNORECASE | regex.VERSION1)
     except regex.error as error:
         raise ValueError(f"no regular expression: {error}") from None
 
 
 def found_in(text: str, pattern: Any) -> bool:
     """Whether the pattern matches anywhere in the text. Raises TimeoutError where that cannot be told in time."""
-    return pattern.search(text[:READ], timeout=SECONDS) is not None
+    if pattern.search(composed(text[:READ]), timeout=SECONDS) is not None:
+        return True
+    if len(text) > READ:
+        raise TimeoutError
+    return False
+
+
+def composed(text: str) -> str:
+    """With each letter and its marks as one character (Unicode's form C): some systems write them as two."""
+    return text if text.isascii() else normalize("NFC", text)
