@@ -102,3 +102,18 @@ def test_a_rule_that_names_no_model_says_so_and_holds_nobody_up(can: Any, home: 
     explained = can("explain", "hello", "--kind", "z", "--json").json
     assert (explained["route"], explained["chain"][0]) == ("rule:slip", "gpt-4o")
     assert explained["considered"][0]["why"].startswith("unknown model")
+
+
+def test_rules_are_tried_against_so_many_requests_however_often_each_was_tried(
+    can: Any, home: Any, upstream: Any
+) -> None:
+    upstream.script("bad", *["529"] * 8)
+    models = {"first": {"proxy": "openai", "upstream": "bad"},
+              "second": {"proxy": "openai", "upstream": "ok", "regions": ["eu"]}}  # fmt: skip
+    home.proxies(upstream.proxies(), {"models": models, "fallbacks": {"first": ["second"]}})
+    assert can("ask", "hello", "--model", "first").code == 0
+    assert can("ask", "hello", "--model", "second", "--region", "eu", "--kind", "code").code == 0
+    can("router", "rules", "create", "all", "--condition", "source:request", "--action", "model:first")
+    assert "2 of 2" in can("router", "rules", "test", "all", "--against", "requests:2").out
+    can("router", "rules", "create", "there", "--condition", "region:eu", "--action", "private")
+    assert "1 of 2" in can("router", "rules", "test", "there", "--against", "requests:2").out

@@ -166,14 +166,16 @@ async def _tasks(network: "Network", last: int) -> list[Seen]:
 async def _requests(network: "Network", last: int) -> list[Seen]:
     from chittycan.store import ledger
 
-    rows = await network.database.read(ledger.recent, last, None, None, None)
     names = {each.id: each.name for each in await network.keys.list()}
-    return [
-        (each.request_id, each.kind or "", names.get(each.key_id, ""),
-         {"source": "request", "kind": each.kind, "model": each.asked or each.model, "session": each.session,
-          "key": names.get(each.key_id), "private": each.label == "private", "tokens": each.input})
-        for each in rows if each.position == 0
-    ]  # fmt: skip
+    found = []
+    for attempts in await network.database.read(ledger.requests, last):
+        each = attempts[0]
+        region = next((need[7:] for need in (each.needs or "").split(",") if need.startswith("region=")), None)
+        facts = {"source": "request", "kind": each.kind, "model": each.asked or each.model, "session": each.session,
+                 "key": names.get(each.key_id), "private": each.label == "private", "region": region,
+                 "tokens": max(attempt.input for attempt in attempts)}  # fmt: skip
+        found.append((each.request_id, each.kind or "", names.get(each.key_id, ""), facts))
+    return found
 
 
 _SEEN: dict[str, Callable[["Network", int], Awaitable[list[Seen]]]] = {

@@ -83,6 +83,16 @@ def recent(
     return connection.execute(found).all()
 
 
+def requests(connection: Connection, limit: int) -> list[list[Row[Any]]]:
+    """The attempts of each of the newest requests, in their order; the newest request first."""
+    newest = select(ledger.c.request_id).where(ledger.c.position == 0).order_by(ledger.c.at.desc()).limit(limit)
+    found = select(ledger).where(ledger.c.request_id.in_(newest)).order_by(ledger.c.at.desc(), ledger.c.position.desc())
+    rows: dict[str, list[Row[Any]]] = {}
+    for row in connection.execute(found):
+        rows.setdefault(row.request_id, []).insert(0, row)
+    return list(rows.values())
+
+
 def spent(connection: Connection, since: float, until: float, key_id: str | None) -> int:
     """Nano-dollars of all attempts in [since, until), of one key or of all."""
     total = select(func.coalesce(func.sum(ledger.c.cost_nano), 0)).where(ledger.c.at >= since, ledger.c.at < until)
