@@ -161,6 +161,21 @@ router_settings:
     assert ("router_settings.model_group_alias.quiet", "approximate") in findings(found)
 
 
+@pytest.mark.parametrize("written", ["default_fallbacks: [b]", 'fallbacks: [{a: [c]}, {"*": [b]}]'])
+def test_stand_ins_for_all_stand_in_for_every_model_that_has_none_of_its_own(written: str) -> None:
+    own = "" if written.startswith("fallbacks") else "\n  fallbacks: [{a: [c]}]"
+    found = imported(f"""
+model_list:
+  - {{model_name: a, litellm_params: {{model: openai/gpt-4o}}}}
+  - {{model_name: b, litellm_params: {{model: openai/gpt-4o-mini}}}}
+  - {{model_name: c, litellm_params: {{model: openai/gpt-4.1}}}}
+litellm_settings:
+  {written}{own}
+""")
+    assert found.fallbacks == {"*": ["b"], "a": ["c"], "c": ["b"]}
+    assert "approximate" in {level for key, level in findings(found) if key.startswith("litellm_settings")}
+
+
 def test_every_line_that_is_not_taken_over_is_named_with_its_line() -> None:
     found = imported("""model_list: []
 litellm_settings:
@@ -233,7 +248,7 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 NAMES = st.sampled_from([
     "model_list", "model_name", "litellm_params", "model", "api_base", "api_key", "model_info", "mode", "fallbacks",
     "litellm_settings", "router_settings", "general_settings", "default_fallbacks", "model_group_alias", "max_budget",
-    "extra_headers", "timeout", "rpm", "input_cost_per_token", "max_tokens",
+    "extra_headers", "timeout", "rpm", "base_url", "input_cost_per_token", "max_tokens",
 ])  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.recursive(
     SCALARS | st.sampled_from(["openai/x", "azure/x", "x", "*"]),

@@ -158,6 +158,7 @@ class _Models:
     def _proxy(self, service: Vendor, params: Mapping[str, Any], at: Where) -> str:
         """The proxy of this service, address and headers, made where there is none; the key is added to its own."""
         base = params.get("api_base") or params.get("base_url")
+        base = base if isinstance(base, str) else None
         headers = params.get("extra_headers")
         headers = headers if isinstance(headers, Mapping) else {}
         timeouts = {ours: params[key] for key, ours in TIMEOUTS.items() if isinstance(params.get(key), int | float)}

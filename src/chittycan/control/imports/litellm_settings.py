@@ -7,6 +7,7 @@ from chittycan.control.imports.findings import Imported, Level, Notes, Where
 
 SECTIONS = ("litellm_settings", "router_settings", "general_settings", "environment_variables")
 
+ALL = "*"  # models
 _AT_HOME = "not needed: "
 _TABLE = "the failure table decides (docs/failures.md)"
 # What a key means here, where nothing has to be written for it.
@@ -71,6 +72,10 @@ def settings(sections: Mapping[str, Mapping[str, Any]], imported: Imported, note
     for alias, name in aliases.items():
         if name in imported.fallbacks:
             imported.fallbacks.setdefault(alias, [each for each in imported.fallbacks[name] if each != alias])
+    for name in imported.models if ALL in imported.fallbacks else ():
+        others = [each for each in imported.fallbacks[ALL] if each != name]
+        if others:
+            imported.fallbacks.setdefault(name, others)
 
 
 def _fallbacks(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
@@ -81,6 +86,9 @@ def _fallbacks(value: Any, _all: Mapping[str, Any], imported: Imported, notes: N
             notes.add("unsupported", (*at, number), "this is no mapping from a model to its stand-ins")
             continue
         for name, chain in entry.items():
+            if name == ALL:
+                _default(chain, _all, imported, notes, (*at, number, ALL))
+                continue
             known = _known(chain, imported, notes, (*at, number, str(name)))
             before = imported.fallbacks.get(str(name), [])
             if known:
@@ -103,8 +111,11 @@ def _known(chain: Any, imported: Imported, notes: Notes, at: Where) -> list[str]
 def _default(value: Any, _all: Mapping[str, Any], imported: Imported, notes: Notes, at: Where) -> None:
     known = _known(value, imported, notes, at)
     if known:
-        imported.fallbacks["*"] = known
-        notes.add("approximate", at, "became the default chain `*`, which also answers `auto`")
+        imported.fallbacks[ALL] = known
+        message = (
+            "fallbacks of every model that has none of its own, and the default chain `*`, which answers `auto` too"
+        )
+        notes.add("approximate", at, message)
 
 
 def _content(_value: Any, _all: Mapping[str, Any], _imported: Imported, notes: Notes, at: Where) -> None:
