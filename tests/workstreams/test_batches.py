@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,34 @@ async def test_closing_twice_makes_one_set_of_files(office: Office) -> None:
         await again(batch.id, reason)
     assert await office.durable.batches.get(batch.id) == batch
     assert len((await office.durable.files.list(purpose="batch_output"))[0]) == 1
+
+
+class Unheard(Database):
+    """Makes a transaction, and loses the connection before it can say so: once for each function of these names."""
+
+    def __init__(self, url: str, *names: str) -> None:
+        super().__init__(url)
+        self.names = set(names)
+
+    async def run(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+        made = await super().run(fn, *args, **kwargs)
+        if fn.__name__ in self.names:
+            self.names.remove(fn.__name__)
+            raise Unavailable("the database does not answer")
+        return made
+
+
+async def test_results_stay_where_nobody_hears_that_the_books_are_closed(database_url: str) -> None:
+    database = Unheard(database_url, "_begun", "record", "_passed", "_closing", "_closed")
+    office = Office(database)
+    batch = await office.submit(lines(3))
+    await office.durable.work(lambda _me: {}, "w")
+    batch = await office.ended(batch)
+    await left_nothing(office)  # the last that is done
+    assert (database.names, batch.status, batch.completed) == (set(), "completed", 3)
+    assert Counter(await office.read(batch.output_file)) == Counter("012")
+    await office.durable.close()
+    database.close()
 
 
 async def test_a_file_that_is_gone_fails_the_batch(database: Database) -> None:

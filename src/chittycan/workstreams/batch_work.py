@@ -208,8 +208,9 @@ class BatchWork:
         if batch is not None:
             closed = batch
             files = await self._patience.until_made(lambda: self._written(closed, reason))
-            if not await self._patience.run(self._closed, batch_id, reason, files):
-                for file in filter(None, files.values()):
+            named = await self._patience.run(self._closed, batch_id, reason, files)
+            for file in files.values():
+                if file is not None and file not in named:
                     await self._discard(file)
         await self._tidy(batch_id)
 
@@ -246,14 +247,19 @@ class BatchWork:
         found = rows.get(connection, batch_id)
         return from_row(found)
 
-    def _closed(self, connection: Connection, batch_id: str, reason: Reason, files: dict[str, str | None]) -> bool:
+    def _closed(
+        self, connection: Connection, batch_id: str, reason: Reason, files: dict[str, str | None]
+    ) -> set[str | None]:
+        """The result files that the batch names from now on: those of whoever was first."""
         batch = _locked(connection, batch_id)
-        if batch is None or batch.status in ENDED:
-            return False
+        if batch is None:
+            return set()
+        if batch.status in ENDED:
+            return {batch.output_file, batch.error_file}
         now = self._clock.now()
         rows.change(connection, batch_id, {**moved(batch, reason, now), **files})
         self._tell(connection, batch_ended(batch, reason, now), batch.detail.webhook)
-        return True
+        return set(files.values())
 
     async def _written(self, batch: Batch, reason: Reason) -> dict[str, str | None]:
         """The ids of the result files; without any line there is no file."""
