@@ -1,10 +1,12 @@
 """Effects happen at most once, whatever dies between doing and writing down."""
 
 import asyncio
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from chittycan.errors import (
     ChittyError,
@@ -19,6 +21,8 @@ from chittycan.store.database import Database
 from chittycan.testing import FakeClock
 from chittycan.workstreams import effects as module
 from chittycan.workstreams.effects import LONGEST_ACT, TRANSITIONS, Effects
+
+PATIENCE = 20.0
 
 
 class Outside:
@@ -121,6 +125,49 @@ async def test_a_caller_that_is_cancelled_still_gets_its_effect_written_down(
     assert (await effects.get("k")).state == "unknown"
 
 
+async def test_who_leaves_before_it_is_done_leaves_nothing_in_doubt(sqlite: Database, clock: FakeClock) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def claiming(_connection: Connection) -> None:
+        begun.set()
+        assert goes_on.wait(PATIENCE)
+
+    outside, effects = Outside(), process(sqlite, clock)
+    caller = asyncio.create_task(effects.once("k", "send", outside.act, claiming=claiming))
+    await asyncio.to_thread(begun.wait)
+    caller.cancel()
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert (await effects.settled("k")).state == "failed"
+    assert (await effects.once("k", "send", outside.act)).state == "sent"
+    assert outside.tries == 1
+
+
+async def test_where_nobody_hears_that_it_is_begun_it_is_not_in_doubt(sqlite: Database, clock: FakeClock) -> None:
+    away, outside = Away(str(sqlite.url)), Outside()
+    effects = process(away, clock)
+
+    def claiming(_connection: Connection) -> None:
+        away.lost = 1
+
+    with pytest.raises(Unavailable):
+        await effects.once("k", "send", outside.act, claiming=claiming)
+    assert (await effects.once("k", "send", outside.act)).state == "sent"
+    assert outside.tries == 1
+    away.close()
+
+
+async def test_who_only_asks_for_what_another_began_changes_nothing(sqlite: Database, clock: FakeClock) -> None:
+    await begun_by_the_dead(sqlite, clock, owner="one")
+    away = Away(str(sqlite.url))
+    away.lost = 1
+    with pytest.raises(Unavailable):
+        await process(away, clock).once("k", "send", Outside().act)
+    assert (await process(sqlite, clock).get("k")).state == "sending"
+    away.close()
+
+
 async def begun_by_the_dead(database: Database, clock: FakeClock, owner: str = "dead") -> None:
     """A process that ends between doing and writing down: its row is all that is left."""
 
@@ -177,15 +224,19 @@ async def test_who_was_thought_dead_knows_better(sqlite: Database, clock: FakeCl
 
 
 class Away(Database):
-    """A database that does not answer for a while."""
+    """A database that does not answer for a while; `lost`: its answers are, what was asked of it is done."""
 
-    refusals = 0
+    refusals = lost = 0
 
     async def run(self, *args: Any, **kwargs: Any) -> Any:
         if self.refusals > 0:
             self.refusals -= 1
             raise Unavailable("the database is away")
-        return await super().run(*args, **kwargs)
+        found = await super().run(*args, **kwargs)
+        if self.lost > 0:
+            self.lost -= 1
+            raise Unavailable("the database is away")
+        return found
 
 
 async def test_nothing_is_done_while_the_database_is_away(sqlite: Database, clock: FakeClock) -> None:

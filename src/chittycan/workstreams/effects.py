@@ -8,6 +8,7 @@ writing down there is always a moment at which power may fail.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -109,7 +110,7 @@ class Effects:
             return fresh
         self._acting.add(key)
         try:
-            found = await self._database.run(_claim, _stored(fresh), claiming)
+            found = await self._claimed(fresh, claiming)
             return await self._settled(_effect(found)) if found is not None else await self._do(fresh, act)
         finally:
             self._acting.discard(key)
@@ -155,6 +156,26 @@ class Effects:
             return effect
         message = "it is under way just now" if effect.state == "sending" else f"it is already known as {effect.state}"
         raise InvalidRequest(f"effect {key!r}: {message}", param="outcome")
+
+    async def _claimed(self, fresh: Effect, claiming: Callable[[Connection], None] | None) -> StoredEffect | None:
+        """As `_claim`. Where nobody hears whether it is begun now, it certainly `failed`: nothing was done yet."""
+        begun = False
+
+        def claim(connection: Connection) -> StoredEffect | None:
+            nonlocal begun
+            begun = False
+            found = _claim(connection, _stored(fresh), claiming)
+            begun = found is None
+            return found
+
+        try:
+            return await self._database.run(claim)
+        except (Unavailable, asyncio.CancelledError):
+            if begun:
+                left = replace(fresh, state="failed", detail={"error": "nothing was done yet", "temporary": True})
+                with suppress(Unavailable):
+                    await self._moved(left, came_from=("sending",), of=self._owner)
+            raise
 
     async def _do(self, effect: Effect, act: Act) -> Effect:
         state: State
