@@ -11,7 +11,7 @@ from bench.routing_curves import aiq
 from bench.routing_pairs import RESAMPLES, checked, fitted_cost, half_width, learner, left_out
 from bench.routing_sets import Set, random_parts, topic_parts
 from chittycan.catalogue import Model
-from chittycan.routing.cost.choice import CHEAP_SHARE, Option, by_worth, demand, ranked
+from chittycan.routing.cost.choice import CHEAP_SHARE, Option, ranked, weighed
 from chittycan.routing.cost.policy import NO_POLICY, TARGET, Policy
 from chittycan.routing.quality.checking import check
 from chittycan.routing.quality.estimate import Estimate, Quality
@@ -66,9 +66,9 @@ class Pool:
             )
             for name, each in found.items()
         ]
-        asked = demand(options, policy, target)
-        if asked is not None:
-            return by_worth(options, asked)[0].name
+        order = weighed(options, policy, target)
+        if order is not None:
+            return order.options[0].name
         return ranked(options, target * found[self.strong].quality)[0].name
 
     def kept_interval(self, choice: Choice) -> float:

@@ -61,6 +61,8 @@ def test_models_of_other_names_are_pointed_out(can: Any, home: Any) -> None:
     said = can("route", "train", "--from", str(file))
     assert "no models here: bgi." in said.err
     assert "with fewer than 10: bgi, small." in said.out
+    assert "`auto` goes by it" not in said.out + said.err
+    assert "`auto` chooses as before" in said.out + said.err
 
 
 @pytest.mark.usefixtures("models")

@@ -73,8 +73,12 @@ def train(
         )
         return
     _show(report)
-    if not dry_run:
+    if dry_run:
+        return
+    if any(map(_backed, report.models)):
         done("learnt; `auto` goes by it from now on")
+    else:
+        warn("kept, but too little was scored: `auto` chooses as before")
 
 
 @app.command("show")
@@ -146,16 +150,16 @@ def _learnt(rows: "list[Scored]", at_hand: frozenset[str]) -> "tuple[bytes, Repo
 
 
 def _show(report: "Report") -> None:
-    from chittycan.routing.cost.choice import LEAST_SCORES
-
     console.print(
         f"[bold]{report.scored:,}[/] scored answers to {report.prompts:,} prompts whose words were kept; "
         f"{report.features:,} words and pairs, {report.size / 1e6:.2f} MB.\n"
     )
     columns = ("kind of work", "model", "scored", "quality", "cost")
     table(columns, [_row(each) for each in [*report.kinds, *report.models]])
-    few = [each.model for each in report.models if each.scored < LEAST_SCORES]
+    few = [each.model for each in report.models if not _backed(each)]
     if few:
+        from chittycan.routing.cost.choice import LEAST_SCORES
+
         console.print(
             f"\nNot chosen for what was said of them, with fewer than {LEAST_SCORES}: {plain(', '.join(few))}."
         )
@@ -166,10 +170,17 @@ def _show(report: "Report") -> None:
             "or none is as good for less."
         )
     for each in report.kept:
+        who = "" if each.alone is None else f"{plain(each.alone)} for everything, "
         console.print(
-            f"At {each.target:.0%} of {plain(report.strong or '')}: about {each.saved:.0%} saved, {each.kept:.0%} kept "
-            "(cross-validated)."
+            f"At {each.target:.0%} of {plain(report.strong or '')}: {who}about {each.saved:.0%} saved, "
+            f"{each.kept:.0%} kept (cross-validated)."
         )
+
+
+def _backed(each: "ScoredModel") -> bool:
+    from chittycan.routing.cost.choice import LEAST_SCORES
+
+    return each.scored >= LEAST_SCORES
 
 
 def _row(each: "ScoredModel") -> tuple[object, ...]:
@@ -192,4 +203,7 @@ def _says(checked: "Checked") -> str:
     new += ["what the length says"] if checked.lengths.slopes else []
     if new:
         return f"{said} For kinds of work that were never scored, {' and '.join(new)} is used."
-    return f"{said} For kinds of work that were never scored, nothing is said, and the strong model answers."
+    return (
+        f"{said} For kinds of work that were never scored, nothing is said: the strong model answers, "
+        "or the default chain where none is named."
+    )

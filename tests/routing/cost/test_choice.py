@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from chittycan.catalogue import Catalogue, Model, Provider
 from chittycan.errors import BudgetExceeded, ChittyError, Forbidden
-from chittycan.routing.cost.choice import Option, bar, by_worth, demand, ranked
+from chittycan.routing.cost.choice import Option, bar, by_worth, ranked, weighed
 from chittycan.routing.cost.policy import NO_POLICY, Policy
 from chittycan.routing.decide import Decision, decide, objection
 from chittycan.routing.facts import Facts
@@ -124,6 +124,15 @@ def test_where_nobody_was_scored_often_tiers_decide_as_before() -> None:
 def test_without_a_strong_model_an_unlikely_prompt_goes_to_the_default_chain() -> None:
     decision = decide(_facts("auto"), CATALOGUE, Policy(quality=TAUGHT, cost=_cost, tiered=OWNERS_TIERS))
     assert (_chain(decision), decision.route) == (["large", "tiny"], "auto")
+    assert _why(decision)["large"] == "default chain: this is unlike anything scored"
+
+
+def test_where_who_was_scored_may_not_do_it_the_prompt_is_not_called_unlikely() -> None:
+    asked = _facts(qualities={"small": 0.9}, vision=True)  # it sees nothing
+    decision = decide(asked, CATALOGUE, LEARNT)
+    assert _why(decision)["large"] == "the strong model: nobody who was scored often enough can do this"
+    decision = decide(asked, CATALOGUE, replace(LEARNT, strong=None))
+    assert _why(decision)["large"] == "default chain: nobody who was scored often enough can do this"
 
 
 def test_the_measure_is_the_best_that_may_do_it_where_the_strong_one_may_not() -> None:
@@ -181,14 +190,28 @@ def test_quality_that_is_worth_its_price(target: float, qualities: dict[str, flo
     decision = decide(_facts("auto", qualities), CATALOGUE, replace(WEIGHING, target=target))
     assert decision.route == "auto:maths:worth"
     assert [name for name in _chain(decision) if name in qualities] == chain
-    assert _why(decision)[chain[0]] == f"worth its price at {target:.0%} (maths, 230 scored)"
-    assert _why(decision)[chain[1]] == f"less worth its price at {target:.0%} (maths, 230 scored)"
+    assert _why(decision)[chain[0]] == f"most worth its price at {target:.0%} of large (maths, 230 scored)"
+    assert _why(decision)[chain[1]] == "less worth its price (maths, 230 scored)"
 
 
 def test_auto_cheap_asks_for_what_its_lower_bar_is_worth() -> None:
     decision = decide(_facts("auto:cheap", CLOSE | {"small": 0.6}), CATALOGUE, WEIGHING)
     assert (_chain(decision)[0], decision.route) == ("middle", "auto:cheap:maths:worth")
-    assert _why(decision)["middle"] == "worth its price at 80% (maths, 230 scored)"
+    assert _why(decision)["middle"] == "most worth its price at 80% of large (maths, 230 scored)"
+
+
+def test_one_model_answers_everything_where_choosing_would_save_nothing() -> None:
+    models = {**FRONTIER.models, "middle": Paid(0.85, 1e5, 0.84)}
+    policy = replace(WEIGHING, quality=Quality(Learnt(frontier=replace(FRONTIER, models=models))), target=0.9)
+    hard = CLOSE | {"large": 0.99, "middle": 0.79}  # so that choosing by what is expected would take the large one
+    assert _chain(decide(_facts(qualities=hard), CATALOGUE, replace(WEIGHING, target=0.9)))[0] == "large"
+    decision = decide(_facts(qualities=hard), CATALOGUE, policy)
+    assert (_chain(decision)[0], decision.route) == ("middle", "auto:maths:alone")
+    assert _why(decision)["middle"] == "as good for everything as choosing, at 90% of large (maths, 230 scored)"
+    assert _why(decision)["large"] == "less worth its price (maths, 230 scored)"
+    for other in (replace(policy, target=1.0), policy):  # it does not keep that much; a cheaper one is better here
+        qualities = hard if other.target == 1.0 else hard | {"middle": 0.5}
+        assert decide(_facts(qualities=qualities), CATALOGUE, other).route == "auto:maths:worth"
 
 
 STRANGE = {name: Estimate(quality, 230, "all kinds", foreign=True) for name, quality in CLOSE.items()}
@@ -213,7 +236,7 @@ def test_elsewhere_the_target_counts_for_each_prompt(policy: Policy, facts: Fact
 
 
 def test_who_is_never_chosen_is_not_missed_and_who_may_not_do_it_is() -> None:
-    assert demand(_options(CLOSE), WEIGHING, 0.95) is not None  # without the poor one
+    assert weighed(_options(CLOSE), WEIGHING, 0.95) is not None  # without the poor one
     seeing = decide(_facts(qualities=CLOSE, vision=True), CATALOGUE, WEIGHING)  # the small one sees nothing
     assert seeing.route == "auto:maths:cheapest"
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from chittycan.routing.quality.frontier import Foretold, Frontier, Paid, Step, frontier
+from chittycan.routing.quality.frontier import Foretold, Frontier, Kept, Paid, Step, frontier
 
 COSTS = {"strong": 1000.0, "cheap": 100.0}
 
@@ -112,7 +112,8 @@ TWO = Frontier(
     ],
 )
 def test_between_the_steps_a_target_has_its_own_price(strong: str, target: float, price: float | None) -> None:
-    found = TWO.price(strong, target)
+    step = TWO.at(strong, target)
+    found = None if step is None else step.demand * TWO.models[strong].cost
     assert found == (None if price is None else pytest.approx(price))
 
 
@@ -120,6 +121,33 @@ def test_where_one_model_for_everything_is_better_and_cheaper_nothing_is_said() 
     beaten = Frontier({**TWO.models, "other": Paid(0.75, 300.0)}, TWO.used, TWO.steps)
     assert beaten.kept(0.85) is None  # 0.70 for 500
     assert beaten.kept(1.0) is not None
+
+
+@pytest.mark.parametrize(
+    ("other", "alone"),
+    [
+        (Paid(0.70, 499.0, 0.69), "other"),
+        (Paid(0.69, 504.0, 0.69), "other"),  # within a hundredth of the money
+        (Paid(0.69, 506.0, 0.69), None),  # choosing saves something
+        (Paid(0.69, 499.0, 0.67), None),  # it is not sure to be good enough
+    ],
+)
+def test_where_choosing_saves_nothing_one_model_answers_everything(other: Paid, alone: str | None) -> None:
+    step = Frontier({**TWO.models, "other": other}, TWO.used, TWO.steps).at("strong", 0.85)  # 0.70 for 500
+    assert step is not None
+    assert step.alone == alone
+    assert (step.quality, step.cost) == ((other.quality, other.cost) if alone else (0.70, 500.0))
+
+
+def test_what_is_promised_of_one_model_is_what_it_did() -> None:
+    """The cheap one is as good: nothing is left to choose."""
+    dice = random.Random(3)
+    found = frontier([
+        Foretold({name: dice.random() for name in COSTS}, {"strong": 0.8, "cheap": 0.79 + 0.01 * (number % 2)}, COSTS)
+        for number in range(400)
+    ])  # fmt: skip
+    assert found is not None
+    assert found.kept(0.9) == Kept(0.9, 0.9938, 0.9, "cheap")
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -1,8 +1,9 @@
 """Who does it well enough for the least money: arithmetic over what is expected of each model.
 
-Where quality was learnt, and what it costs, the model counts whose quality is worth its price. Where only quality was
-learnt, the cheapest that reaches a share of the strong model's expected quality. Where nothing was learnt, the cheapest
-of the tier that looks hard enough. Where neither says anything, nobody is chosen here.
+Where quality was learnt, and what it costs, the model counts whose quality is worth its price, or the one that is as
+good for everything as choosing is. Where only quality was learnt, the cheapest that reaches a share of the strong
+model's expected quality. Where nothing was learnt, the cheapest of the tier that looks hard enough. Where neither says
+anything, nobody is chosen here.
 A model without a known price is never taken for being cheap.
 """
 
@@ -56,11 +57,12 @@ def choose(facts: Facts, options: Sequence[Option], policy: Policy) -> tuple[lis
         scored = [each for each in options if each.estimate is not None and _backs(means.get(each.name))]
         if scored:
             return _by_quality(facts, scored, policy)
+        why = "nobody who was scored often enough can do this" if facts.estimates else "this is unlike anything scored"
         strong = next((option for option in options if option.name == policy.strong), None)
         if strong is not None and facts.model != CHEAP:
-            return [(strong.name, "the strong model: this is unlike anything scored")], _route(facts, "strong")
+            return [(strong.name, f"the strong model: {why}")], _route(facts, "strong")
         if facts.model == AUTO:
-            return [], AUTO
+            return [(each.name, f"default chain: {why}") for each in options if each.default], AUTO
     return _by_tier(facts, options, policy)
 
 
@@ -90,8 +92,17 @@ def target(facts: Facts, policy: Policy) -> float:
     return CHEAP_SHARE if facts.model == CHEAP else policy.target
 
 
-def demand(scored: Sequence[Option], policy: Policy, share: float) -> float | None:
-    """The quality that a nano-dollar has to add, to keep this share of the strong model's over all prompts.
+class Weighed(Struct, frozen=True):
+    """Who may do it, in the order of what is worth its price. `alone`: the first answers everything, but for prompts
+    where a cheaper one is expected to be better."""
+
+    options: list[Option]
+    strong: str  # whose quality is the measure
+    alone: bool
+
+
+def weighed(scored: Sequence[Option], policy: Policy, share: float) -> Weighed | None:
+    """By the quality that a nano-dollar has to add, to keep this share of the strong model's over all prompts.
 
     None where that is not known: it was found for other models, or for other kinds of work than this.
     """
@@ -103,8 +114,14 @@ def demand(scored: Sequence[Option], policy: Policy, share: float) -> float | No
     strangers = sum(option.name not in frontier.models for option in scored)
     if strong not in frontier.models or not frontier.used <= priced.keys() or strangers > STRANGERS * len(scored):
         return None
-    price = frontier.price(strong, share)
-    return price / priced[strong] if price is not None and priced.get(strong) else None
+    step = frontier.at(strong, share)
+    if step is None or not priced.get(strong):
+        return None
+    order = by_worth(scored, step.demand * frontier.models[strong].cost / priced[strong])
+    one = next((each for each in order if each.name == step.alone), None)
+    if one is None or any(each.price < one.price and each.quality > one.quality for each in order):
+        return Weighed(order, strong, alone=False)
+    return Weighed([one, *(each for each in order if each is not one)], strong, alone=True)
 
 
 def by_worth(scored: Sequence[Option], demand: float) -> list[Option]:
@@ -130,23 +147,28 @@ def _by_quality(facts: Facts, scored: Sequence[Option], policy: Policy) -> tuple
             facts, "best"
         )
     share = target(facts, policy)
-    asked = demand(scored, policy, share)
-    if asked is not None:
-        order = by_worth(scored, asked)[:MOST_SCORED]
-        said = [f"worth its price at {share:.0%}", *[f"less worth its price at {share:.0%}"] * len(order)]
-        return [(each.name, _backed(each, why)) for each, why in zip(order, said, strict=False)], _route(facts, "worth")
+    found = weighed(scored, policy, share)
+    if found is not None:
+        return _said(found, share), _route(facts, "alone" if found.alone else "worth")
     enough = bar(facts, scored, policy)
-    found = ranked(scored, enough)[:MOST_SCORED]
+    order = ranked(scored, enough)[:MOST_SCORED]
     names = []
-    for each in found:
+    for each in order:
         if each.quality < enough:
             why = f"below {enough:.2f}"
         elif each.cost_nano is None:
             why = f"reaches {enough:.2f}, price unknown"
         else:
-            why = f"the cheapest that reaches {enough:.2f}" if each is found[0] else f"reaches {enough:.2f}"
+            why = f"the cheapest that reaches {enough:.2f}" if each is order[0] else f"reaches {enough:.2f}"
         names.append((each.name, _backed(each, why)))
-    return names, _route(facts, "cheapest" if found[0].cost_nano is not None else "able")
+    return names, _route(facts, "cheapest" if order[0].cost_nano is not None else "able")
+
+
+def _said(found: Weighed, share: float) -> list[Named]:
+    at = f"at {share:.0%} of {found.strong}"
+    first = f"as good for everything as choosing, {at}" if found.alone else f"most worth its price {at}"
+    said = [first, *["less worth its price"] * (MOST_SCORED - 1)]
+    return [(each.name, _backed(each, why)) for each, why in zip(found.options, said, strict=False)]
 
 
 def _backed(option: Option, why: str) -> str:
