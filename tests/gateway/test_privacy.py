@@ -1,6 +1,7 @@
 """What the gate looks at in a call, and what it makes of it."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -38,6 +39,14 @@ def own(chat: ChatRequest, **options: Any) -> Call:
         {"messages": [{"role": "tool", "tool_call_id": "c", "content": json.dumps({"of": "Café Blüte"})}]},
         {"messages": [{"role": "user", "content": "\n".join(f"n{n}@example.org" for n in range(300))}]},
         {"messages": [{"role": "user", "content": "案件" * 1500 + MAIL}]},
+        {"messages": [{"content": "hello", "name": MAIL}]},
+        {"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": f"data:text/plain,to%20{MAIL.replace('@', '%40')}"}}]}]},
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"filename": "a.csv",
+            "file_data": "data:text/csv;charset=utf-8;base64," + b64encode(f"who\n{MAIL}".encode()).decode()}}]}]},
+        {"messages": [{"role": "user", "content": [
+            {"type": "document", "source": {"type": "base64", "media_type": "text/plain",
+                                            "data": b64encode(MAIL.encode()).decode()}}]}]},
     ],
 )  # fmt: skip
 def test_wherever_it_stands_it_is_found(fields: Any) -> None:

@@ -2,7 +2,7 @@
 
 Under `enforce` such a call goes to private models only, whatever model was named; under `warn` the decision, the ledger
 and a header say so, and nothing else changes. Where redaction is wanted it may go to any model, with placeholders for
-what is private. Images and files are not looked into.
+what is private. Images and files are not looked into, but for files of text.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ Mode = Literal["off", "warn", "enforce"]
 
 REMEMBERED = 4096  # texts that were looked at: a conversation sends its earlier messages again and again
 WORTH_REMEMBERING = 200  # characters
-_USUAL = PLAIN - {"stop", "user", "metadata"}  # fields beside the messages that hold no text
+_USUAL = PLAIN - {"stop", "user", "metadata", "service_tier"}  # fields beside the messages that hold no text
 
 
 class PrivacyGate:
@@ -155,7 +155,7 @@ def _hold(call: Call) -> None:
 def _plain(messages: Any) -> list[str] | None:
     """The texts of the usual chat: messages of nothing but a role and a text. None where it is another one."""
     try:
-        found = [each["content"] for each in messages if len(each) == 2]
+        found = [each["content"] for each in messages if len(each) == 2 and "role" in each]
     except (TypeError, KeyError):
         return None
     usual = len(found) == len(messages) and all(type(text) is str for text in found)

@@ -1,16 +1,20 @@
 """The texts in a request or an answer: where they stand, in every dialect and in neutral form, and how to change them.
 
 What a dialect itself writes there (types, ids, names of models) is no text; what a caller or a model wrote is, the keys
-of a tool's arguments included. Encoded images and files are left alone.
+of a tool's arguments included, and a file of text that goes as Base64. Other images and files are left alone.
 """
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+
+from chittycan.chat import File
 
 # Fields that hold no text of a person or a document, or one that only its maker can read.
 _NO_TEXT = frozenset({
@@ -24,6 +28,7 @@ _OWN_JSON = frozenset({
     "input", "arguments", "args", "response", "metadata", "parameters", "input_schema", "schema", "variables",
 })  # fmt: skip
 _UNREADABLE = frozenset({"image_url", "file_url", "file_id", "file_data", "input_audio"})
+_TEXT_FILES = ("text/", "application/json", "application/xml", "application/x-ndjson", "application/yaml")
 _LONGEST_TEXT = 2_000  # characters without a space of which nobody asks whether they are an encoded image
 _ENCODED = re.compile(
     r"data:[\w.+/;=-]*;base64,[A-Za-z0-9+/=_\s-]*+|(?:[A-Za-z0-9+/_-]{60,}+\s{1,2}+)*+[A-Za-z0-9+/_=-]*+"
@@ -37,7 +42,12 @@ def texts(value: Any, own: bool = False) -> Iterator[str]:
     if isinstance(value, str):
         if not is_encoded(value):
             yield value
+        if value.startswith("data:"):
+            kind, _, data = value[5:].partition(",")
+            yield _decoded(kind, data if kind.endswith(";base64") else b64encode(unquote_to_bytes(data)))
     elif isinstance(value, dict):
+        if not own and isinstance(value.get("data"), str):
+            yield _decoded(value.get("media_type") or value.get("mime_type"), value["data"])
         for key, each in value.items():
             if own:
                 yield key
@@ -48,10 +58,22 @@ def texts(value: Any, own: bool = False) -> Iterator[str]:
         for each in value:
             yield from texts(each, own)
     elif isinstance(value, Struct):
+        if isinstance(value, File) and value.data is not None:
+            yield _decoded(value.media_type, value.data)
         for key in value.__struct_fields__:
             if key not in _NO_TEXT:
                 each = getattr(value, key)
                 yield from texts(each, isinstance(each, dict) and key in _OWN_JSON)
+
+
+def _decoded(kind: Any, data: str | bytes) -> str:
+    """What a file of text says that goes as Base64; nothing where it is another file, or broken."""
+    if not (isinstance(kind, str) and kind.lower().startswith(_TEXT_FILES)):
+        return ""
+    try:
+        return b64decode(data).decode("utf-8", "replace")
+    except ValueError:
+        return ""
 
 
 def changed(value: Any, change: Change, own: bool = False, key: str = "") -> Any:
