@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from chittycan.app import Network
+from chittycan.auth.keys import Keys, NewKey
 from chittycan.control.workers import listed
 from chittycan.durable import CHORE_SECONDS, Durable
 from chittycan.errors import Unavailable, UsageError
@@ -101,6 +102,23 @@ async def test_mail_is_looked_after_again_whatever_broke(
                 await asyncio.sleep(0.01)
         watching.cancel()
         await asyncio.wait((watching,))
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["bug"]
+    assert "private" not in caplog.text
+
+
+async def test_a_key_is_known_whatever_an_earlier_look_at_the_keys_met(
+    network: Network, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks() -> None:
+        monkeypatch.undo()
+        raise RuntimeError("private")
+
+    monkeypatch.setattr(network.keys, "refresh", breaks)
+    await Keys(network.database, clock).create(NewKey(name="new"))
+    async with asyncio.timeout(PATIENCE):
+        while not network.keys.known:
+            clock.advance(1)
+            await asyncio.sleep(0.01)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["bug"]
     assert "private" not in caplog.text
 

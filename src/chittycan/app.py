@@ -28,7 +28,7 @@ from chittycan.clock import Clock, SystemClock
 from chittycan.config import Reloader, Settings, data_folder, database_url, folder, load
 from chittycan.context.sessions import Sessions
 from chittycan.dialects import load as load_dialect
-from chittycan.durable import Durable
+from chittycan.durable import Durable, endlessly
 from chittycan.errors import ChittyError, Unavailable
 from chittycan.gateway.admission import Admission
 from chittycan.gateway.cache import ResponseCache
@@ -193,7 +193,8 @@ class Network:
             self.sketches.run,
             self._watch,
         ):
-            self._tasks.append(asyncio.get_running_loop().create_task(work()))
+            lasting = endlessly(work, self.clock, lambda error: self.telemetry.bug(error, "network"))
+            self._tasks.append(asyncio.get_running_loop().create_task(lasting))
         return self
 
     async def __aexit__(self, *_: object) -> None:

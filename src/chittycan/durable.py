@@ -105,19 +105,7 @@ class Durable:
         sweep = partial(self.sweeper.run, presence)
         endless: list[Chore] = [presence.beat, sweep, self.runner.watch, self.waiting.watch, self.files.sweep]
         endless += [self.batches.sweep, self.schedules.watch, *self.chores]
-        self._chores = [loop.create_task(self._endlessly(chore)) for chore in endless]
-
-    async def _endlessly(self, chore: Chore) -> None:
-        """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
-        while True:
-            try:
-                await chore()
-                return
-            except Unavailable:
-                pass  # the database is away
-            except Exception as error:
-                self.bug(error)
-            await self._clock.sleep(CHORE_SECONDS)
+        self._chores = [loop.create_task(endlessly(chore, self._clock, self._met)) for chore in endless]
 
     async def prepared(self) -> bool:
         """Makes ready for submitting; False where the extra is missing. Raises Unavailable where it fails."""
@@ -187,6 +175,19 @@ class Durable:
             await presence.leave()
         await self.engine.close()
         self.runner = None
+
+
+async def endlessly(chore: Chore, clock: Clock, bug: Callable[[BaseException], None]) -> None:
+    """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
+    while True:
+        try:
+            await chore()
+            return
+        except Unavailable:
+            pass  # the database is away
+        except Exception as error:
+            bug(error)
+        await clock.sleep(CHORE_SECONDS)
 
 
 def _nothing(_error: BaseException) -> None:
