@@ -3,6 +3,7 @@
 import random
 import re
 import statistics
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,10 +17,11 @@ from chittycan.routing.quality.fitting import fitted
 from chittycan.routing.quality.prompts import Prompt
 from chittycan.routing.quality.train import trained
 
-RESAMPLES = 100
+RESAMPLES, OF_TOPICS = 100, 400
 FREE = ("length", "hand rule", "least extra cost first")  # rules that need no data
 
 Scores = Sequence[float]  # per prompt: the higher, the sooner it goes to the strong model
+Swept = tuple[float, float, float]  # the area under quality gained over dollars spent, and both in all
 
 
 class Pair:
@@ -35,15 +37,23 @@ class Pair:
         dice = random.Random(3)
         self.ties = [dice.random() for _ in self.gain]
 
-    def apgr(self, scores: Scores, places: Sequence[int], weights: Sequence[int] | None = None) -> float:
-        """The area under quality gained over dollars spent, both as shares. `weights`: how often each place counts."""
-        order = sorted(range(len(places)), key=lambda each: (-scores[places[each]], self.ties[places[each]]))
+    def ordered(self, scores: Scores, places: Sequence[int]) -> list[int]:
+        """Where among the places the next one to go to the strong model is."""
+        return sorted(range(len(places)), key=lambda each: (-scores[places[each]], self.ties[places[each]]))
+
+    def swept(self, order: Sequence[int], places: Sequence[int], weights: Sequence[int] | None = None) -> Swept:
+        """`weights`: how often each place counts."""
         gained = spent = area = 0.0
         for each in order:
             times, place = (1 if weights is None else weights[each]), places[each]
             area += times * self.extra[place] * (gained + times * self.gain[place] / 2)
             gained += times * self.gain[place]
             spent += times * self.extra[place]
+        return area, gained, spent
+
+    def apgr(self, scores: Scores, places: Sequence[int], weights: Sequence[int] | None = None) -> float:
+        """The area under quality gained over dollars spent, both as shares. `weights`: how often each place counts."""
+        area, gained, spent = self.swept(self.ordered(scores, places), places, weights)
         return area / (gained * spent)
 
     def _drawn(self, dice: random.Random, places: Sequence[int]) -> list[int]:
@@ -62,12 +72,34 @@ class Pair:
     def resampled(self, scores: Scores, several: Sequence[Sequence[int]]) -> list[float]:
         """`mean_apgr` on samples with replacement, the same for every order: differences can be taken."""
         dice, found = random.Random(1), []
+        orders = [self.ordered(scores, places) for places in several]
         for _ in range(RESAMPLES):
             total = 0.0
-            for places in several:
-                total += self.apgr(scores, places, self._drawn(dice, places)) * len(places)
+            for order, places in zip(orders, several, strict=True):
+                area, gained, spent = self.swept(order, places, self._drawn(dice, places))
+                total += area / (gained * spent) * len(places)
             found.append(total / sum(map(len, several)))
         return found
+
+    def closed(self, scores: Scores, several: Sequence[Sequence[int]]) -> tuple[float, list[float]]:
+        """APGR$ of all parts together, of which each spends the same share of its dollars; and the same on samples of
+        whole topics with replacement, the same for every order.
+
+        A mean of the parts' own APGR$ lets a part decide where there is next to nothing to gain, and takes the topics
+        for all there are.
+        """
+        dice = random.Random(1)
+        found: list[float] = []
+        orders = [self.ordered(scores, places) for places in several]
+        topics = [sorted({self.set.topics[place] for place in places}) for places in several]
+        while len(found) < OF_TOPICS:
+            sweeps = []
+            for order, places, names in zip(orders, several, topics, strict=True):
+                drawn = Counter(dice.choices(names, k=len(names)))
+                sweeps.append(self.swept(order, places, [drawn[self.set.topics[place]] for place in places]))
+            if sum(gained for _, gained, _ in sweeps) > 0:
+                found.append(_together(sweeps))
+        return _together([self.swept(*each) for each in zip(orders, several, strict=True)]), found
 
     def at(self, threshold: float, scores: Scores, places: Sequence[int]) -> tuple[float, float]:
         """The shares of the strong model's quality kept and of its cost saved, where it answers from a score on."""
@@ -210,6 +242,26 @@ def measured(pair: Pair, orders: Mapping[str, Scores], parts: Sequence[Sequence[
             kept, saved = pair.at(pair.threshold(scores, keep), scores, pair.set.test)
             rows[name] |= {f"kept@{keep:.0%}": round(kept, 4), f"save@{keep:.0%}": round(saved, 4)}
     return rows
+
+
+def over_topics(pair: Pair, orders: Mapping[str, Scores], parts: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Each order on the test half, all parts together; and beyond the best rule, as far as other topics may differ."""
+    test = set(pair.set.test)
+    several = [[place for place in part if place in test] for part in parts]
+    found = {name: pair.closed(scores, several) for name, scores in orders.items()}
+    best = max(FREE, key=lambda name: found[name][0])
+    rows = {}
+    for name, (closed, samples) in found.items():
+        beyond = [mine - theirs for mine, theirs in zip(samples, found[best][1], strict=True)]
+        rows[name] = {
+            "apgr": round(closed, 3), "interval": half_width(samples), "beyond": best,
+            "difference": round(closed - found[best][0], 3), "difference_interval": half_width(beyond),
+        }  # fmt: skip
+    return rows
+
+
+def _together(sweeps: Sequence[Swept]) -> float:
+    return sum(area / spent for area, _, spent in sweeps) / sum(gained for _, gained, _ in sweeps)
 
 
 def order_points(pair: Pair, scores: Scores, places: Sequence[int]) -> list[Point]:

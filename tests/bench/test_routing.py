@@ -2,7 +2,7 @@
 
 import pytest
 from bench.routing_curves import aiq
-from bench.routing_pairs import Pair, measured, plain_orders
+from bench.routing_pairs import Pair, measured, over_topics, plain_orders
 from bench.routing_pools import Expected, Pool, pool_rows
 from bench.routing_sets import MIDDLE, PRO, SMALL, Set
 from bench.routing_tiers import tier_rows
@@ -50,6 +50,33 @@ def test_chance_is_half_and_every_order_has_its_row(scored: Set) -> None:
     assert rows["random"]["apgr"] == pytest.approx(0.5, abs=0.06)
     assert rows["oracle"]["apgr"] == pytest.approx(0.75)
     assert {"length", "hand rule", "least extra cost first"} < set(rows)
+
+
+def test_a_part_with_next_to_nothing_to_gain_does_not_decide_over_all(scored: Set) -> None:
+    for place in range(20, SIZE):  # the second topic: one point is lost for each that is gained, but for one
+        scored.topics[place] = "other"
+        scored.score["strong"][place] = float(place == 20 or place % 4 in (0, 1))
+        scored.score["weak"][place] = float(place != 20 and place % 4 in (0, 2))
+    scored.test = list(range(SIZE))
+    pair = Pair(scored, "weak", "strong")
+    knows: list[float] = list(pair.gain)
+    parts = [list(range(20)), list(range(20, SIZE))]
+    rows = over_topics(pair, plain_orders(pair) | {"ours": knows}, parts)
+    assert pair.apgr(knows, parts[1]) > 3  # as a share of a gap of one point
+    assert 0.75 < rows["ours"]["apgr"] < 1.2
+    assert rows["ours"]["difference"] == pytest.approx(
+        rows["ours"]["apgr"] - rows[rows["ours"]["beyond"]]["apgr"], abs=1e-3
+    )
+
+
+def test_what_every_topic_says_alike_does_not_depend_on_the_topics(scored: Set) -> None:
+    scored.topics = [f"topic {place // 4}" for place in range(SIZE)]
+    scored.test = list(range(SIZE))
+    pair = Pair(scored, "weak", "strong")
+    knows = [1.0 - number % 2 for number in range(SIZE)]
+    closed, samples = pair.closed(knows, [scored.test])
+    assert closed == pytest.approx(pair.apgr(knows, scored.test))
+    assert samples == pytest.approx([closed] * len(samples))
 
 
 def test_the_mean_quality_for_the_money_is_the_area_under_the_hull() -> None:
