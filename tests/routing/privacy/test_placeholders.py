@@ -50,7 +50,15 @@ def test_in_json_an_original_stays_within_its_string() -> None:
     assert json.loads(placeholders.restore(answer, as_json=True)) == {"key": text}
 
 
-@given(st.text(alphabet="ab [EMAIL_12]\n{}", max_size=60), st.lists(st.integers(0, 80), max_size=8))
+def test_models_write_them_in_other_case_and_as_markdown() -> None:
+    placeholders = Placeholders(["[Email_2] is mine"])
+    hidden("ann@example.org bob@example.org", placeholders)
+    written = r"[Email_1], [email\_1], [EMAIL\\_1] and [Email_2]"
+    assert placeholders.restore(written) == "ann@example.org, ann@example.org, ann@example.org and [Email_2]"
+    assert placeholders.restore("[EMA\u0130L_1]") == "[EMA\u0130L_1]"  # not every I is an I
+
+
+@given(st.text(alphabet="ab \\[EMAILemail_12]\n{}", max_size=60), st.lists(st.integers(0, 80), max_size=8))
 def test_a_stream_says_what_the_whole_text_says(text: str, cuts: list[int]) -> None:
     placeholders = Placeholders()
     hidden("ann@example.org bob@example.org", placeholders)

@@ -12,7 +12,7 @@ from chittycan.routing.privacy.finding import Finding, Kind
 
 REDACTED = "redacted"  # the label of a call that went outside with placeholders; its answer is private again
 
-_FORM = re.compile(r"\[[A-Z_]{2,20}_\d{1,9}\]")
+_FORM = re.compile(r"\[[A-Z_]{2,20}_\d{1,9}\]", re.IGNORECASE | re.ASCII)
 _NAMES: dict[Kind, str] = {"crypto": "WALLET"}  # the others are called as they are
 
 
@@ -21,7 +21,7 @@ class Placeholders:
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         """`texts`: all that the request says, so that nothing of it is taken for a placeholder."""
-        self._taken = {form for text in texts if "[" in text for form in _FORM.findall(text)}
+        self._taken = {form.upper() for text in texts if "[" in text for form in _FORM.findall(text)}
         self._originals: dict[str, str] = {}
         self._given: dict[tuple[Kind, str], str] = {}
         self._numbers: dict[Kind, int] = {}
@@ -48,19 +48,20 @@ class Placeholders:
         if not self._originals or "[" not in text:
             return text
         if self._pattern is None:
-            self._pattern = re.compile("|".join(map(re.escape, self._originals)))
+            forms = (re.escape(each).replace("_", r"\\{0,2}_") for each in self._originals)
+            self._pattern = re.compile("|".join(forms), re.IGNORECASE | re.ASCII)
         return self._pattern.sub(lambda found: self._original(found[0], as_json), text)
 
     def unfinished(self, text: str) -> int:
         """How many characters at the end of `text` may be the beginning of a placeholder."""
-        begin = text.rfind("[", -_LONGEST, None)
+        begin = text.rfind("[", -_LONGEST)
         if begin < 0:
             return 0
-        tail = text[begin:]
-        return len(tail) if any(each.startswith(tail) and each != tail for each in self._originals) else 0
+        tail = _plain(text[begin:])
+        return len(text) - begin if any(each.startswith(tail) and each != tail for each in self._originals) else 0
 
     def _original(self, placeholder: str, as_json: bool) -> str:
-        original = self._originals[placeholder]
+        original = self._originals[_plain(placeholder)]
         return json.dumps(original, ensure_ascii=False)[1:-1] if as_json else original
 
     def _for(self, kind: Kind, original: str) -> str:
@@ -80,6 +81,11 @@ class Placeholders:
 
 
 _LONGEST = 40  # characters of a placeholder, with room
+
+
+def _plain(written: str) -> str:
+    """A placeholder as it went out: models change its case, and Markdown has a backslash before an underscore."""
+    return written.replace("\\", "").upper()
 
 
 class Restored:
