@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from chittycan.agents.kept import new_mail
+from chittycan.chat import ChatRequest
 from chittycan.config import Settings, settings_from
 from chittycan.errors import ConfigError, NotDelivered
+from chittycan.gateway.call import Answer, Options
 from chittycan.integrations.email.message import parse
 from chittycan.integrations.email.sources import RawMail
+from chittycan.mailroom import Mailroom
 from chittycan.outgoing import Office, Outgoing
 from chittycan.store import drafts, inbox
 from chittycan.store.database import Database
@@ -117,6 +120,37 @@ async def test_a_copy_lies_among_the_sent_mails_of_the_account(
     assert await ways.keep_copy("office", bytes(server.received[0].original_content or b"")) is False
     assert await ways.keep_copy("other", b"x") is None
     assert await ways.in_sent("nobody", "<x@y>") is None
+
+
+async def test_a_mail_that_comes_back_to_the_account_is_said_of_its_draft(
+    dovecot_server: Dovecot, sqlite: Database, tmp_path: Path, mail_peer: MailPeer
+) -> None:
+    server, clock = Inbox(), FakeClock(1_800_000_000.0)
+    port = await mail_peer(server)
+    user = f"back-{tmp_path.name}".lower()
+    settings = settings_from(
+        {"smtp": smtp(port, "office@x.example"), "integrations": {"office": imap(dovecot_server.port, user)}},
+        {},
+        tmp_path,
+    )
+    outgoing = Outgoing(lambda: settings, ENV, sqlite, clock)
+    sent = await outgoing.sending.send((await approved(sqlite, outgoing, "office", clock.now())).id)
+    returned = bytes(server.received[0].original_content or b"")
+    report = (
+        b"From: MAILER-DAEMON@x.example\r\nMessage-ID: <back@x.example>\r\nSubject: Returned\r\n"
+        b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+        b"--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x.example\r\n\r\n"
+        b"Final-Recipient: rfc822; ann@bell.example\r\nAction: failed\r\nStatus: 5.2.2\r\n\r\n"
+        b"--b\r\nContent-Type: message/rfc822\r\n\r\n" + returned + b"\r\n--b--\r\n"
+    )
+    dovecot_server.deliver(user, "1.back", report)
+
+    async def nobody(_request: ChatRequest, _options: Options) -> Answer:
+        raise AssertionError("no model is asked about a report")
+
+    await Mailroom(lambda: settings, ENV, nobody, sqlite, clock).watcher("office").look()
+    back = drafts.bounces((await outgoing.sending.show(sent.id)).draft)
+    assert [(each.recipient, each.status) for each in back] == [("ann@bell.example", "5.2.2")]
 
 
 async def test_a_copy_of_nobodys_mail_goes_where_its_sender_is_at_home(dovecot_server: Dovecot, tmp_path: Path) -> None:

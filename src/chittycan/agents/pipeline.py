@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import acquaintance, conversation, own_mail, prefilter, templates, verdict
+from chittycan.agents import acquaintance, bounced, conversation, own_mail, prefilter, templates, verdict
 from chittycan.agents.agent import Agent, AgentResult, Ask, by_rules, run
 from chittycan.agents.budget import Budget, within
 from chittycan.agents.claims import Claims
@@ -430,6 +430,10 @@ class _Inbox:
         self, work: "_Work", triage: Triage, priority: Priority, doubts: tuple[str, ...], *, said: tuple[str, Priority]
     ) -> None:
         """`said`: category and priority as they were before what people taught."""
+        now = self._clock.now()
+        back = await self._database.read(bounced.of, work.mail, work.outcome.id, now) if work.mail.bounce else None
+        if back is not None:
+            priority, doubts = bounced.weighed(priority, back), (*doubts, back.said)
         applied = self._applied(work, triage, priority)
         outcome, priority = work.outcome, ruled(priority, applied)
         found = verdict.finding(triage.category, priority, applied, self._terms.mode, doubts, outcome.settled)
@@ -437,10 +441,11 @@ class _Inbox:
         found = msgspec.structs.replace(found, said_category=category, said_level=ruled(ranked, applied).level)
         outcome.category, outcome.level = found.category, found.level
         outcome.review, outcome.doubt = found.review, found.doubt
-        now = self._clock.now()
 
         def finish(connection: Connection) -> None:
             verdict.finish(connection, outcome.id, found, now)
+            if back is not None:
+                bounced.keep(connection, back, outcome, self._terms.tell, now)
             tell_of(connection, self._terms.tell, outcome, applied, now)
 
         await self._database.run(finish)

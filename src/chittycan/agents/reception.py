@@ -82,4 +82,4 @@ def _parsed(raw: RawMail) -> Mail:
 
 
 def _without_body(mail: Mail) -> Mail:
-    return replace(mail, text="", hidden_text=False, attachments=())
+    return replace(mail, text="", hidden_text=False, attachments=(), bounce=None)

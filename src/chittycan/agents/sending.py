@@ -51,7 +51,7 @@ EDITED = 0.5  # it went out, and not as it was written
 # What an approval leaves in a row, taken away.
 _UNDECIDED: Mapping[str, Any] = {
     "decided_by": None, "decided_at": None, "reason": None, "approval": None, "message_id": None, "effect": None,
-    "dispatched": None, "copy": None,
+    "dispatched": None, "copy": None, "bounced": None,
 }  # fmt: skip
 
 
@@ -207,10 +207,11 @@ class Sending:
         """Somebody looked and says that it was `sent`, or that it `failed` and may be sent again.
 
         What was said so may be taken back: what was `failed` is sent, as long as nobody sent it again; what was `sent`
-        is a draft again. Raises InvalidRequest where that is known already, or it is being sent just now.
+        is a draft again, and so is what came back. Raises InvalidRequest where that is known already, or it is being
+        sent just now.
         """
         draft = await self._database.read(drafts.get, draft_id)
-        if draft.state == "sent" and outcome == "failed" and _by_word(draft):
+        if draft.state == "sent" and outcome == "failed" and (_by_word(draft) or draft.bounced):
             return await self._database.run(_take_back, draft, self._clock.now())
         if draft.effect is None or draft.state not in ("sending", "unknown", "failed", outcome):
             raise InvalidRequest(f"the draft is {draft.state}: there is nothing to find out", param="draft")
@@ -425,7 +426,7 @@ def _take_back(connection: Connection, draft: Draft, now: float) -> Draft:
     before, after = drafts.TAKEN_BACK
     if (held.state, held.effect) != (before, draft.effect):
         raise VersionConflict("the draft was changed just now", param="draft", fix="Look at it again.")
-    if held.copy == "there":
+    if held.copy == "there" and not held.bounced:
         fix = "Look at it there. If nobody got it, write to them anew."
         raise InvalidRequest("it lay among the sent mails before we put it there: it went out", param="draft", fix=fix)
     if not held.automatic:

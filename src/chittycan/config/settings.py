@@ -236,6 +236,7 @@ WebhookEvent = Literal[
     "response.*", "response.completed", "response.failed", "response.incomplete", "response.cancelled",
     "budget.*", "budget.alarm",
     "rule.*", "rule.matched",
+    "draft.*", "draft.bounced",
 ]  # fmt: skip
 
 
@@ -243,7 +244,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, rename="camel"):
     """Who is told of what happens here. `secret` holds references or literals; None is `outbound.webhook_secret`."""
 
     url: str
-    events: tuple[WebhookEvent, ...] = ("task.*", "workstream.*", "batch.*", "response.*", "budget.*")
+    events: tuple[WebhookEvent, ...] = ("task.*", "workstream.*", "batch.*", "response.*", "budget.*", "draft.*")
     secret: Names | None = None
 
     def wants(self, event: str) -> bool:

@@ -18,11 +18,25 @@ SEND_SECONDS = 240.0  # a server may take three minutes for a mail
 OWNER = "owner"
 
 
+class UndeliveredRow(Struct, kw_only=True):
+    """Somebody whom a draft did not reach, by the word of the `mail` that came back (in the inbox), at `at`.
+
+    `status`: as in RFC 3463 (5.1.1); `reason`: in the words of a server. Unix seconds.
+    """
+
+    recipient: str
+    status: str
+    reason: str
+    mail: str
+    at: float
+
+
 class DraftRow(Struct, kw_only=True):
     """One draft. `model` is null where a template's fixed text was used; `warnings` is what to look at twice.
 
     `account`: in whose name it goes out. `edited`: a person changed it. `automatic`: an acknowledgement, which no
     person approves. `by` and `decided` (Unix seconds): who approved or rejected it; `reason`: why it was rejected.
+    `bounced`: whom it did not reach.
     """
 
     id: str
@@ -42,6 +56,7 @@ class DraftRow(Struct, kw_only=True):
     by: str | None
     decided: float | None
     reason: str | None
+    bounced: list[UndeliveredRow]
     created: float
     changed: float
 
@@ -181,7 +196,8 @@ async def resolve(
 ) -> DraftDetail:
     """Finds out whether a draft went out of which that is unknown: from the folder of sent mail, or from your word.
 
-    What you say was `not-sent` may be sent again. Who was wrong says the other: what was `sent` is a draft again then.
+    What you say was `not-sent` may be sent again. Who was wrong says the other: what was `sent` is a draft again then,
+    as is what came back.
     """
     sending = network.outgoing.sending
     if outcome is None:
@@ -196,12 +212,13 @@ def _who(caller: "Key | None") -> str:
 
 
 def _row(draft: "Draft") -> dict[str, Any]:
+    bounced = [] if draft.bounced is None else msgspec.json.decode(draft.bounced, type=list[UndeliveredRow])
     return {
         "id": draft.id, "mail": draft.mail_id, "state": draft.state, "subject": draft.subject, "body": draft.body,
         "to": _people(draft.recipients), "cc": _people(draft.cc), "template": draft.template, "model": draft.by_model,
         "warnings": msgspec.json.decode(draft.warnings), "in_reply_to": draft.in_reply_to, "account": draft.account,
         "edited": draft.edited, "automatic": draft.automatic, "by": draft.decided_by, "decided": draft.decided_at,
-        "reason": draft.reason, "created": draft.created, "changed": draft.changed,
+        "reason": draft.reason, "bounced": bounced, "created": draft.created, "changed": draft.changed,
     }  # fmt: skip
 
 

@@ -7,9 +7,10 @@ twice is not answered twice.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict, replace
 from sqlalchemy import (
@@ -47,8 +48,10 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     "sent": (),
     "rejected": ("draft",),
 }
-# Only by the word of a person who had said that it was sent, and was wrong. No edit takes back what was sent.
+# Only by the word of a person who had said that it was sent, and was wrong, or of what came back. No edit takes back
+# what was sent.
 TAKEN_BACK = ("sent", "draft")
+MOST_BOUNCED = 100  # recipients of one draft
 
 drafts = Table(
     "drafts",
@@ -78,6 +81,7 @@ drafts = Table(
     Column("effect", Text),  # key of the effect that sends it: another one with each approval
     Column("dispatched", Double),  # when it was last handed to a server; its Date
     Column("copy", Text),  # kept: we put it among the sent mails; there: the server did; none; None: not yet
+    Column("bounced", Text),  # JSON list of `Bounced`: a server said of what was sent that it did not arrive
     Column("created", Double, nullable=False),
     Column("changed", Double, nullable=False),
     CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in TRANSITIONS)), name="state"),
@@ -85,6 +89,7 @@ drafts = Table(
     Index(None, "mail_id"),
     Index(None, "state"),
     Index(None, "effect"),
+    Index(None, "message_id"),
 )
 
 
@@ -122,8 +127,19 @@ class Draft(Struct, frozen=True, kw_only=True):
     effect: str | None = None
     dispatched: float | None = None
     copy: str | None = None
+    bounced: str | None = None
     detail: str | None = None
     told: float | None = None
+
+
+class Bounced(Struct, frozen=True, kw_only=True):
+    """Somebody whom a draft did not reach, by the word of a `mail` that came back. `status` as in RFC 3463."""
+
+    recipient: str
+    status: str
+    reason: str
+    mail: str
+    at: float
 
 
 # What is written anew where nobody has touched the draft yet.
@@ -228,6 +244,30 @@ def put(connection: Connection, draft_id: str, **values: Any) -> Draft:
     """Set these columns; gives the draft as it is then."""
     connection.execute(update(drafts).where(drafts.c.id == draft_id).values(**values))
     return _draft(connection.execute(_all().where(drafts.c.id == draft_id)).one())
+
+
+def with_message_id(connection: Connection, message_id: str) -> Draft | None:
+    """What was sent, or may have been, as the mail with this Message-ID: it is as good as random."""
+    sent = (drafts.c.message_id == message_id, effects.c.state.in_(("sending", "sent", "unknown")))
+    row = connection.execute(_all().where(*sent)).first()
+    return None if row is None else _draft(row)
+
+
+def came_back(connection: Connection, draft_id: str, message_id: str, found: Sequence[Bounced]) -> None:
+    """Notes whom a draft did not reach, each once, as long as it is what was sent as the mail with this Message-ID."""
+    held = hold(connection, draft_id)
+    if held.message_id != message_id:
+        return
+    known = bounces(held)
+    told = {each.recipient.lower() for each in known}
+    new = [each for each in found if each.recipient.lower() not in told]
+    if new and len(known) < MOST_BOUNCED:
+        written = msgspec.json.encode([*known, *new][:MOST_BOUNCED]).decode()
+        put(connection, draft_id, bounced=written)
+
+
+def bounces(draft: Draft) -> list[Bounced]:
+    return [] if draft.bounced is None else msgspec.json.decode(draft.bounced, type=list[Bounced])
 
 
 def underway(connection: Connection, mail_ids: Collection[str], since: float, *, besides: str) -> int:

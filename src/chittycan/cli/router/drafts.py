@@ -46,8 +46,8 @@ def list_(
         return
     table(
         ("id", "state", "to", "subject", "written by", "look at", "date"),
-        [(row.id, row.state, row.to[0].partition(" <")[0] if row.to else "", row.subject,
-          _writer(row), len(row.warnings) or "", date(row.created)) for row in rows],
+        [(row.id, _state(row), row.to[0].partition(" <")[0] if row.to else "", row.subject, _writer(row),
+          len(row.warnings) or "", date(row.created)) for row in rows],
         empty=f"no drafts are {state}" if state else "no drafts; can router inbox process --source PATH",
         cut=("to", "subject"),
     )  # fmt: skip
@@ -184,6 +184,10 @@ def acknowledge(
 # what is shown
 
 
+def _state(row: "DraftRow") -> str:
+    return f"{row.state}, came back" if row.bounced else row.state
+
+
 def _writer(row: "DraftRow") -> str:
     if row.automatic:
         return "fixed text"
@@ -219,6 +223,10 @@ def _tell(found: "DraftDetail", json: bool) -> None:
         console.print(f"[red]✗[/] it cannot be sent: {plain(found.problem)}")
         if found.fix:
             console.print(f"  [dim]→ {plain(found.fix)}[/]")
+    for each in found.bounced:
+        why = f": {each.reason or each.status}" if each.reason or each.status else ""
+        console.print(f"[red]✗[/] it did not reach {plain(each.recipient or 'its recipient')}{plain(why)}")
+        console.print(f"  [dim]→ says the mail {each.mail}, {date(each.at, clock=True)}[/]")
     console.print(f"[dim]{plain(_standing(found))}[/]")
     console.print(f"[dim]{plain(_next(found))}[/]")
 
@@ -241,6 +249,8 @@ def _next(found: "DraftDetail") -> str:
             return f"can router drafts send {found.id}"
         case "sending" | "unknown":
             return f"can router drafts resolve {found.id}"
+        case "sent" if found.bounced:
+            return f"to correct and send it again: can router drafts resolve {found.id} --not-sent"
         case "sent":
             return f"sent {date(found.sent, clock=True)} as {found.message_id}"
         case _:

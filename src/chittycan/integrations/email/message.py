@@ -18,7 +18,8 @@ from msgspec import Struct, field
 from chittycan.integrations.documents import charsets
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.html import MAX_SOURCE, is_long, visible_text
-from chittycan.integrations.email import bounce, calendar
+from chittycan.integrations.email import calendar
+from chittycan.integrations.email.bounce import Bounce, of_report
 from chittycan.integrations.email.headers import (
     MAX_VALUE,
     Address,
@@ -118,7 +119,7 @@ class Mail(Struct, kw_only=True):
     references: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     size: int = 0  # bytes of the whole mail
-    bounce: bounce.Bounce | None = None  # a mail server says that a mail did not arrive
+    bounce: Bounce | None = None  # a mail server says that a mail did not arrive
     defects: tuple[str, ...] = ()
 
     @property
@@ -141,7 +142,7 @@ def parse(raw: bytes) -> Mail:
         mail.text = mail.text or _tidy(visible_characters(calendar.shown(body.invitation))[0])
         mail.attachments = tuple(body.attachments)
         if mail.report == "delivery-status":
-            mail.bounce = _attempt(lambda: bounce.read(message), None)
+            mail.bounce = _attempt(lambda: of_report(message), None)
         mail.hidden_text = body.hidden
         mail.misleading_link = body.misleading
     except Exception as error:  # every accessor is guarded; this is for the one that nobody thought of
