@@ -6,11 +6,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from sqlalchemy import Column, Connection, MetaData, Table, Text
 
 import chittycan.store
+from chittycan.errors import ConfigError
 from chittycan.store.database import Database
-from chittycan.store.migrations import FOLDER, VERSION_TABLE, current, head
+from chittycan.store.migrations import FOLDER, VERSION_TABLE, current, head, migrate
 from chittycan.store.tables import metadata
 
 
@@ -42,6 +44,15 @@ def test_a_table_without_its_migration_is_noticed(database: Database) -> None:
     Table("forgotten", expected, Column("id", Text, primary_key=True))
     differences = database.run_sync(_differences, expected)
     assert [(kind, table.name) for kind, table in differences] == [("add_table", "forgotten")]
+
+
+def test_a_database_of_a_newer_version_is_said_to_be_one(database: Database) -> None:
+    newer = f"UPDATE {VERSION_TABLE} SET version_num = '9999_of_tomorrow'"
+    database.run_sync(lambda connection: connection.exec_driver_sql(newer))
+    with pytest.raises(ConfigError, match="newer version") as refused:
+        migrate(database)
+    assert refused.value.fix == "pip install --upgrade chittycan"
+    assert database.run_sync(current) == "9999_of_tomorrow"
 
 
 def test_newest_file_is_the_head_of_one_line_of_history() -> None:

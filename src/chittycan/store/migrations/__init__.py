@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from chittycan.store.database import Database
+from chittycan.errors import ConfigError
+from chittycan.store.database import URL_SOURCE, Database
 
 # Not Alembic's default name: the database may also hold tables of other programs that use Alembic.
 VERSION_TABLE = "chitty_version"
@@ -18,7 +19,11 @@ ADVISORY_LOCK = 4_207_849_484_001
 
 def head() -> str:
     """The newest version: the files are numbered, and a version is its file's name."""
-    return max(path.stem for path in (FOLDER / "versions").glob("[0-9]*.py"))
+    return max(_versions())
+
+
+def _versions() -> set[str]:
+    return {path.stem for path in (FOLDER / "versions").glob("[0-9]*.py")}
 
 
 def current(connection: Connection) -> str | None:
@@ -33,6 +38,7 @@ def migrate(database: Database) -> None:
     """Bring the schema to the newest version; safe when several processes start at once.
 
     Alembic is imported only where there is something to do: it costs 25 MB and 0.1 s.
+    Raises ConfigError for a database that a newer ChittyCan has migrated, and Unavailable.
     """
     if database.run_sync(current) != head():
         database.run_sync(_upgrade)
@@ -42,8 +48,12 @@ def _upgrade(connection: Connection) -> None:
     # On SQLite the transaction is IMMEDIATE: a second process waits for this one before it looks.
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK})
-    if current(connection) == head():
+    found = current(connection)
+    if found == head():
         return
+    if found is not None and found not in _versions():
+        problem = f"the database was used by a newer version of ChittyCan: it is at {found}, this one knows {head()}"
+        raise ConfigError(problem, file=URL_SOURCE, fix="pip install --upgrade chittycan")
     from alembic import command
     from alembic.config import Config
 
