@@ -108,12 +108,13 @@ class Inference:
         has_options = request.chitty or "chitty" in fields
         options = options_of(headers, fields) if has_options else NO_OPTIONS
         allow_kind(key, options.kind)
-        return Call(
-            request_id=exchange.request_id, model=model, stream=bool(stream) and operation == "chat", surface=surface,
-            operation=operation, options=options, key=key, body=request.body, fields=fields,
-            forward=_forwarded(surface, headers), keep_answering=has_options and keeps_answering(key, headers),
-            at=self._clock.now(), started=exchange.began, webhook=webhook_of(headers, fields) if has_options else None,
+        call = Call(
+            exchange.request_id, model, bool(stream) and operation == "chat", surface, operation, options, key,
+            request.body, fields, _forwarded(surface, headers), self._clock.now(), exchange.began,
         )  # fmt: skip
+        if has_options:
+            call.keep_answering, call.webhook = keeps_answering(key, headers), webhook_of(headers, fields)
+        return call
 
     async def _stream(self, call: Call, exchange: "Exchange") -> None:
         opening = asyncio.get_running_loop().create_task(self._gateway.open(call))

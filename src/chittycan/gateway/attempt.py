@@ -174,12 +174,7 @@ def deadlines(call: Call, timeouts: Timeouts, now: float, alone: bool, left: flo
     first = timeouts.first_token if timeouts.first_token is not None else (None if alone else FIRST_TOKEN_SECONDS)
     if first is not None and not call.stream and timeouts.first_token is None:
         first += (max_tokens(call) or DEFAULT_TOKENS) / TOKENS_PER_SECOND
-    return Deadlines(
-        first=None if first is None else now + min(first, total),
-        total=now + total,
-        idle=timeouts.idle,
-        by_caller=by_caller,
-    )
+    return Deadlines(None if first is None else now + min(first, total), now + total, timeouts.idle, by_caller)
 
 
 def output_limit(call: Call) -> int:

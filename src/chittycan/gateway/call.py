@@ -47,8 +47,11 @@ class Options(Struct, frozen=True, kw_only=True):
 NO_OPTIONS = Options()
 
 
-class Call(Struct, kw_only=True):
-    """One request on its way. `surface` is the client's dialect; None for a caller in this process."""
+class Call(Struct):
+    """One request on its way. `surface` is the client's dialect; None for a caller in this process.
+
+    What is made for every call gets its fields by position: a name that is written out costs as much as five fields.
+    """
 
     request_id: str
     model: str
@@ -59,8 +62,10 @@ class Call(Struct, kw_only=True):
     key: "Key | None" = None
     body: bytes = b""  # as the client sent it
     fields: Json = field(default_factory=dict)  # `body`, parsed
-    parsed: ChatRequest | None = None
     forward: tuple[tuple[str, str], ...] = ()  # client headers that the same dialect's provider should see
+    at: float = 0.0  # Unix seconds
+    started: float = 0.0  # monotonic seconds
+    parsed: ChatRequest | None = None
     answered: "Callable[[str, Trace], None] | None" = None  # is told the text of a whole answer
     keep_answering: bool = False  # end a named model's chain with the default chain
     longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
@@ -69,8 +74,6 @@ class Call(Struct, kw_only=True):
     ruled_by: "Book | None" = None  # the rules that it was held to
     placeholders: "Placeholders | None" = None  # what stands in it for what is private; its answers have them too
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked
-    at: float = 0.0  # Unix seconds
-    started: float = 0.0  # monotonic seconds
 
     @property
     def chat(self) -> ChatRequest:
@@ -80,7 +83,7 @@ class Call(Struct, kw_only=True):
         return self.parsed
 
 
-class Trace(Struct, kw_only=True):
+class Trace(Struct):
     """What one call took, for headers and for people. Money is nano-dollars; None where no price is known."""
 
     request_id: str
@@ -93,10 +96,10 @@ class Trace(Struct, kw_only=True):
     fallbacks: int = 0
     hedged: int = 0  # models that were asked beside another one, which was quicker
     cached: bool = False
-    cost_nano: int | None = None
     ms: float = 0.0
     first_token_ms: float | None = None
     upstream_ms: float = 0.0  # of `ms`, what was spent waiting for providers
+    cost_nano: int | None = None
     usage: Usage | None = None
 
     @property
@@ -104,7 +107,7 @@ class Trace(Struct, kw_only=True):
         return None if self.cost_nano is None else self.cost_nano / 1e9
 
 
-class Reply(Struct, kw_only=True):
+class Reply(Struct):
     """A finished answer in the client's dialect."""
 
     body: bytes

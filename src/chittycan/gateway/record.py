@@ -37,11 +37,11 @@ class Recorder:
         """Returns what the whole call cost, cut-off parts included; None where the answer has no known price."""
         if trail.tried:
             self._tried(call, trail.tried, decision)
-        row = self._row(call, len(trail.tried), "ok", candidate, decision)
+        row = self._row(call, len(trail.tried), "ok", candidate, decision, usage)
         row.status, row.first_token_ms = 200, trail.first_token_ms
         row.ms = (self._clock.monotonic() - trail.began) * 1e3
         row.cost_nano = self.cost(candidate, usage)
-        self._ledger.note(_counted(row, usage))
+        self._ledger.note(row)
         if trail.lost:
             self._hedged(call, trail, decision, row.position + 1, usage)
         if self.sketches is not None and call.model in CHOOSING:
@@ -64,11 +64,11 @@ class Recorder:
     ) -> int | None:
         """The client left; `usage` is what had been produced by then, and is billed. Returns as `served`."""
         self._tried(call, trail.tried, decision)
-        row = self._row(call, len(trail.tried), "cancelled", candidate, decision)
+        row = self._row(call, len(trail.tried), "cancelled", candidate, decision, usage)
         row.failure, row.status = "cancelled", 499
         row.ms = (self._clock.monotonic() - (trail.began or call.started)) * 1e3
         row.cost_nano = self.cost(candidate, usage) if candidate is not None else 0
-        self._ledger.note(_counted(row, usage))
+        self._ledger.note(row)
         if trail.lost:
             self._hedged(call, trail, decision, row.position + 1, usage)
         return _with_parts(row.cost_nano, trail)
@@ -82,9 +82,9 @@ class Recorder:
     def _tried(self, call: Call, tried: list[Tried], decision: Decision, last: Outcome = "absorbed") -> None:
         for position, one in enumerate(tried):
             outcome: Outcome = last if position == len(tried) - 1 else "absorbed"
-            row = self._row(call, position, outcome, one.candidate, decision)
+            row = self._row(call, position, outcome, one.candidate, decision, one.usage)
             row.failure, row.status, row.ms, row.cost_nano = str(one.failure), one.status, one.ms, one.cost_nano
-            self._ledger.note(_counted(row, one.usage))
+            self._ledger.note(row)
 
     def _hedged(self, call: Call, trail: Trail, decision: Decision, position: int, usage: Usage | None) -> None:
         """`usage` is that of the answer that won, if any."""
@@ -93,42 +93,38 @@ class Recorder:
                 written = usage.output if usage is not None and not call.stream else 0
                 lost.usage = Usage(input=input_tokens(call), output=written) if lost.sent else NOTHING
             lost.cost_nano = self.cost(lost.candidate, lost.usage)
-            row = self._row(call, position + number, "hedged", lost.candidate, decision)
+            row = self._row(call, position + number, "hedged", lost.candidate, decision, lost.usage)
             row.ms, row.cost_nano = lost.ms, lost.cost_nano
-            self._ledger.note(_counted(row, lost.usage))
+            self._ledger.note(row)
 
     def _row(
-        self, call: Call, position: int, outcome: Outcome, candidate: Candidate | None, decision: Decision | None
+        self,
+        call: Call,
+        position: int,
+        outcome: Outcome,
+        candidate: Candidate | None,
+        decision: Decision | None,
+        usage: Usage | None = None,
     ) -> Attempt:
-        options, named = call.options, call.model[:200]
-        # From the sixteenth name on a call by name costs a microsecond more; what follows is set below.
-        row = Attempt(
-            request_id=call.request_id,
-            position=position,
-            at=self._clock.now(),
-            surface=call.surface or "local",
-            model=named,
-            provider="",
-            upstream="",
-            outcome=outcome,
-            kind=options.kind,
-            task=options.task,
-            session=options.session,
-            decision="cache",
-            stream=call.stream,
-            asked=named if call.ruled is None else AUTO,
-        )
-        if call.key is not None:
-            row.key_id = call.key.id
+        """What went wrong, how long it took and what it cost is for the caller to add."""
+        options, key, named, used = call.options, call.key, call.model[:200], usage or NOTHING
+        model, provider, upstream = named, "", ""
         if candidate is not None:
-            model = candidate.model
-            row.model, row.provider, row.upstream = model.name, candidate.provider.name, model.upstream
+            model, provider, upstream = candidate.model.name, candidate.provider.name, candidate.model.upstream
+        kind, route, label, needs = options.kind, "cache", None, None
+        asked = named if call.ruled is None else AUTO
         if decision is not None:
-            row.decision, row.label, row.needs = decision.route, decision.label, decision.needs
-            row.kind = options.kind or decision.kind
-            if call.ruled is None and decision.route.startswith(ENSEMBLE):
-                row.asked = decision.route
-        return row
+            kind, route, label, needs = kind or decision.kind, decision.route, decision.label, decision.needs
+            if call.ruled is None and route.startswith(ENSEMBLE):
+                asked = route
+        return Attempt(
+            call.request_id, position, self._clock.now(), call.surface or "local", model, provider, upstream, outcome,
+            None, None,  # failure, status
+            used.input, used.output, used.cached, used.cache_write + used.cache_write_1h, used.reasoning,
+            None, 0.0, None,  # cost_nano, ms, first_token_ms
+            None if key is None else key.id, kind, options.task, options.session, route, call.stream,
+            asked, label, needs,
+        )  # fmt: skip
 
 
 def _with_parts(cost: int | None, trail: Trail) -> int | None:
@@ -136,10 +132,3 @@ def _with_parts(cost: int | None, trail: Trail) -> int | None:
     if cost is None or not (trail.tried or trail.lost):
         return cost
     return cost + trail.beside_nano
-
-
-def _counted(row: Attempt, usage: Usage | None) -> Attempt:
-    if usage is not None:
-        row.input, row.output, row.cached, row.reasoning = usage.input, usage.output, usage.cached, usage.reasoning
-        row.cache_write = usage.cache_write + usage.cache_write_1h
-    return row

@@ -2,6 +2,7 @@
 
 from msgspec import Struct, field
 
+from chittycan.chat import Usage
 from chittycan.gateway.call import Call, Trace
 from chittycan.gateway.chain import Trail
 from chittycan.gateway.latency import Place
@@ -28,20 +29,23 @@ class Running(Struct, eq=False):
         chain, equals = self.decision.chain, self.decision.equals
         return any(chain[place] is candidate for each in equals for place in range(each.start, each.end - 1))
 
-    def trace(self, candidate: Candidate, now: float) -> Trace:
+    def trace(self, candidate: Candidate, now: float, cost: int | None = None, usage: Usage | None = None) -> Trace:
         """What the call took so far; `now` is monotonic."""
         call, decision, trail = self.call, self.decision, self.trail
         return Trace(
-            request_id=call.request_id,
-            model=candidate.model.name,
-            provider=candidate.provider.name,
-            embedded=candidate.provider.embedded,
-            route=decision.route,
-            label=decision.label,
-            attempts=trail.started,
-            fallbacks=len(trail.asked) - 1 if trail.asked else 0,
-            hedged=len(trail.lost),
-            ms=(now - call.started) * 1e3,
-            first_token_ms=trail.first_token_ms,
-            upstream_ms=self.upstream * 1e3,
+            call.request_id,
+            candidate.model.name,
+            candidate.provider.name,
+            candidate.provider.embedded,
+            decision.route,
+            decision.label,
+            trail.started,  # attempts
+            len(trail.asked) - 1 if trail.asked else 0,  # fallbacks
+            len(trail.lost),  # hedged
+            False,  # cached
+            (now - call.started) * 1e3,
+            trail.first_token_ms,
+            self.upstream * 1e3,
+            cost,
+            usage,
         )

@@ -166,7 +166,7 @@ class Gateway:
             call.answered(text, trace)
         if keep:
             await self._cache.keep(call, body, trace)
-        return Reply(body=told_body(call, body), trace=trace)
+        return Reply(told_body(call, body), trace)
 
     async def open(self, call: Call) -> OpenStream:
         """A stream whose first content has come. Raises ChittyError before that, never after."""
@@ -481,9 +481,7 @@ class Gateway:
         if trail.lost:
             tokens += trail.spent[1]
         self._admission.settle(running.ticket, trail.beside_nano if cost is None else cost, tokens)
-        trace = running.trace(candidate, self.clock.monotonic())
-        trace.cost_nano, trace.usage = cost, usage
-        return trace
+        return running.trace(candidate, self.clock.monotonic(), cost, usage)
 
 
 _process = secrets.token_hex(5)

@@ -27,7 +27,7 @@ MEMORY_ROWS = 200_000  # about 100 MB: while the database is away, more than the
 BATCH_ROWS = 5_000  # rows per transaction
 
 
-class Attempt(Struct, kw_only=True):
+class Attempt(Struct):
     """One try at one model. The fields are the table's columns, in its order; `at` is when the attempt ended.
 
     `position` counts the attempts of a request from 0. `input` includes `cached` and `cache_write`, `output`
