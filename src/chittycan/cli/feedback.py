@@ -75,7 +75,7 @@ def _list(limit: int, json: bool) -> None:
         [(row.request_id, f"{row.score:g}", row.source, row.model, row.kind, row.comment, date(row.at, clock=True))
          for row in rows],
         empty="nothing was said yet; can feedback last good",
-        cut=("comment",),
+        cut=("model", "comment"),
     )  # fmt: skip
     if rows:
         console.print("\n[dim]can savings shows what the scores say of the models[/]")

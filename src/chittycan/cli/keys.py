@@ -61,7 +61,7 @@ def list_(
     columns = ("name", "key", "state", "today", "this month", "rpm", "tpm", "models", "made", "expires")
     table(
         columns,
-        [(row.name, f"sk-chitty-…{row.hint}", row.state, _spent(row.spent_day_usd, row.budget_day_usd),
+        [(row.name, f"…{row.hint}", row.state, _spent(row.spent_day_usd, row.budget_day_usd),
           _spent(row.spent_month_usd, row.budget_month_usd), row.rpm, row.tpm, ", ".join(row.models or ("all",)),
           date(row.created), date(row.expires)) for row in rows],
         empty="no keys: programs on this machine need none; can keys create --name NAME",

@@ -9,10 +9,13 @@ from typing import Annotated, Any, TextIO
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
+
+from chittycan.cli.widths import folded, shared
 
 NUMBER = re.compile(r"\$?[\d,.]+ ?(ms|s|%)?|—")
 
@@ -71,8 +74,8 @@ def table(
 ) -> None:
     """A plain table; `empty` is said where there are no rows. Numbers are aligned to the right.
 
-    A column in which no row says anything is left out. The columns in `cut` give way where a line is too long for
-    the terminal: they end in … instead of going on in the next line.
+    A column in which no row says anything is left out. Where a line is too long for the terminal it is
+    folded, between words if that can be; or where it is enough that the columns in `cut` end in …, that is done instead.
     """
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
@@ -80,33 +83,34 @@ def table(
         return
     grid = Table(title=title, box=None, pad_edge=False, header_style="bold", title_justify="left")
     said = [place for place in range(len(columns)) if any(str(row[place]) not in ("", "—") for row in filled)]
-    lengths = {place: max(map(_length, (columns[place], *(row[place] for row in filled)))) for place in said}
-    shorter = [place for place in said if columns[place] in cut]
-    room = console.width - sum(lengths.values()) + sum(lengths[place] for place in shorter) - GAP * len(said)
-    widths = dict(zip(shorter, _cut_widths([lengths[place] for place in shorter], room), strict=True))
-    for place in said:
+    texts = [[columns[place], *(_text(row[place]).plain for row in filled)] for place in said]
+    room = console.width - GAP * len(said)
+    widths = _cut(texts, [columns[place] in cut for place in said], room)
+    whole = bool(cut) and sum(widths) <= room
+    widths = widths if whole else folded(texts, room)
+    for place, width in zip(said, widths, strict=True):
         numeric = all(NUMBER.fullmatch(str(row[place])) for row in filled)
-        width = widths.get(place)
         grid.add_column(
-            columns[place], no_wrap=numeric or bool(cut), justify="right" if numeric else "left",
-            overflow="ellipsis" if width else "fold", width=width,
+            columns[place], no_wrap=numeric or whole, justify="right" if numeric else "left",
+            overflow="ellipsis" if whole else "fold", width=width,
         )  # fmt: skip
     for row in filled:
         grid.add_row(*(row[place] for place in said))
     console.print(grid)
 
 
-def _cut_widths(lengths: Sequence[int], room: int) -> list[int]:
-    """How wide each column may be: what it needs, or else an equal share of what the shorter ones leave."""
-    widths = [0] * len(lengths)
-    for left, place in enumerate(sorted(range(len(lengths)), key=lambda place: lengths[place])):
-        widths[place] = max(8, min(lengths[place], room // (len(lengths) - left)))
-        room -= widths[place]
-    return widths
+def _cut(texts: Sequence[Sequence[str]], cut: Sequence[bool], room: int) -> list[int]:
+    """Only the columns in `cut` give way."""
+    lengths = [max(map(cell_len, cells)) for cells in texts]
+    shorter = [place for place, gives_way in enumerate(cut) if gives_way]
+    room -= sum(length for length, gives_way in zip(lengths, cut, strict=True) if not gives_way)
+    for place, width in zip(shorter, shared([lengths[place] for place in shorter], room), strict=True):
+        lengths[place] = width
+    return lengths
 
 
-def _length(cell: str | Text) -> int:
-    return (cell if isinstance(cell, Text) else Text.from_markup(cell)).cell_len
+def _text(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else Text.from_markup(cell)
 
 
 def _cell(value: object) -> str | Text:
@@ -145,6 +149,11 @@ def date(at: float | None, clock: bool = False) -> str:
     if at is None:
         return "—"
     return time.strftime("%Y-%m-%d %H:%M" if clock else "%Y-%m-%d", time.localtime(at))
+
+
+def count(number: int, one: str, several: str | None = None) -> str:
+    """1 request; 1,200 requests."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def plain(text: str) -> str:
