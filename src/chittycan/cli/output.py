@@ -75,7 +75,7 @@ def table(
     """A plain table; `empty` is said where there are no rows. Numbers are aligned to the right.
 
     A column in which no row says anything is left out. Where a line is too long for the terminal it is
-    folded, between words if that can be; or where it is enough that the columns in `cut` end in …, that is done instead.
+    folded, between words if that can be; or, where that is enough, the columns in `cut` end in … instead.
     """
     filled = [[_cell(value) for value in row] for row in rows]
     if not filled:
