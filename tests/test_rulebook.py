@@ -74,3 +74,49 @@ async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Da
         assert book.book.apply({"branch": "main"}).values == {"priority": "high"}
     await rules.delete("x")
     assert rules.readable
+
+
+@pytest.mark.parametrize(
+    ("condition", "action", "held"),
+    [
+        ("mood:happy", "private, model:llama", {"private": True}),
+        ("mood:happy", "region:eu-west", {"region": "eu-west"}),
+        ("kind:legal", "private, paint:red", {"private": True}),
+        ("mood:happy", "label:x, private:false", {}),
+    ],
+)
+async def test_what_it_may_keep_in_holds_for_all_until_it_can_be_read(
+    database: Database, condition: str, action: str, held: dict[str, object]
+) -> None:
+    """A server of an older version beside a newer one must not let out what the newer one's rule keeps in."""
+    from chittycan.store import rules as rows
+
+    newer = {"id": "x", "name": "x", "condition": condition, "action": action, "priority": 0, "enabled": True,
+             "created": 0.0}  # fmt: skip
+    await database.run(rows.add, newer)
+    rules = RuleBook(database, FakeClock())
+    await rules.refresh()
+    for source in ("request", "task", "mail"):
+        assert rules.book.apply({"source": source}).values == held
+    assert [each.condition for each in await rules.every()] == [condition]
+
+
+async def test_a_slow_look_does_not_undo_a_newer_one(database: Database) -> None:
+    class Slow(RuleBook):
+        looking, go_on = asyncio.Event(), asyncio.Event()
+
+        async def every(self) -> list[Rule]:
+            found = await super().every()
+            if not self.looking.is_set():
+                self.looking.set()
+                await self.go_on.wait()
+            return found
+
+    rules = Slow(database, FakeClock())
+    looking = asyncio.ensure_future(rules.refresh())
+    await rules.looking.wait()
+    making = asyncio.ensure_future(rules.create(written()))
+    await asyncio.wait({making}, timeout=0.2)  # where it does not wait for the other, it is over by then
+    rules.go_on.set()
+    await asyncio.gather(looking, making)
+    assert rules.book.apply({"priority": "low"}).values == {"model": "llama-scout"}

@@ -1,5 +1,6 @@
 """The owner's rules: kept in the database, known in memory to every process within a second of a change."""
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_NAME = 100
 MOST_RULES = 1_000
+KEEPING = ("private", "region")  # the actions that keep something in
+ANYTHING = "source:mail OR source:task OR source:request OR source:event"
 
 
 class RuleBook:
@@ -33,8 +36,9 @@ class RuleBook:
     def __init__(self, database: Database, clock: Clock, key_name: Callable[[str], str | None] | None = None) -> None:
         self._database, self._clock, self._key_name = database, clock, key_name
         self._revision = -1
+        self._refreshing = asyncio.Lock()
         self.book = NO_RULES
-        self.readable = True  # False: there are rules that this version cannot read, and `book` is without them
+        self.readable = True  # False: there are rules that this version cannot read; in `book` stands what they keep in
 
     def apply(self, facts: Facts) -> Applied:
         """What the rules say of something now; its `key` is an id."""
@@ -88,15 +92,16 @@ class RuleBook:
 
     async def refresh(self) -> None:
         """Takes up what was changed, by whomever."""
-        revision = await self._database.read(current, rows.REVISION)
-        if revision == self._revision:
-            return
-        rules = await self.every()
-        wrong = {each.name: why for each in rules if each.enabled and (why := unreadable(each)) is not None}
-        self.book, self.readable = Book(each for each in rules if each.name not in wrong), not wrong
-        for name, why in wrong.items():  # written by another version: the others are used all the same
-            log.warning("rule_unreadable", extra={"rule": name, "error": why})
-        self._revision = revision
+        async with self._refreshing:
+            revision = await self._database.read(current, rows.REVISION)
+            if revision == self._revision:
+                return
+            rules = await self.every()
+            wrong = {each.name: why for each in rules if each.enabled and (why := unreadable(each)) is not None}
+            self.book, self.readable = Book(filter(None, map(readable, rules))), not wrong
+            for name, why in wrong.items():  # written by another version: the others are used all the same
+                log.warning("rule_unreadable", extra={"rule": name, "error": why})
+            self._revision = revision
 
     async def run(self) -> None:
         """Keeps `book` fresh, as long as it runs."""
@@ -116,6 +121,19 @@ def unreadable(rule: Rule) -> str | None:
     except RuleError as error:
         return error.message
     return None
+
+
+def readable(rule: Rule) -> Rule | None:
+    """The rule; of one that cannot be read what it may keep in, if anything, for everything: nobody can tell what it is
+    about."""
+    if not rule.enabled or unreadable(rule) is None:
+        return rule
+    try:
+        keeps = [each for each in actions.parse(rule.action) if each.verb in KEEPING and each.value]
+        action = ", ".join(f'{each.verb}:"{each.value}"' for each in keeps)
+    except RuleError:
+        action = "private" if any(verb in rule.action.lower() for verb in KEEPING) else ""
+    return replace(rule, condition=ANYTHING, action=action) if action else None
 
 
 def _row(rule: Rule) -> dict[str, Any]:

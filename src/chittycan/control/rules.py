@@ -48,7 +48,7 @@ class RuleRow(Rule, frozen=True, kw_only=True):
     """`idle`: actions that never do anything, because what the condition asks about is nothing they are for.
 
     `unknown`: why what it asks for is never known; None where it is. `unreadable`: why it cannot be read, and is not
-    used; None where it can. `nobody`: the models that it names and nobody here is called.
+    used but for what it keeps in; None where it can. `nobody`: the models that it names and nobody here is called.
     """
 
     idle: list[str]
@@ -191,7 +191,7 @@ def _check_addresses(network: "Network", action: str | None) -> None:
 
 
 async def _book(network: "Network", rule: str | None, condition: str | None) -> Book:
-    from chittycan.rulebook import unreadable
+    from chittycan.rulebook import readable
 
     if rule is not None and condition is not None:
         raise InvalidRequest("give a rule or a condition, not both", param="condition")
@@ -199,7 +199,7 @@ async def _book(network: "Network", rule: str | None, condition: str | None) -> 
         return Book([Rule(id="tried", name="tried", condition=condition, action="label:tried")])
     if rule is not None:
         return Book([await network.rules.get(rule)])
-    return Book(each for each in await network.rules.every() if unreadable(each) is None)
+    return Book(filter(None, map(readable, await network.rules.every())))
 
 
 def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
@@ -207,10 +207,12 @@ def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
 
 
 def _row(network: "Network", rule: Rule) -> RuleRow:
-    from chittycan.rulebook import unreadable
+    from chittycan.rulebook import readable, unreadable
 
     fields, why = msgspec.structs.asdict(rule), unreadable(rule)
     if why is not None:
+        kept = readable(rule)
+        why += f"; until it can be read, {kept.action} holds for everything" if kept is not None else ""
         return RuleRow(**fields, idle=[], unreadable=why)
     nobody = _nobody(rule, network.gateway.catalogue)
     return RuleRow(**fields, idle=idle(rule), unknown=unknown(network.settings, rule), nobody=nobody)
