@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,6 +11,7 @@ from sqlalchemy import select
 
 from chittycan.auth.keys import Keys, NewKey
 from chittycan.errors import NotFound, Unauthenticated, UsageError
+from chittycan.store import keys as rows
 from chittycan.store.database import Database
 from chittycan.store.tables import keys as table
 from chittycan.testing import FakeClock
@@ -118,6 +120,32 @@ async def test_changes_reach_another_process_within_a_second(keys: Keys, databas
     await keys.revoke("laptop")
     await wait(False, secret)
     running.cancel()
+
+
+async def test_a_slow_look_does_not_undo_a_newer_one(database_url: str, clock: FakeClock) -> None:
+    class Slow(Database):
+        looking, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def read(self, fn: Any, *args: Any, **kwargs: Any) -> Any:
+            found = await super().read(fn, *args, **kwargs)
+            if fn is rows.load and not self.looking.is_set():
+                self.looking.set()
+                await self.goes_on.wait()
+            return found
+
+    database, other = Slow(database_url), Database(database_url)
+    keys = Keys(database, clock)
+    await Keys(other, clock).create(NewKey(name="first"))
+    looking = asyncio.create_task(keys.refresh())
+    await database.looking.wait()
+    making = asyncio.create_task(keys.create(NewKey(name="second")))
+    await asyncio.wait((making,), timeout=0.2)  # where it does not wait for the other, it is over by then
+    database.goes_on.set()
+    await looking
+    created, secret = await making
+    assert keys.authenticate(secret) == created
+    for each in (database, other):
+        each.close()
 
 
 async def test_a_key_is_revoked_by_name_or_id_once(keys: Keys) -> None:

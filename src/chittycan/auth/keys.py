@@ -1,5 +1,6 @@
 """Virtual keys: who may call, what for, and how much. Known to every process within a second of a change."""
 
+import asyncio
 import hashlib
 import hmac
 import logging
@@ -89,6 +90,7 @@ class Keys:
         self._admin = None if admin is None else _digest(admin)
         self._keys: tuple[Key, ...] = ()
         self._revision = -1
+        self._refreshing = asyncio.Lock()
 
     @property
     def required(self) -> bool:
@@ -164,12 +166,13 @@ class Keys:
 
     async def refresh(self) -> None:
         """Load the keys anew if any process changed them."""
-        if await self._database.read(current, rows.REVISION) == self._revision:
-            return
-        revision, found = await self._database.read(rows.load)
-        self._by_digest = {row.digest: _key(row._asdict()) for row in found}
-        self._keys = tuple(self._by_digest.values())
-        self._revision = revision
+        async with self._refreshing:  # a slow look must not undo a newer one
+            if await self._database.read(current, rows.REVISION) == self._revision:
+                return
+            revision, found = await self._database.read(rows.load)
+            self._by_digest = {row.digest: _key(row._asdict()) for row in found}
+            self._keys = tuple(self._by_digest.values())
+            self._revision = revision
 
     async def run(self) -> None:
         """Refresh until cancelled. While the database is away the known keys keep working."""
