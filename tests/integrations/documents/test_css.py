@@ -2,7 +2,7 @@
 
 import pytest
 
-from chittycan.integrations.documents.css import StyleSheet, declarations, font_is_gone, hides
+from chittycan.integrations.documents.css import StyleSheet, cascade, declarations, font_is_gone, hides
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,20 @@ from chittycan.integrations.documents.css import StyleSheet, declarations, font_
         "position:absolute;left:-5000px",
         "position:absolute;clip:rect(0 0 0 0)",
         "transform:scale(0)",
-        "color:transparent",
-        "color:#fff;background-color:#FFFFFF",
-        "color:white;background:#fff",
+        "dis\\70lay:none",
+        "display:n\\6f ne",
+        "display:none !important; display:block",
+        "opacity:0.01",
+        "content-visibility:hidden",
+        "position:absolute;width:1px;height:1px;overflow:hidden",
+        "overflow:hidden;line-height:0",
+        "overflow:hidden;text-indent:100%",
+        "margin-left:-9999px",
+        "transform:translateX(-9999px)",
     ],
 )
 def test_hides(style: str) -> None:
-    assert hides(declarations(style))
+    assert hides(cascade(declarations(style)))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +56,13 @@ def test_hides(style: str) -> None:
     ],
 )
 def test_shows(style: str) -> None:
-    assert not hides(declarations(style))
+    assert not hides(cascade(declarations(style)))
+
+
+@pytest.mark.parametrize("style", ["font-size:.5px", "font-size:2px", "font:0/0 a", "font:italic bold 0px Arial"])
+def test_a_font_that_nobody_can_read_has_no_size(style: str) -> None:
+    assert font_is_gone(declarations(style), around=False)
+    assert not font_is_gone(declarations("font: 700 12px/1.2 Arial"), around=False)
 
 
 def test_a_font_without_size_may_be_given_one_again_within() -> None:
@@ -87,3 +100,28 @@ def test_rules_for_other_media_do_not_count() -> None:
     assert _hidden("@media screen{.a{display:none}}", class_="a")
     assert _hidden("@media (max-width:600px){.b{display:none}} .a{display:none}", class_="a")
     assert _hidden("@import 'x.css'; .a{display:none}", class_="a")
+    assert not _hidden("@media (min-width:600px){.a{display:none}}", class_="a")
+    assert not _hidden("@media screen and (max-width:1px){.a{display:none}}", class_="a")
+
+
+def test_groups_that_hold_on_any_screen_count() -> None:
+    assert _hidden("@media (min-width:1px){.a{display:none}}", class_="a")
+    assert _hidden("@supports (display:grid){.a{display:none}}", class_="a")
+    assert not _hidden("@supports not (display:grid){.a{display:none}}", class_="a")
+    assert _hidden("@layer x{.a{display:none}}", class_="a")
+
+
+def test_rules_ask_for_attributes_and_for_what_is_around() -> None:
+    assert _hidden("p[title=x]{display:none}", title="x")
+    assert _hidden("[class*='hid']{display:none}", class_="ahidb")
+    assert not _hidden("[title^=x]{display:none}", title="yx")
+    assert _hidden(":is(.a){display:none}", class_="a")
+    sheet = StyleSheet()
+    sheet.add(".outer > .a{display:none} u + .a{display:none} .a:hover{display:none}")
+    assert hides(sheet.of("p", {"class": "a"}, {".outer": 1}))
+    assert not hides(sheet.of("p", {"class": "a"}, {".outer": 0}))
+
+
+def test_what_is_important_is_stronger_than_what_comes_later() -> None:
+    assert hides(cascade(declarations("display:none!important"), declarations("display:block")))
+    assert not hides(cascade(declarations("display:none"), declarations("display:block")))

@@ -58,6 +58,22 @@ def test_text_that_shows(source: str, text: str) -> None:
         "<div = style='display:none'>{}</div>",
         "<DIV STYLE='DISPLAY:NONE'>{}</DIV>",
         "<div style='display&#58;none'>{}</div>",
+        # white on white, however it is said
+        "<p style='color:#fff'>{}</p>",
+        "<p style='color:#fefefe'>{}</p>",
+        "<p style='color:rgb(255, 255, 255)'>{}</p>",
+        "<p style='color:hsl(0,0%,100%)'>{}</p>",
+        "<p style='color:rgba(0,0,0,0)'>{}</p>",
+        "<p style='color:transparent'>{}</p>",
+        "<p style='color:white;background:#fff'>{}</p>",
+        "<font color=white>{}</font>",
+        "<div style='background:#036'><p style='color:#003366'>{}</p></div>",
+        "<table bgcolor=black><tr><td><font color='#000'>{}</font></td></tr></table>",
+        "<div style='color:white'><p><b>{}</b></p></div>",
+        "<div class=o><p class=i>{}</p></div><style>.o .i{{display:none}}</style>",
+        "<style>.x{{display:none!important}}</style><p class=x style='display:block'>{}</p>",
+        "<div popover>{}</div>",
+        "<video>{}</video>",
     ],
 )
 def test_text_that_does_not_show_is_left_out_and_reported(source: str) -> None:
@@ -81,6 +97,32 @@ def test_what_follows_hidden_text_shows_again(source: str) -> None:
     text, hidden = visible_text(source)
     assert text.removeprefix("- ") == "Shown"
     assert hidden or "img" in source
+
+
+def test_a_page_with_more_styles_than_can_be_looked_at_says_so() -> None:
+    styles = "<style>" + "".join(f".a[b{number}]{{display:none}}" for number in range(450)) + "</style>"
+    assert visible_text(styles + "<b class=a>x</b>" * 900)[1]
+    assert not visible_text(styles + "<b class=a>x</b>" * 800)[1]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "<table bgcolor='#003366'><tr><td style='color:#fff'>Shown</td></tr></table>",
+        "<style>.b{background:#036}</style><div class=b><a style='color:white'>Shown</a></div>",
+        "<table><tr><td background='x.png' style='color:white'>Shown</td></tr></table>",
+        "<div style='background:linear-gradient(red,blue);color:white'>Shown</div>",
+        "<a style='background-color:#e33;color:#ffffff'>Shown</a>",
+        "<body bgcolor=black text=white>Shown</body>",
+        "<div style='color:white'><a href='http://a.example'>Shown</a></div>",
+        "<div style='color:white'><p style='color:#333'>Shown</p></div>",
+        "<style>u + .b{background:#036}</style><u></u><div class=b style='color:white'>Shown</div>",
+        "<div style='color:var(--ink)'>Shown</div>",
+        "<style>.m .i{display:none}</style><p class=i>Shown</p>",
+    ],
+)
+def test_text_in_another_colour_than_its_ground_shows(source: str) -> None:
+    assert visible_text(source) == ("Shown", False)
 
 
 def test_an_empty_hidden_element_hides_nothing() -> None:

@@ -14,7 +14,8 @@ from itertools import islice
 from msgspec import Struct
 
 from chittycan.integrations.documents.characters import visible_characters
-from chittycan.integrations.documents.css import Declarations, StyleSheet, declarations, font_is_gone, hides
+from chittycan.integrations.documents.colours import Paint, painted
+from chittycan.integrations.documents.css import StyleSheet, cascade, declarations, font_is_gone, hides, names
 
 MAX_SOURCE = 4_000_000  # characters; the rest is not read
 MAX_PIECES = 300_000  # tags and texts between them; the rest is not read. 4 MB of a real page have a tenth
@@ -27,6 +28,7 @@ def _words(names: str) -> frozenset[str]:
 _VOID = _words("area base br col embed hr img input link meta param source track wbr")
 _RAW = _words("script style title textarea xmp iframe noembed noframes")
 _NEVER_SHOWN = _words("script style title iframe noembed noframes template datalist rp")
+_INSTEAD = _words("audio video canvas")  # what is in them shows where a program knows no such thing: nowhere
 _FORMATTING = _words("a b big code em font i nobr s small strike strong tt u")
 _BLOCKS = _words(
     "address article aside blockquote body center dd details dialog div dl dt fieldset figcaption figure footer form "
@@ -65,7 +67,12 @@ def visible_text(html: str) -> tuple[str, bool]:
     Paragraphs are parted by a blank line, list items begin with "- ", table cells are parted by " | ".
     Never raises; reads as much as `is_long` allows.
     """
-    page = _Page()
+    styles = StyleSheet()
+    if "<style" in html[:MAX_SOURCE].lower():  # what stands at the end of a page holds at its beginning too
+        for kind, value, attributes in islice(_tokens(html[:MAX_SOURCE]), MAX_PIECES):
+            if kind == "style" and "(" not in attributes.get("media", ""):
+                styles.add(value)
+    page = _Page(styles)
     for kind, value, attributes in islice(_tokens(html[:MAX_SOURCE]), MAX_PIECES):
         if kind == "text":
             page.text(value)
@@ -163,16 +170,20 @@ class _Element(Struct):
     hidden: bool  # this element or one around it does not show
     gone: bool  # the font has no size here; an inner element may give it one again
     own: bool  # this very element hides
+    paint: Paint = Paint()
+    names: frozenset[str] = frozenset()  # that selectors may call it by
 
 
 class _Page:
     """The open elements, and the text so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, styles: StyleSheet) -> None:
         self._open: list[_Element] = []
         # How often each tag is open since the last wall: answers "is one in scope" without a search.
         self._scopes: list[tuple[str, Counter[str]]] = [("html", Counter())]
-        self._styles = StyleSheet()
+        self._styles = styles
+        self._outermost = _Element("", False, False, False, Paint(ground=None) if styles.more_grounds else Paint())
+        self._around: Counter[str] = Counter()  # how often each name is open
         self._out: list[str] = []
         self._breaks = 2  # line breaks at the end of the output; at the start of a page none is needed
         self._space = False
@@ -183,7 +194,7 @@ class _Page:
         if tag in _PARAGRAPHS or tag in _BLOCKS:
             self._close_in_scope(("p",))
         self._close_in_scope(_ENDS.get(tag, ()))
-        around = self._open[-1] if self._open else _Element("", False, False, False)
+        around = self._open[-1] if self._open else self._outermost
         element = self._element(tag, attributes, around)
         if not element.hidden:
             self._layout(tag, opening=True)
@@ -200,10 +211,7 @@ class _Page:
             self._pop_to(tag)
 
     def raw(self, tag: str, content: str, attributes: dict[str, str]) -> None:
-        if tag == "style":
-            if "(" not in attributes.get("media", ""):
-                self._styles.add(content)
-        elif tag not in _NEVER_SHOWN:
+        if tag not in _NEVER_SHOWN:
             self.open(tag, attributes)
             self.text(_decode(content) if tag == "textarea" else content)
             self.close(tag)
@@ -211,7 +219,7 @@ class _Page:
     def text(self, text: str) -> None:
         current = self._open[-1] if self._open else None
         text, suspicious = visible_characters(text)
-        if current is not None and (current.hidden or current.gone):
+        if current is not None and (current.hidden or current.gone or current.paint.hides):
             if current.tag not in _NEVER_SHOWN and any(char.isalnum() for char in text):
                 self._hidden_text = True
             return
@@ -228,25 +236,31 @@ class _Page:
 
     def finish(self) -> tuple[str, bool]:
         lines = [line.rstrip(" |\t") for line in "".join(self._out).split("\n")]
-        return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n"), self._hidden_text
+        text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
+        return text, self._hidden_text or self._styles.exhausted
 
     def _element(self, tag: str, attributes: dict[str, str], around: _Element) -> _Element:
-        style: Declarations = self._styles.of(tag, attributes)
-        if "style" in attributes:
-            style = {**style, **declarations(attributes["style"])}
+        style = self._styles.of(tag, attributes, self._around)
+        if style or "style" in attributes:
+            style = cascade(style, declarations(attributes.get("style", "")))
         own = (
             tag in _NEVER_SHOWN
+            or tag in _INSTEAD
             or "hidden" in attributes
+            or "popover" in attributes
             or attributes.get("aria-hidden", "").strip().lower() == "true"
             or (tag == "dialog" and "open" not in attributes)
             or hides(style)
         )
         gone = font_is_gone(style, around.gone)
-        return _Element(tag, around.hidden or own, gone, own)
+        paint = painted(tag, attributes, style, around.paint)
+        called = frozenset() if self._styles.empty else frozenset(names(tag, attributes))
+        return _Element(tag, around.hidden or own, gone, own, paint, called)
 
     def _push(self, element: _Element) -> None:
         self._open.append(element)
         self._scopes[-1][1][element.tag] += 1
+        self._around.update(element.names)
         if element.tag in _WALLS or element.tag in _LISTS:
             self._scopes.append((element.tag, Counter()))
 
@@ -255,6 +269,7 @@ class _Page:
         if element.tag in _WALLS or element.tag in _LISTS:
             self._scopes.pop()
         self._scopes[-1][1][element.tag] -= 1
+        self._around.subtract(element.names)
         if element.tag == "pre":
             self._preformatted -= 1
         if not element.hidden:
@@ -277,7 +292,7 @@ class _Page:
             if element.own and element.tag in _FORMATTING:
                 hiding = element
         if hiding is not None:
-            self._push(_Element(hiding.tag, True, hiding.gone, True))
+            self._push(_Element(hiding.tag, True, hiding.gone, True, hiding.paint))
 
     def _close_in_scope(self, tags: tuple[str, ...]) -> None:
         for tag in tags:
