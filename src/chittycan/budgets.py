@@ -63,9 +63,9 @@ class BudgetWatch:
         spent = await self._database.read(rows.spending, now)
         found = standings(caps, spent, self._meters.refused, now)
         self._telemetry.budgets = {(each.cap.label, each.cap.period): each.share for each in found}
-        self._given = {each for each in self._given if each[0] in {standing.window for standing in found}}
+        self._given = {each for each in self._given if each[0] in {standing.alarm for standing in found}}
         for standing in found:
-            due = [share for share in standing.reached(self._shares()) if (standing.window, share) not in self._given]
+            due = [share for share in standing.reached(self._shares()) if (standing.alarm, share) not in self._given]
             if due:
                 await self._give(standing, due, now)
         return found
@@ -78,14 +78,14 @@ class BudgetWatch:
         """All that are due are written down; of those that are new the highest is told."""
         telling = await self._can_tell()
         highest = await self._database.run(self._claimed, standing, due, now, telling)
-        self._given |= {(standing.window, each) for each in due}
+        self._given |= {(standing.alarm, each) for each in due}
         if highest is not None:
             self._telemetry.warn("budget_alarm", **_said(standing, highest))
 
     def _claimed(
         self, connection: Connection, standing: Standing, due: list[int], now: float, telling: bool
     ) -> int | None:
-        claimed = [each for each in due if rows.claim(connection, standing.window, each, now)]
+        claimed = [each for each in due if rows.claim(connection, standing.alarm, each, now)]
         if not claimed:
             return None
         if telling:
@@ -107,8 +107,8 @@ class BudgetWatch:
 
 def event_of(standing: Standing, per_mille: int, now: float) -> Event:
     """What receivers of webhooks are told; the same for whichever process tells it."""
-    scope, period, start = standing.window
-    name = scope.replace(":", ".")
+    scope, period, start = standing.alarm
+    name = scope.replace(":", ".").replace("=", ".")
     return Event(
         type=EVENT, key=f"budget.{name}.{period}.{start}.{per_mille}", thing=standing.cap.label, at=now,
         data=dict(_said(standing, per_mille)),

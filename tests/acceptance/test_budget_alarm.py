@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from bare_http import Json, fetch
+from chittycan.gateway.admission import total_caps
 from chittycan.integrations.webhooks import new_secret
 from chittycan.testing.upstream import ScriptedUpstream
 from peers import HttpPeer
@@ -50,6 +51,23 @@ async def test_an_alarm_is_given_once_for_each_share(
     assert len(alarms(said)) == 2
     metrics = (await served.fetch("GET", "/metrics")).body.decode()
     assert 'chitty_budget_spent{budget="all keys together",period="day"} 0.75' in metrics
+
+
+async def test_a_budget_that_is_raised_is_another_one(
+    serve: Serve, up: ScriptedUpstream, said: pytest.LogCaptureFixture
+) -> None:
+    served = await office(serve, up, budgets={"day": 2 * COST, "alarm": [0.5]})
+    await served.chat("dear", max_tokens=40)
+    await until(lambda: len(alarms(said)) == 1)
+    served.network.admission.totals = total_caps(round(6 * COST * 1e9), None)
+    await served.chat("dear", max_tokens=40)
+    await served.network.budgets.look()
+    assert len(alarms(said)) == 1
+    await served.chat("dear", max_tokens=40)
+    await until(lambda: len(alarms(said)) == 2)
+    assert alarms(said)[1]["budget_usd"] == pytest.approx(6 * COST)
+    await served.network.budgets.look()
+    assert len(alarms(said)) == 2
 
 
 async def test_a_keys_budget_that_refuses_calls_is_used_up(

@@ -10,7 +10,7 @@ FORGET_AFTER = 40 * 86_400.0  # longer than the longest window
 budget_alarms = Table(
     "budget_alarms",
     metadata,
-    Column("scope", Text, primary_key=True),  # as in `meters`
+    Column("scope", Text, primary_key=True),  # as in `meters`, and the budget: "total=5000000000"
     Column("period", Text, primary_key=True),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("per_mille", Integer, primary_key=True, autoincrement=False),  # of the budget

@@ -31,6 +31,11 @@ class Standing(Struct, frozen=True):
     def window(self) -> Window:
         return self.cap.scope, self.cap.period, self.start
 
+    @property
+    def alarm(self) -> Window:
+        """Whose alarms are given once: a budget that is raised or lowered is another one."""
+        return f"{self.cap.scope}={self.cap.limit}", self.cap.period, self.start
+
     def reached(self, shares: Collection[float]) -> list[int]:
         """Those of the shares that are spent, as thousandths, in ascending order."""
         full = self.refused and self.share >= NEARLY
