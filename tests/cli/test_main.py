@@ -25,10 +25,58 @@ def test_every_command_has_help(can: Any, name: str) -> None:
     assert said.out.startswith("Usage: ")
 
 
-def test_an_unknown_command_is_a_usage_error(can: Any) -> None:
-    said = can("asks")
+@pytest.mark.parametrize(
+    ("guess", "meant"),
+    [
+        (("asks",), "can ask"),
+        (("ruoter", "inbox"), "can router"),
+        (("explian", "hi"), "can explain"),
+        (("router", "inbx"), "can router inbox"),
+        (("router", "inbox", "proces"), "can router inbox process"),
+        (("inbox", "list"), "can router inbox"),  # a group that stands elsewhere
+        (("drafts",), "can router drafts"),
+        (("draft", "list"), "can router drafts"),
+        (("integrations", "list"), "can connect integrations"),
+        (("router", "keys"), "can keys"),
+        (("schedules",), "can workstreams schedules"),
+    ],
+)
+def test_a_wrong_guess_at_a_command_is_told_the_right_one(can: Any, guess: tuple[str, ...], meant: str) -> None:
+    said = can(*guess)
     assert said.code == 2
-    assert "asks" in said.err
+    assert "→ did you mean " in said.err
+    assert f"`{meant}`" in said.err
+
+
+def test_a_command_that_resembles_none_is_told_what_there_is(can: Any) -> None:
+    said = can("router", "rules", "xyzzy")
+    assert (said.code, said.out) == (2, "")
+    assert "✗ can router rules has no command 'xyzzy'" in said.err
+    assert "→ it has create, list, change, test, delete" in said.err
+
+
+def test_a_missing_argument_and_a_wrong_option_show_how_it_is_written(can: Any) -> None:
+    missing, wrong = can("router", "drafts", "show"), can("ask", "hi", "--modle", "x")
+    assert (missing.code, wrong.code) == (2, 2)
+    assert missing.err.startswith("✗ Missing argument")
+    assert "→ Usage: can router drafts show " in missing.err
+    assert "--model" in wrong.err
+
+
+def test_help_at_80_columns_cuts_no_line_off(can: Any, monkeypatch: Any) -> None:
+    """Typer ends what is too long with `...`."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def cut_off(*path: str) -> list[str]:
+        said = can(*path, "--help").out
+        if "Commands:" not in said:
+            return []
+        shown = said.partition("Commands:\n")[2].splitlines()
+        names = [line.split()[0] for line in shown if line.startswith("  ") and not line.startswith("   ")]
+        here = [" ".join((*path, line)) for line in shown if line.endswith("...")]
+        return here + [line for name in names for line in cut_off(*path, name)]
+
+    assert not [line for name in COMMANDS for line in cut_off(name)]
 
 
 def test_a_bug_is_one_line_and_not_a_page(can: Any, home: Any, monkeypatch: Any) -> None:

@@ -71,7 +71,15 @@ def as_command(found: Any, name: str) -> Any:
         found = single
     command = typer.main.get_command(found)
     command.name = name
+    _say_all(command)
     return command
+
+
+def _say_all(command: Any) -> None:
+    """In lists of commands whole sentences, where Typer would cut them off at the end of the line."""
+    for each in getattr(command, "commands", {}).values():
+        each.short_help = (each.help or "").partition("\n\n")[0]
+        _say_all(each)
 
 
 can = typer.Typer(
@@ -116,7 +124,10 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.close()
         code = 1
     except typer.TyperException as error:
-        error.show()  # type: ignore[attr-defined]
+        from chittycan.cli.guesses import as_usage_error
+
+        wrong = as_usage_error(error)
+        _say(wrong) if wrong else error.show()  # type: ignore[attr-defined]
         code = 2
     except ChittyError as error:
         _say(error)
