@@ -11,8 +11,7 @@ from chittycan.errors import AllFailed
 from chittycan.mailroom import Mailroom, figures, standings
 from chittycan.routing.rules.book import Rule
 from chittycan.rulebook import RuleBook
-from chittycan.store import inbox
-from chittycan.store import claims
+from chittycan.store import claims, inbox
 from chittycan.store import mailboxes as rows
 from chittycan.store import rules as stored_rules
 from chittycan.store.database import Database
@@ -93,7 +92,7 @@ async def test_silence_is_told_from_a_mere_failure(
     """`succeeded` and `failed`: seconds ago. The alarm is due after 900."""
     now = FakeClock().now()
     if succeeded is not None:
-            await sqlite.run(claims.claim, rows.mail_accounts, "office", "me", "{}", lambda *_: True)
+        await sqlite.run(claims.claim, rows.mail_accounts, "office", "me", "{}", lambda *_: True)
         await sqlite.run(rows.went_well, "office", now - succeeded)
     if failed is not None:
         await sqlite.run(rows.went_wrong, "office", "it said goodbye", None, now - failed)
