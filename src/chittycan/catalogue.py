@@ -78,7 +78,7 @@ class Provider(Struct, frozen=True, kw_only=True):
     source: str = "config"  # config | environment | discovered | catalogue
 
 
-class PriceRow(Struct, frozen=True, kw_only=True):
+class PriceRow(Struct, frozen=True, kw_only=True, cache_hash=True):  # it is looked up by, twice a call
     """An owner's own prices: USD per million tokens, as in models.json."""
 
     input: float

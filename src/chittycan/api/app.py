@@ -1,5 +1,6 @@
 """Which door a path leads to. Hot paths first; everything else may take its time."""
 
+from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
@@ -42,11 +43,14 @@ class App:
         self._inference.ahead["openai_responses"] = background
         self._control: Asgi | None = None
 
-    async def __call__(self, request: Request, responder: Responder) -> None:
+    def __call__(self, request: Request, responder: Responder) -> Awaitable[None]:
+        if request.method == "POST" and request.path in ROUTES:
+            return self._inference(request, responder)
+        return self._beside(request, responder)
+
+    async def _beside(self, request: Request, responder: Responder) -> None:
         path = request.path
-        if request.method == "POST" and path in ROUTES:
-            await self._inference(request, responder)
-        elif path.startswith("/api/v1/") or path in ("/api/v1", "/openapi.json"):
+        if path.startswith("/api/v1/") or path in ("/api/v1", "/openapi.json"):
             if self._control is None:
                 from chittycan.api.control import control_app
 

@@ -157,6 +157,8 @@ def _in_band(call: Call, error: ChittyError) -> bytes:
 
 def _forwarded(surface: str, headers: dict[bytes, bytes]) -> tuple[tuple[str, str], ...]:
     names = FORWARDED.get(surface, ())
+    if headers.keys().isdisjoint(names):
+        return ()
     return tuple((name.decode(), headers[name].decode("latin-1")) for name in names if name in headers)
 
 

@@ -78,6 +78,8 @@ class Admission:
         0 where nobody knows the price, which then stays unknown. Raises BudgetExceeded.
         """
         worst = self._alone(ticket, candidate)
+        if not ticket.racing and ticket.max_cost is None:
+            return worst
         others = [each for each in ticket.racing if each is not candidate]
         worst += sum(self._alone(ticket, each) for each in others)
         if ticket.max_cost is not None and worst > ticket.max_cost:

@@ -1,7 +1,8 @@
 """Legacy completions may hold several prompts in one request: one call each, and one answer of them all."""
 
 import asyncio
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 import msgspec
 
@@ -14,9 +15,15 @@ class Gateway(Protocol):
     async def complete(self, call: Call) -> Reply: ...
 
 
-async def complete_each(gateway: Gateway, call: Call) -> Reply:
+def complete_each(gateway: Gateway, call: Call) -> Coroutine[Any, Any, Reply]:
     """A whole answer in the client's dialect, of several calls where there are several prompts. Raises ChittyError."""
-    prompts = split(call.fields) if call.surface == "openai_completions" else ()
+    if call.surface != "openai_completions":
+        return gateway.complete(call)
+    return _completions(gateway, call)
+
+
+async def _completions(gateway: Gateway, call: Call) -> Reply:
+    prompts = split(call.fields)
     if len(prompts) < 2:
         return await gateway.complete(call)
     calls = [msgspec.structs.replace(call, fields=fields, body=msgspec.json.encode(fields)) for fields in prompts]
