@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import text
 
 from bare_http import Json
+from chittycan.routing.rules.book import Rule
 from chittycan.testing import Reply, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
 from serving import Serve, Served, proxy
@@ -106,6 +107,20 @@ async def test_long_texts_tool_results_and_named_terms_count(
         got = await served.chat("strong", messages=messages)
         assert (got.status, got.headers["x-chitty-served-by"]) == (200, "own")
     assert not up.requests
+
+
+@pytest.mark.parametrize("given", [{"name": "risk"}, {"models": ["strong", "own"]}], ids=["named", "as it is asked"])
+async def test_a_rule_holds_for_an_ensemble_too(
+    serve: Serve, up: ScriptedUpstream, house: ScriptedUpstream, given: Json
+) -> None:
+    served = await office(serve, up, house)
+    await served.network.rules.create(Rule(id="", name="legal", condition="kind:legal", action="private"))
+    asked = {"prompt": "An ordinary question", "mode": "vote", **given}
+    got = await served.fetch("POST", "/api/v1/ensembles", {**asked, "kind": "legal"})
+    assert (got.status, bool(house.requests), len(up.requests)) == (200, True, 0)
+    await served.network.rules.create(Rule(id="", name="there", condition="kind:code", action="region:eu-west"))
+    got = await served.fetch("POST", "/api/v1/ensembles", {**asked, "kind": "code"})
+    assert (got.status >= 400, len(up.requests)) == (True, 0)  # nobody runs there
 
 
 async def test_ordinary_prompts_go_where_they_are_sent(

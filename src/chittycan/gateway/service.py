@@ -240,7 +240,7 @@ class Gateway:
         if self._catalogue.ensembles.get(name) != ensemble:
             name = UNNAMED  # a key that may call it by its name may not change who sits in it
         call = await self._prepared(self._own_call(replace(chat, model=name), options, key))
-        found = self.privacy.private(call)
+        found = self._held(call)
         seating = labelled(seat(facts_of(call), name, ensemble, self._catalogue), call, found)
         answer = await assemble(self, call, seating)
         if call.answered is not None:
