@@ -78,11 +78,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agents.performers.response": WORDS | STATE | {"routing", "gateway.call", "workstreams", "agents", "dialects"},
     # what the owner configured: the ways out, and where mail comes from and how it is handled
     "outside": WORDS | {"config", "integrations", "mail_login"},
-    "mail_login": WORDS | {"config", "integrations", "mail_tokens"},
-    "mail_tokens": WORDS | {"config", "integrations"},
+    "mail_login": WORDS | {"config", "integrations"},
+    "mail_tokens": WORDS | {"agents", "integrations", "store"},
     "mailbox": WORDS | {"config", "integrations", "agents", "mail_login"},
-    "mailroom": WORDS | {"config", "agents", "integrations", "mailbox", "mail_login", "rulebook", "store"},
-    "outgoing": WORDS | {"config", "agents", "integrations", "mailbox", "outside", "store", "workstreams"},
+    "mailroom": WORDS
+    | {"config", "agents", "integrations", "mailbox", "mail_login", "mail_tokens", "rulebook", "store"},
+    "outgoing": WORDS
+    | {"config", "agents", "integrations", "mailbox", "mail_tokens", "outside", "store", "workstreams"},
     # watches what is spent, and has it told
     "budgets": BELOW_APP | {"durable"},
     # the settings in the words of the parts

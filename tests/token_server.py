@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 class TokenServer:
     """`users`: refresh token → user, while it is valid. `asked` are the forms that clients sent.
 
-    `failing`: a status that it answers with instead. `life`: seconds that tokens last, as it says.
+    `failing`: a status that it answers with instead. `life`: seconds that tokens last, as it says. `rotates`: each
+    refresh token is taken once; with `strict` one that is shown again ends the grant (RFC 9700, 4.14.2).
     """
 
     def __init__(self) -> None:
@@ -19,7 +20,8 @@ class TokenServer:
         self.asked: list[dict[str, str]] = []
         self.failing: tuple[int, bytes] | None = None
         self.life: Any = 3_600
-        self.rotates = False
+        self.rotates = self.strict = False
+        self.used: dict[str, str] = {}  # refresh token that was taken → user
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -55,13 +57,15 @@ class TokenServer:
 
     def token(self, form: dict[str, str]) -> tuple[int, dict[str, Any]]:
         user = self.users.get(form.get("refresh_token", ""))
+        if self.strict and form.get("refresh_token") in self.used:
+            self.users = {token: each for token, each in self.users.items() if each != self.used[form["refresh_token"]]}
         if form.get("grant_type") != "refresh_token" or user is None:
             return 400, {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
         token = f"token-{len(self.asked)}"
         self.tokens[token] = user
         given: dict[str, Any] = {"access_token": token, "expires_in": self.life, "token_type": "Bearer"}
         if self.rotates:
-            del self.users[form["refresh_token"]]
+            self.used[form["refresh_token"]] = self.users.pop(form["refresh_token"])
             given["refresh_token"] = f"refresh-{len(self.asked)}"
             self.users[given["refresh_token"]] = user
         return 200, given

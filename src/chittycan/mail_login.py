@@ -9,15 +9,14 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from chittycan.clock import Clock
-from chittycan.config import CONFIG_FILE, Missing, Settings, data_folder, is_reference, resolve_secret
+from chittycan.config import CONFIG_FILE, Missing, Settings, is_reference, resolve_secret
 from chittycan.config.parsing import Reader, join
 from chittycan.config.settings import OAuthSettings
 from chittycan.errors import ConfigError, InvalidRequest
-from chittycan.integrations.email.credentials import Credential, Grant, OAuth, Password
+from chittycan.integrations.email.credentials import Credential, Grant, Newer, OAuth, Password
 from chittycan.integrations.email.imap import on_this_machine
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList, Target, parse
-from chittycan.mail_tokens import RefreshTokens
 
 
 class LoginSettings(Struct, frozen=True, kw_only=True):
@@ -48,19 +47,29 @@ def check(settings: Settings, place: str, login: LoginSettings) -> None:
             raise ConfigError(problem, file=CONFIG_FILE, key=f"{place}.{key}", fix=fix)
 
 
-def credential(settings: Settings, name: str, env: Mapping[str, str], clock: Clock) -> Credential:
+def credential(
+    settings: Settings, name: str, env: Mapping[str, str], clock: Clock, newer: Newer | None = None
+) -> Credential:
     """For the account `name`; as `credential_of`."""
     reader = Reader(str(settings.folder / CONFIG_FILE))
     written = settings.integrations[name]
     known = {key: written[key] for key in ("password", "oauth") if key in written}
     place = join("integrations", name)
-    return credential_of(settings, place, reader.read(known, LoginSettings, place), env, clock)
+    return credential_of(settings, place, reader.read(known, LoginSettings, place), env, clock, newer)
 
 
 def credential_of(
-    settings: Settings, place: str, login: LoginSettings, env: Mapping[str, str], clock: Clock
+    settings: Settings,
+    place: str,
+    login: LoginSettings,
+    env: Mapping[str, str],
+    clock: Clock,
+    newer: Newer | None = None,
 ) -> Credential:
-    """What it gives is looked up for each login, and raises ConfigError where it is missing. Raises as `check`."""
+    """What it gives is looked up for each login, and raises ConfigError where it is missing. Raises as `check`.
+
+    `newer`: where refresh tokens are kept that replaced configured ones; without it only this object knows them.
+    """
     check(settings, place, login)
 
     def secret(key: str, written: str) -> str:
@@ -85,7 +94,7 @@ def credential_of(
 
     target = _target(place, oauth.token_url)
     only = AllowList([f"{target.scheme}://{target.authority}"], private=settings.outbound.private)
-    return OAuth(place, grant, Outbound(only), clock, RefreshTokens(data_folder(env)))
+    return OAuth(place, grant, Outbound(only), clock, newer)
 
 
 def _target(place: str, url: str) -> Target:

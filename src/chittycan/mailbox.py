@@ -30,7 +30,7 @@ from chittycan.config.parsing import Reader, join
 from chittycan.config.senders import SENDER_KEYS, SenderSettings
 from chittycan.config.settings import OAuthSettings
 from chittycan.errors import ChittyError, NotFound, UsageError
-from chittycan.integrations.email.credentials import log_in
+from chittycan.integrations.email.credentials import Newer, log_in
 from chittycan.integrations.email.imap import Account, Connection
 from chittycan.integrations.email.imap_again import fetch_again
 from chittycan.integrations.email.imap_sent import find_sent, keep_sent
@@ -211,7 +211,9 @@ def _account(settings: Settings, name: str, read: ImapSettings) -> Account:
 
 
 @asynccontextmanager
-async def session(settings: Settings, env: Mapping[str, str], account: str) -> AsyncGenerator[Connection]:
+async def session(
+    settings: Settings, env: Mapping[str, str], account: str, newer: Newer | None = None
+) -> AsyncGenerator[Connection]:
     """A connection to the server of an account, beside that of whoever looks after it.
 
     Raises Unavailable, ConfigError, and NotFound where there is no such account.
@@ -219,31 +221,35 @@ async def session(settings: Settings, env: Mapping[str, str], account: str) -> A
     known = accounts(settings)
     if account not in known:
         raise NotFound(f"no mail account {account!r}", param="account", fix="`can router inbox sources` lists them.")
-    connection = await log_in(known[account], mail_login.credential(settings, account, env, SystemClock()))
+    connection = await log_in(known[account], mail_login.credential(settings, account, env, SystemClock(), newer))
     try:
         yield connection
     finally:
         await connection.close()
 
 
-async def in_sent(settings: Settings, env: Mapping[str, str], account: str, message_id: str) -> bool | None:
+async def in_sent(
+    settings: Settings, env: Mapping[str, str], account: str, message_id: str, newer: Newer | None = None
+) -> bool | None:
     """Whether the account's folder of sent mail holds a mail with this Message-ID.
 
     None where nobody can tell: there is no such account or folder, or the server cannot be reached.
     """
     try:
-        async with session(settings, env, account) as connection:
+        async with session(settings, env, account, newer) as connection:
             return await find_sent(connection, message_id)
     except ChittyError:
         return None
 
 
-async def keep_copy(settings: Settings, env: Mapping[str, str], account: str, raw: bytes) -> bool:
+async def keep_copy(
+    settings: Settings, env: Mapping[str, str], account: str, raw: bytes, newer: Newer | None = None
+) -> bool:
     """Puts a mail that was sent into the account's folder of sent mail; False where it is there already.
 
     Doing it again does no harm. Raises Unavailable, ConfigError, and NotFound where there is no such account.
     """
-    async with session(settings, env, account) as connection:
+    async with session(settings, env, account, newer) as connection:
         return await keep_sent(connection, raw)
 
 
@@ -255,6 +261,7 @@ async def read_mail(
     *,
     message_id: str | None = None,
     dedupe_key: str | None = None,
+    newer: Newer | None = None,
 ) -> RawMail:
     """The mail that a source once gave under `key`, from whatever kind of source; with `error` where it is gone.
 
@@ -266,7 +273,7 @@ async def read_mail(
         return await asyncio.to_thread(read_again, source, key)
     if account not in accounts(settings):
         return RawMail(source, key, error=f"the account {account} is not set up any more")
-    async with session(settings, env, account) as connection:
+    async with session(settings, env, account, newer) as connection:
         return await fetch_again(connection, key, message_id=message_id, dedupe_key=dedupe_key)
 
 

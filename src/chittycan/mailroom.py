@@ -25,8 +25,10 @@ from chittycan.agents.watch_local import Local, LocalWatcher
 from chittycan.clock import Clock
 from chittycan.config import Settings
 from chittycan.errors import ChittyError, ConfigError
+from chittycan.integrations.email.credentials import Newer
 from chittycan.integrations.email.imap import Account
 from chittycan.integrations.email.sources import RawMail, Source
+from chittycan.mail_tokens import RefreshTokens
 from chittycan.rulebook import RuleBook
 from chittycan.store import mailboxes as rows
 from chittycan.store.database import Database
@@ -64,7 +66,8 @@ class Mailroom:
         """For one account by its name; `base` are the terms instead of the owner's. Raises ConfigError."""
         settings = self._settings()
         account = mailbox.accounts(settings)[name]
-        credential = mail_login.credential(settings, name, self._env, self._clock)
+        newer = RefreshTokens(self._database, self._clock)
+        credential = mail_login.credential(settings, name, self._env, self._clock, newer)
         return Watcher(account, credential, self._desk(name, base), on_outcome=on_outcome, on_problem=on_problem)
 
     def local_watcher(
@@ -142,13 +145,13 @@ def terms_of(
     return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private, tell=tell))
 
 
-def reread(settings: Callable[[], Settings], env: Mapping[str, str]) -> Reread:
+def reread(settings: Callable[[], Settings], env: Mapping[str, str], newer: Newer) -> Reread:
     """Finds mails of the inbox again where they came from."""
 
     async def again(stored: StoredMail) -> RawMail:
         return await mailbox.read_mail(
             settings(), env, stored.source, stored.source_key,
-            message_id=restore(stored).message_id, dedupe_key=stored.dedupe_key,
+            message_id=restore(stored).message_id, dedupe_key=stored.dedupe_key, newer=newer,
         )  # fmt: skip
 
     return again

@@ -13,8 +13,10 @@ from chittycan.config import Settings
 from chittycan.errors import ChittyError, InvalidRequest
 from chittycan.integrations.email.authentication import verdicts
 from chittycan.integrations.email.compose import sender
+from chittycan.integrations.email.credentials import Newer
 from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.smtp import Mailer
+from chittycan.mail_tokens import RefreshTokens
 from chittycan.outside import Outside
 from chittycan.store.database import Database
 from chittycan.store.workers import Worker
@@ -31,7 +33,7 @@ class Outgoing:
         self, settings: Callable[[], Settings], env: Mapping[str, str], database: Database, clock: Clock
     ) -> None:
         self._settings, self._clock = settings, clock
-        self._office = Office(settings, env, clock)
+        self._office = Office(settings, env, clock, RefreshTokens(database, clock))
         effects = Effects(
             database, owner=sender_name(this_process("sender", "sender")), clock=clock, alive=sender_lives
         )
@@ -66,10 +68,16 @@ class Outgoing:
 class Office:
     """`agents.sending.Post` over config.json."""
 
-    def __init__(self, settings: Callable[[], Settings], env: Mapping[str, str], clock: Clock | None = None) -> None:
-        self._ask, self._env = settings, env
+    def __init__(
+        self,
+        settings: Callable[[], Settings],
+        env: Mapping[str, str],
+        clock: Clock | None = None,
+        newer: Newer | None = None,
+    ) -> None:
+        self._ask, self._env, self._newer = settings, env, newer
         self._used = settings()
-        self._outside = Outside(self._used, env, clock)
+        self._outside = Outside(self._used, env, clock, newer)
 
     def sender(self, account: str | None) -> str:
         return self._ways.sender_of(account)
@@ -90,13 +98,15 @@ class Office:
 
     async def in_sent(self, account: str | None, message_id: str) -> bool | None:
         place = self._place(account)
-        return None if place is None else await mailbox.in_sent(self._settings, self._env, place, message_id)
+        return (
+            None if place is None else await mailbox.in_sent(self._settings, self._env, place, message_id, self._newer)
+        )
 
     async def keep_copy(self, account: str | None, raw: bytes) -> bool | None:
         place = self._place(account)
         if place is None or not self._ways.of_account(place).save_sent:
             return None
-        return await mailbox.keep_copy(self._settings, self._env, place, raw)
+        return await mailbox.keep_copy(self._settings, self._env, place, raw, self._newer)
 
     def close(self) -> None:
         self._outside.close()

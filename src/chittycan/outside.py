@@ -15,7 +15,7 @@ from chittycan.config.senders import SENDER_KEYS, SenderSettings
 from chittycan.config.settings import CONFIG_FILE, SmtpSettings, listed
 from chittycan.errors import ConfigError, Forbidden
 from chittycan.integrations.email.compose import sender
-from chittycan.integrations.email.credentials import Credential
+from chittycan.integrations.email.credentials import Credential, Newer
 from chittycan.integrations.email.smtp import Mailer, Server
 from chittycan.integrations.outbound import Outbound
 from chittycan.integrations.targets import AllowList, Target, parse
@@ -24,8 +24,15 @@ from chittycan.integrations.targets import AllowList, Target, parse
 class Outside:
     """The ways out of a configuration; `use` takes up another one."""
 
-    def __init__(self, settings: Settings, env: Mapping[str, str], clock: Clock | None = None) -> None:
-        self._settings, self._env, self._clock = settings, env, clock or SystemClock()
+    def __init__(
+        self,
+        settings: Settings,
+        env: Mapping[str, str],
+        clock: Clock | None = None,
+        newer: Newer | None = None,
+    ) -> None:
+        """`newer`: as of `mail_login.credential_of`."""
+        self._settings, self._env, self._clock, self._newer = settings, env, clock or SystemClock(), newer
         self._ways: dict[str, Outbound] = {}  # to subscribed webhooks, by URL
         self._mailers: dict[str, Mailer] = {}  # of accounts with a server of their own
 
@@ -82,9 +89,9 @@ class Outside:
         if smtp.auth == "password" and smtp.oauth is None:
             return None
         if smtp.oauth is None and smtp.password is None and self._user(account) is not None:
-            return mail_login.credential(self._settings, str(account), self._env, self._clock)
+            return mail_login.credential(self._settings, str(account), self._env, self._clock, self._newer)
         login = mail_login.LoginSettings(password=smtp.password, oauth=smtp.oauth)
-        return mail_login.credential_of(self._settings, key, login, self._env, self._clock)
+        return mail_login.credential_of(self._settings, key, login, self._env, self._clock, self._newer)
 
     def _user(self, account: str | None) -> str | None:
         """The name that an account on a mail server is logged in to with."""

@@ -107,10 +107,12 @@ class Workplace:
         from chittycan import mailbox, mailroom
         from chittycan.agents.acts import Acts
         from chittycan.agents.performers.parts import Parts
+        from chittycan.mail_tokens import RefreshTokens
         from chittycan.outside import Outside
         from chittycan.workstreams.effects import Effects
 
-        self._outside = outside = Outside(self.settings(), self.env)
+        newer = RefreshTokens(self.database, self.clock)
+        self._outside = outside = Outside(self.settings(), self.env, self.clock, newer)
         alive = partial(owner_lives, self.database)
         effects = Effects(self.database, owner=owner_of(me), clock=self.clock, alive=alive)
         return Parts(
@@ -119,5 +121,5 @@ class Workplace:
             terms=lambda: mailbox.terms(self.settings()), audience=self.durable.responses, clock=self.clock,
             enforcing=lambda: self.settings().privacy_mode == "enforce",
             mail_terms=lambda account: mailroom.terms_of(self.settings(), account, self.rules, tell=self.durable.tell),
-            reread=mailroom.reread(self.settings, self.env),
+            reread=mailroom.reread(self.settings, self.env, newer),
         )  # fmt: skip

@@ -98,6 +98,7 @@ def invoke(
     from chittycan.cli.session import Session, run
     from chittycan.clock import SystemClock
     from chittycan.config import load
+    from chittycan.mail_tokens import RefreshTokens
     from chittycan.mailbox import of_account, terms
     from chittycan.mailroom import reread
     from chittycan.rulebook import RuleBook
@@ -116,7 +117,8 @@ def invoke(
             with progress(f"{plain(name)} reads the mail"):
                 return await run_agent(
                     name, email, network.ask, database, how,
-                    besides=Besides(attachment=attachment), reread=reread(lambda: settings, os.environ),
+                    besides=Besides(attachment=attachment),
+                    reread=reread(lambda: settings, os.environ, RefreshTokens(database, SystemClock())),
                 )  # fmt: skip
 
     result = run(work)

@@ -7,7 +7,7 @@ Tokens: RFC 6749, 6 (refreshing). What Google and Microsoft call XOAUTH2 takes s
 import asyncio
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -23,6 +23,7 @@ REVOKED = "mailbox_grant_revoked"  # the error's code: nobody gets in before a p
 EARLY = 60.0  # seconds before its end a token is not used any more
 SHORTEST = 60.0  # seconds that one is used, whatever the server says
 LONGEST_CODE = 40
+LONGEST_FAREWELL = 10.0  # seconds that whoever stops waits for a token that is on its way
 
 
 class Credential(Protocol):
@@ -64,11 +65,15 @@ class Grant(Struct, frozen=True, kw_only=True):
 class Newer(Protocol):
     """Where refresh tokens are kept that replaced the configured one of a grant, for all who use it."""
 
-    def newest(self, grant: Grant) -> str | None:
-        """None where none did."""
+    def alone(self, grant: Grant) -> AbstractAsyncContextManager[None]:
+        """As long as nobody else asks with the grant. Raises Unavailable."""
         ...
 
-    def keep(self, grant: Grant, token: str) -> bool:
+    async def newest(self, grant: Grant) -> str | None:
+        """None where none did. Raises Unavailable."""
+        ...
+
+    async def keep(self, grant: Grant, token: str) -> bool:
         """Whether `newest` will give it."""
         ...
 
@@ -93,7 +98,7 @@ class OAuth:
     ) -> None:
         self._place, self._look_up, self._out, self._clock, self._kept = place, grant, out, clock, newer
         self._grant: Grant | None = None
-        self._newer: str | None = None  # refresh token that is kept nowhere else
+        self._newer: str | None = None  # refresh token that could be kept nowhere else
         self._token, self._until = "", 0.0
         self._revoked: Unavailable | None = None
         self._refused = ""  # the refresh token for which it was
@@ -116,27 +121,37 @@ class OAuth:
         return bool(had)
 
     async def _fetch(self, grant: Grant) -> None:
-        """Of two who use one grant the first may get a new refresh token while the second shows the old one."""
-        used = await self._newest(grant)
-        answer = await self._ask(grant, used)
-        if not answer.ok and (now := await self._newest(grant)) != used:
-            used, answer = now, await self._ask(grant, now)
-        if not answer.ok:
-            self._refused = used
-            raise self._problem(answer)
-        self._revoked = None
+        """Whoever waits may go, but what was begun is ended: a token that came and was not kept is lost to all."""
+        fetching = asyncio.ensure_future(self._exchange(grant))
+        fetching.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may be waiting any more
         try:
-            given = msgspec.json.decode(answer.body, type=_Given)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Unavailable("no token: the answer of the token's server makes no sense", code=AWAY) from None
-        if given.refresh_token and given.refresh_token != used:
-            kept = self._kept is not None and await asyncio.to_thread(self._kept.keep, grant, given.refresh_token)
-            self._newer = None if kept else given.refresh_token
-        self._token = given.access_token
-        self._until = self._clock.now() + max(SHORTEST, _seconds(given.expires_in) - EARLY)
+            await asyncio.shield(fetching)
+        except asyncio.CancelledError:
+            await asyncio.wait((fetching,), timeout=LONGEST_FAREWELL)
+            raise
+
+    async def _exchange(self, grant: Grant) -> None:
+        """One refresh token for an access token, and for the next refresh token where the server gives one."""
+        async with nullcontext() if self._kept is None else self._kept.alone(grant):
+            used = await self._newest(grant)
+            answer = await self._ask(grant, used)
+            if not answer.ok:
+                self._refused = used
+                raise self._problem(answer)
+            self._revoked = None
+            try:
+                given = msgspec.json.decode(answer.body, type=_Given)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                raise Unavailable("no token: the answer of the token's server makes no sense", code=AWAY) from None
+            if given.refresh_token and given.refresh_token != used:
+                self._newer = given.refresh_token
+                if self._kept is not None and await self._kept.keep(grant, given.refresh_token):
+                    self._newer = None
+            self._token = given.access_token
+            self._until = self._clock.now() + max(SHORTEST, _seconds(given.expires_in) - EARLY)
 
     async def _newest(self, grant: Grant) -> str:
-        kept = None if self._kept is None else await asyncio.to_thread(self._kept.newest, grant)
+        kept = None if self._kept is None else await self._kept.newest(grant)
         return self._newer or kept or grant.refresh_token
 
     async def _ask(self, grant: Grant, refresh_token: str) -> Answer:
