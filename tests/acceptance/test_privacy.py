@@ -109,7 +109,9 @@ async def test_long_texts_tool_results_and_named_terms_count(
     assert not up.requests
 
 
-@pytest.mark.parametrize("given", [{"name": "risk"}, {"models": ["strong", "own"]}], ids=["named", "as it is asked"])
+@pytest.mark.parametrize(
+    "given", [{"name": "risk"}, {"models": ["strong", "own", "spare"]}], ids=["named", "as it is asked"]
+)
 async def test_a_rule_holds_for_an_ensemble_too(
     serve: Serve, up: ScriptedUpstream, house: ScriptedUpstream, given: Json
 ) -> None:
