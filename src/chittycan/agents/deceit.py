@@ -40,6 +40,23 @@ _OFFICE = re.compile(
 )
 
 
+# What a program should have replaced, as in "Hi {{first_name}}", or should have removed.
+_PLACEHOLDER = re.compile(
+    r"\{\{ ?\w{2,30} ?\}\}|\{(?:first|last|company)_?name\}|\[(?:first|last|company)[ _]?name\]|%%?\w{0,9}name%",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(r"\S {5,}\S+\s*$")  # of a subject: random letters, so that no two are alike
+_SPELT_OUT = re.compile(r"(?<![\w.])(?:[A-Za-z][ .*_-]){5,}[A-Za-z](?![\w.])")
+_MIXED = re.compile(r"[a-z][\u0370-\u04ff]|[\u0370-\u04ff][a-z]", re.IGNORECASE)
+_READ = 1500  # characters of the text that are looked at
+_MUCH = 150  # letters of which capitals are counted
+_LOUD = 0.35  # share of capitals
+_CRIES = 6  # exclamation marks
+
+
+SEVERAL = 3.0  # points of weaker signs that say as much as a phrase
+
+
 class Sign(Struct, frozen=True):
     why: str
     points: float
@@ -81,6 +98,25 @@ def _answers_to_free_mail(mail: Mail) -> bool:
     return answers_elsewhere(mail) and any(_owner(address.domain) in FREE for address in mail.reply_to)
 
 
+def _unfilled(mail: Mail) -> bool:
+    return bool(_PLACEHOLDER.search(mail.subject) or _PLACEHOLDER.search(mail.text[:_READ]))
+
+
+def _disguised(mail: Mail) -> bool:
+    text = f"{mail.subject}\n{mail.text[:_READ]}"
+    return bool(_TAIL.search(mail.subject) or _SPELT_OUT.search(text) or _MIXED.search(text))
+
+
+def _loud(mail: Mail) -> bool:
+    letters = [letter for letter in mail.text[:_READ] if letter.isalpha()]
+    capitals = sum(letter.isupper() for letter in letters)
+    return len(letters) >= _MUCH and capitals > _LOUD * len(letters)
+
+
+def _cries(mail: Mail) -> bool:
+    return f"{mail.subject}\n{mail.text[:_READ]}".count("!") >= _CRIES
+
+
 def _name(mail: Mail) -> str:
     return "" if "@" in mail.sender.name else folded(mail.sender.name)
 
@@ -95,4 +131,8 @@ _SIGNS: tuple[tuple[Sign, Callable[[Mail], bool]], ...] = (
     (Sign("a name that claims another address", 3.0, strong=True), claims_address),
     (Sign("answers go to a free mail address elsewhere", 2.0), _answers_to_free_mail),
     (Sign("a link that leads elsewhere than it says", 2.0), lambda mail: mail.misleading_link),
+    (Sign("a form letter that was not filled in", 4.0), _unfilled),
+    (Sign("letters in disguise", 3.0), _disguised),
+    (Sign("capitals all over", 2.0), _loud),
+    (Sign("exclamation marks all over", 1.0), _cries),
 )

@@ -142,7 +142,7 @@ def _by_points(value: Prioritized, *more: tuple[str, float]) -> Priority:
     if category in MASS_MAIL:
         return _priority("LOW", 0.1, factors, "Mass mail.")
     found = value.wording.points
-    waits = category in GRAVE or rules.asks(value.wording)
+    waits = category in (*GRAVE, "document_submission") or rules.asks(value.wording)
     signs = [
         ("a category that cannot wait", WEIGHTS.get(category, 0.0)),
         ("a deadline", _soon(value)),

@@ -20,15 +20,20 @@ QUOTED = 120  # characters of a quote, at most
 SAID = 1.5  # points of a small model's word
 START = 2.1  # points of general_inquiry
 MASS = 5.0  # points without which a mail is not called a newsletter or spam
+WANTED = 4.0  # points by which spam must be ahead of a newsletter, which somebody may have asked for
 
 _STOPS = ".!?\n"
-_REQUEST = re.compile(
-    r"\?|\b(?:please (?:confirm|reply|respond|advise|let|call|send|review|sign)|could you|can you|would you|"
-    r"let me know|look forward to|bitte|können sie|um rückmeldung|merci de|veuillez|pourriez|prière de|por favor|"
-    r"le ruego|rogamos|la prego|vi prego|si prega|potreste|alstublieft|graag|gelieve|verzoek|we request|we ask you|"
-    r"proszę|prosimy|czy (?:mog|możn|jest|są|zajm|państwo|pan)\w*|agradeç\w+|agradecemos|poderia\w*|"
-    r"pode\w* (?:enviar|dizer|ver)|queira\w*|solicitamos|solicito)\b",
-    re.IGNORECASE,
+_REPLY = re.compile(r"^\s*(?:re|aw|antw|sv|odp|res|r)\s*(?:\[\d+\])?:", re.IGNORECASE)
+_QUESTION = re.compile(r"\?(?![\w/=&%])")  # not the one in an address of the web
+# Who writes of these waits for an answer, also where nothing is asked: a fault, a claim, a duty.
+AWAITED: tuple[Category, ...] = (
+    "emergency_legal",
+    "lawsuit_communication",
+    "appointment_request",
+    "compliance_notice",
+    "tenant_communication",
+    "support_ticket",
+    "security_incident",
 )
 
 
@@ -52,8 +57,9 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     scored = {convert(name, Category): each for name, each in wording.points.items() if name in CATEGORIES}
     scored.setdefault("general_inquiry", Points())
     grave = max((scored[name].points for name in scored if name in GRAVE), default=0.0)
-    for name in MASS_MAIL:
-        if name in scored and not _mass_mail(scored[name], grave, is_reply=wording.mail.in_reply_to is not None):
+    news = scored["newsletter"].points if "newsletter" in scored else 0.0
+    for name, louder in (("newsletter", grave), ("spam", max(grave, news + WANTED if news else 0.0))):
+        if name in scored and not _mass_mail(scored[name], louder, is_reply=wording.mail.in_reply_to is not None):
             del scored[name]
     weights = {
         name: math.exp((_weight(name, each) + (SAID if name == said else 0.0)) / STEP) for name, each in scored.items()
@@ -66,13 +72,14 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     return sorted(found, key=lambda each: (-weights[each.category], _place(each.category)))
 
 
-def _mass_mail(scored: Points, grave: float, *, is_reply: bool) -> bool:
-    """Such mail is hardly looked at: several phrases must say so, and nothing grave be said louder.
+def _mass_mail(scored: Points, louder: float, *, is_reply: bool) -> bool:
+    """Such mail is hardly looked at: several phrases must say so, one of them for sure, and nothing grave be louder.
 
     Where the sender is not who the name says, one phrase is enough, and two, whatever else it says.
     """
-    louder = 0.0 if scored.strong and scored.telling >= 2 else grave
-    told = scored.telling + scored.strong >= 2
+    told = (scored.telling >= 2 and scored.sure >= 1) or (scored.telling >= 1 and scored.strong)
+    if scored.strong and scored.telling >= 2:
+        louder = 0.0
     return told and scored.points >= max(MASS, louder) and not is_reply
 
 
@@ -119,5 +126,17 @@ def deadline(wording: Wording) -> str | None:
 
 
 def asks(wording: Wording) -> bool:
-    """Whether the writer seems to wait for an answer."""
-    return bool(_REQUEST.search(wording.own) or _REQUEST.search(wording.mail.subject))
+    """Whether the writer asks for something, in so many words or by a question."""
+    asking, leisure = (wording.points.get(name, Points()) for name in ("asking", "at_leisure"))
+    if asking.telling and asking.points > leisure.points:
+        return True
+    subject = "" if _REPLY.match(wording.mail.subject) else wording.mail.subject  # there it is the question before
+    return bool(_QUESTION.search(wording.own) or _QUESTION.search(subject))
+
+
+def needs_reply(wording: Wording, category: Category) -> bool:
+    """Whether the writer seems to wait for an answer to a mail of this category."""
+    if category in MASS_MAIL or asks(wording):
+        return category not in MASS_MAIL
+    leisure = wording.points.get("at_leisure", Points())
+    return category in AWAITED and not leisure.telling

@@ -113,7 +113,7 @@ def _by_rules(wording: Wording) -> Triage:
     return Triage(
         category=found.category,
         confidence=found.confidence,
-        needs_reply=rules.asks(wording),
+        needs_reply=rules.needs_reply(wording, found.category),
         deadline=rules.deadline(wording),
         keywords=found.words,
         urgency_indicators=rules.urgent_words(wording),

@@ -1,7 +1,8 @@
 """What the words of a mail say, counted once: whoever sorts or ranks it asks this one count.
 
-Different phrases of the vocabulary make points for their heading: twice as many in the subject, half as many far down.
-What is quoted below a reply makes none. A few facts that are no words count too, such as attachments.
+Different phrases of the vocabulary make points for their heading: twice as many in the subject, half as many far down
+and below the greeting at the end. What is quoted below a reply makes none. A few facts that are no words count too,
+such as attachments.
 """
 
 import re
@@ -21,12 +22,23 @@ TOP = 1500  # of them, in which a phrase counts in full
 LIKELY = 2.0  # points of one phrase that says something by itself
 IN_SUBJECT, FAR_DOWN = 2.0, 0.5
 
-MANNER = ("pressing", "at_leisure")  # of which a subject says no more than a text: everybody shouts there
+MANNER = ("pressing", "at_leisure", "asking")  # of which a subject says no more than a text: everybody shouts there
 
 _QUOTED = re.compile(
     r"^(?:>|-{2,} ?\n|_{5,}|On .{5,100} wrote:|Am .{5,100} schrieb|Le .{5,100} a écrit|W dniu .{5,100} napisał|"
     r"Em .{5,100} escreveu)",
     re.MULTILINE,
+)
+
+
+# What stands below is a signature, with its opening hours and its small print.
+_CLOSING = re.compile(
+    r"^[ \t]*(?:(?:with )?(?:kind|best|warm|kindest|many)? ?(?:regards|wishes)|(?:yours|sincerely|faithfully)\b|cheers|"
+    r"(?:mit )?(?:freundliche\w*|beste\w*|viele\w*|liebe\w*|herzliche\w*) (?:\w+ )?gr(?:ü|ue)(?:ß|ss)e?n?|mfg|"
+    r"(?:bien )?cordialement|(?:un )?(?:cordial )?saludo|saludos|atentamente|cordiali saluti|distinti saluti|"
+    r"met vriendelijke groet\w*|(?:hartelijke |vriendelijke )groet\w*|z poważaniem|pozdrawiam|"
+    r"(?:com os )?(?:melhores )?cumprimentos|atenciosamente)\b.{0,30}$",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 
@@ -36,6 +48,7 @@ class Points(Struct):
     points: float = 0.0
     hints: float = 0.0
     telling: int = 0  # phrases that are more than hints
+    sure: int = 0  # of these, those that are hardly ever written about anything else
     strong: bool = False  # a sign of deceit that counts against what is grave
     words: tuple[str, ...] = ()  # as the mail writes them
 
@@ -62,11 +75,13 @@ class Wording:
     def points(self) -> dict[str, Points]:
         """For each heading of the vocabulary of which something stands in the mail."""
         made = _added_up(self._worth())
-        if "spam" in made:
-            for sign in deceit.signs(self.mail):
-                made["spam"].points += sign.points
-                made["spam"].strong = made["spam"].strong or sign.strong
-                made["spam"].words += (sign.why,)
+        if (spam := made.get("spam")) is not None:
+            signs = deceit.signs(self.mail)
+            spam.points += sum(sign.points for sign in signs)
+            spam.strong = any(sign.strong for sign in signs)
+            several = sum(sign.points for sign in signs if not sign.strong) >= deceit.SEVERAL
+            spam.telling, spam.sure = spam.telling + several, spam.sure + several
+            spam.words += tuple(sign.why for sign in signs)
         sent = self.mail.attachments
         if sent:
             calendar = any(each.media_type == "text/calendar" or each.name.endswith(".ics") for each in sent)
@@ -87,12 +102,21 @@ class Wording:
                          if hit.entry.heading == "spam" and hit.entry.points > LIKELY)  # fmt: skip
 
     @cached_property
+    def _languages(self) -> frozenset[str]:
+        return known().languages_of(f"{self.mail.subject}\n{self.own[:TOP]}")
+
+    @cached_property
     def _subject(self) -> list[Hit]:
-        return list(known().hits(self.mail.subject))
+        return self._hits(self.mail.subject)
 
     @cached_property
     def _text(self) -> list[Hit]:
-        return list(known().hits(self.mail.text[:READ]))
+        return self._hits(self.mail.text[:READ])
+
+    def _hits(self, text: str) -> list[Hit]:
+        """False friends do not count: `because` is no grant in Spanish."""
+        spoken = self._languages
+        return [hit for hit in known().hits(text) if not spoken or spoken & hit.entry.languages]
 
     def _worth(self) -> Iterator[tuple[float, Entry, str]]:
         """(points, entry, its words as they stand there)."""
@@ -100,11 +124,13 @@ class Wording:
         names = " ".join(each.name for each in mail.attachments[:10])
         claimed = "" if "@" in mail.sender.name else mail.sender.name  # who writes an address there is not believed
         sender = f"{claimed} {mail.sender.address.rpartition('.')[0] or mail.sender.address}"
+        closing = _CLOSING.search(self.own)
+        top = min(TOP, closing.start()) if closing else TOP
         own = [hit for hit in self._text if hit.end <= length]
         places: tuple[tuple[str, float, Iterable[Hit]], ...] = (
             (mail.subject, IN_SUBJECT, self._subject),
-            (mail.text, 1.0, [hit for hit in own if hit.end <= TOP]),
-            (mail.text, FAR_DOWN, [hit for hit in own if hit.end > TOP]),
+            (mail.text, 1.0, [hit for hit in own if hit.end <= top]),
+            (mail.text, FAR_DOWN, [hit for hit in own if hit.end > top]),
             (names, 1.0, known().hits(names)),
             (sender, 1.0, known().hits(sender, of_sender=True)),
         )
@@ -126,6 +152,7 @@ def _added_up(found: Iterable[tuple[float, Entry, str]]) -> dict[str, Points]:
         told.points += worth
         told.hints += worth if entry.points < LIKELY else 0.0
         told.telling += entry.points >= LIKELY
+        told.sure += entry.points > LIKELY
         told.words = tuple(dict.fromkeys((*told.words, word)))
     return made
 
@@ -134,7 +161,7 @@ def _longest(hits: Iterable[Hit]) -> list[Hit]:
     """Without those that are a part of a longer one of the same heading."""
     taken: dict[str, list[tuple[int, int]]] = {}
     kept = []
-    for hit in sorted(hits, key=lambda each: (each.start - each.end, -each.entry.points)):
+    for hit in sorted(hits, key=lambda each: (each.start - each.end, each.entry.points > 0, -each.entry.points)):
         spans = taken.setdefault(hit.entry.heading, [])
         if not any(start <= hit.start and hit.end <= end for start, end in spans):
             spans.append((hit.start, hit.end))
