@@ -31,6 +31,26 @@ def pdf_bytes(*pages: str, title: str | None = None) -> bytes:
     return _with_table(objects, trailer)
 
 
+def pdf_page_bytes(
+    content: str, page: str = "", resources: str = "", more: tuple[str, ...] = (), catalog: str = ""
+) -> bytes:
+    """A PDF of one page with this content; the objects in `more` are numbered from 6, the font is /F1."""
+    texts = (
+        f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
+        "<< /Type /Pages /Count 1 /Kids [5 0 R] >>",
+        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+        stream(content),
+        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
+        f"/Resources << /Font << /F1 3 0 R >> /ExtGState << /Clear << /ca 0 >> >> {resources} >> {page} >>",
+        *more,
+    )
+    return _with_table([text.encode("latin-1") for text in texts], b"/Root 1 0 R")
+
+
+def stream(content: str, entries: str = "") -> str:
+    return f"<< {entries} /Length {len(content)} >>\nstream\n{content}\nendstream"
+
+
 def _with_table(objects: list[bytes], trailer: bytes) -> bytes:
     out, offsets = b"%PDF-1.4\n", []
     for number, content in enumerate(objects, 1):
@@ -94,6 +114,16 @@ def paragraph(text: str, properties: str = "") -> str:
 @pytest.fixture
 def make_pdf() -> Callable[..., bytes]:
     return pdf_bytes
+
+
+@pytest.fixture
+def make_pdf_page() -> Callable[..., bytes]:
+    return pdf_page_bytes
+
+
+@pytest.fixture
+def pdf_stream() -> Callable[..., str]:
+    return stream
 
 
 @pytest.fixture
