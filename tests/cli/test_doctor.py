@@ -38,7 +38,7 @@ def test_lines_end_in_a_summary(can: Any, home: Any, upstream: Any) -> None:
         "    → export GROQ_API_KEY=…; or: can connect integration add groq --api-key env:NAME"
     )
     assert said.lines[-1].startswith("Summary: ")
-    assert said.lines[-1].endswith(" 1 warnings, 0 failed")
+    assert said.lines[-1].endswith(" 1 warning, 0 failed")
 
 
 def test_a_broken_file_is_a_failure_with_its_place(can: Any, home: Any) -> None:

@@ -14,9 +14,9 @@ def test_both_policies_stand_side_by_side(can: Any, home: Any, upstream: Any) ->
     before = home.read("models.json")
     (home.path / "work" / "new.json").write_text(json.dumps(FILE | {"fallbacks": {"*": ["small"]}}))
     said = can("simulate", "--models", "new.json", "--since", "24h").out
-    assert "1 requests of the last 24h, replayed" in said
+    assert "1 request of the last 24h, replayed" in said
     assert "(-99%)" in said
-    assert "requests go to models that were never asked" in said
+    assert "requests to models that were never asked: taken to be answered (1)" in said
     found = can("simulate", "--models", "new.json", "--json").json
     assert [(each["before"], each["after"]) for each in found["changes"]] == [("big", "small")]
     assert home.read("models.json") == before

@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, dollars, done, plain, print_json, print_line, progress, seconds, table
+from chittycan.cli.output import (
+    Json,
+    console,
+    count,
+    dollars,
+    done,
+    plain,
+    print_json,
+    print_line,
+    progress,
+    seconds,
+    table,
+)
 from chittycan.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,7 +105,9 @@ def _usage(since: str, json: bool) -> None:
     table(columns, rows, empty=f"no calls in the last {since}")
     if len(groups) > 1:
         total = dollars(round(sum(each.cost_usd for each in groups) * 1e9))
-        console.print(f"\n[dim]Total: {sum(each.calls for each in groups)} calls, {total}, last {plain(since)}[/]")
+        console.print(
+            f"\n[dim]Total: {count(sum(each.calls for each in groups), 'call')}, {total}, last {plain(since)}[/]"
+        )
 
 
 @integrations.command("list")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, plain, print_json, progress, seconds
+from chittycan.cli.output import Json, console, count, plain, print_json, progress, seconds
 
 if TYPE_CHECKING:
     from chittycan.config import Settings
@@ -55,7 +55,8 @@ def show(checks: "list[Check]", brief: bool = False) -> None:
             console.print(f"    [cyan]→[/] {plain(check.fix)}")
     totals = counted(checks)
     console.print(
-        f"\nSummary: {totals['passed']} passed, {totals['warnings']} warnings, {totals['failed']} failed", style="bold"
+        f"\nSummary: {totals['passed']} passed, {count(totals['warnings'], 'warning')}, {totals['failed']} failed",
+        style="bold",
     )
 
 

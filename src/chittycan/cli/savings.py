@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, dollars, plain, print_json, table
+from chittycan.cli.output import Json, console, count, dollars, plain, print_json, table
 
 if TYPE_CHECKING:
     from chittycan.control.savings import AtOneModel, SavingsLine, SavingsReport, ScoreRow
@@ -33,7 +33,7 @@ def savings(
         _left_out(found)
         return
     console.print(
-        f"[bold]{found.answers:,}[/] answers in the last {plain(since)} cost [bold]{_usd(found.cost_usd)}[/]"
+        f"[bold]{count(found.answers, 'answer')}[/] in the last {plain(since)} cost [bold]{_usd(found.cost_usd)}[/]"
         + (f", {_usd(found.absorbed_usd)} of it for attempts that failed halfway" if found.absorbed_usd else "")
         + f"; quality {_quality(found.quality)}\n"
     )
@@ -78,14 +78,14 @@ def _left_out(found: "SavingsReport") -> None:
     """What is not in the figures, and what they assume."""
     if found.cache_hits:
         worth = "of unknown worth" if found.cache_usd is None else f"about {_usd(found.cache_usd)} saved"
-        console.print(f"{found.cache_hits:,} more answers came from the cache: {worth}")
-    for count, what in (
+        console.print(f"{count(found.cache_hits, 'more answer')} came from the cache: {worth}")
+    for number, what in (
         (found.unpriced, "whose price is unknown"),
         (found.embeddings, "that are embeddings"),
         (found.ensembles, "to ensembles"),
     ):
-        if count:
-            console.print(f"[yellow]![/] {count:,} answers {what} are left out on both sides")
+        if number:
+            console.print(f"[yellow]![/] left out on both sides: {count(number, 'answer')} {what}")
     if not found.answers:
         return
     console.print("[dim]another model is taken to have read and written as many tokens[/]")

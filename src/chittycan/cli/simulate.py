@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, dollars, plain, print_json, progress, seconds, table, warn
+from chittycan.cli.output import Json, console, count, dollars, plain, print_json, progress, seconds, table, warn
 
 if TYPE_CHECKING:
     from chittycan.control.simulation import ChangedChoice, SimulatedSide, SimulationReport
@@ -46,11 +46,11 @@ def simulate(
     if not found.requests:
         console.print(f"[dim]no request of the last {plain(since)} can be replayed[/]")
     else:
-        console.print(f"[bold]{found.requests:,}[/] requests of the last {plain(since)}, replayed\n")
+        console.print(f"[bold]{count(found.requests, 'request')}[/] of the last {plain(since)}, replayed\n")
         _sides(found)
         _changes(found.changes)
-    for why, count in found.left.items():
-        console.print(f"[dim]{count:,} more {LEFT[why]}: left out on both sides[/]")
+    for why, number in found.left.items():
+        console.print(f"[dim]{number:,} more {LEFT[why]}: left out on both sides[/]")
     _unknown(found.then)
 
 
@@ -91,13 +91,13 @@ def _changes(changes: "list[ChangedChoice]") -> None:
 
 def _unknown(then: "SimulatedSide") -> None:
     """What cannot be said."""
-    for count, what in (
-        (then.unpriced, "answers have no known price, and are not in the cost"),
-        (then.untimed, "answers are of models that never answered, and are not in the latencies"),
-        (then.untried, "requests go to models that were never asked, and are taken to be answered"),
+    for number, what in (
+        (then.unpriced, "answers without a known price: not in the cost"),
+        (then.untimed, "answers of models that never answered: not in the latencies"),
+        (then.untried, "requests to models that were never asked: taken to be answered"),
     ):
-        if count:
-            console.print(f"[yellow]![/] {count:,.0f} {what}")
+        if number:
+            console.print(f"[yellow]![/] {what} ({number:,.0f})")
     console.print("[dim]no text is kept: kinds of work are as recorded, and answers are taken to be as long; "
                   "nothing was changed[/]")  # fmt: skip
 

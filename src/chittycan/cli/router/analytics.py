@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chittycan.cli.output import Json, console, dollars, plain, print_json, seconds, table
+from chittycan.cli.output import Json, console, count, dollars, plain, print_json, seconds, table
 
 if TYPE_CHECKING:
     from chittycan.control.inbox_usage import InboxFigures
@@ -94,11 +94,11 @@ def routing(since: Since = "7d", json: Json = False) -> None:
         return
     rate = f" ({found.answered / found.total_routed:.1%})" if found.total_routed else ""
     console.print(
-        f"[bold]{found.total_routed}[/] requests in the last {plain(since)}: {found.answered} answered{rate}, "
+        f"[bold]{count(found.total_routed, 'request')}[/] in the last {plain(since)}: {found.answered} answered{rate}, "
         f"{found.failed} failed, {found.cancelled} left by the client"
     )
     console.print(
-        f"{found.saved} answers saved by another try, {found.cache_hits} from the cache; "
+        f"{count(found.saved, 'answer')} saved by another try, {found.cache_hits} from the cache; "
         f"median {seconds(found.ms_p50)}, 95 % within {seconds(found.ms_p95)}; {dollars(round(found.cost_usd * 1e9))}\n"
     )
     table(

@@ -76,7 +76,7 @@ def left_out(facts: Facts, name: str) -> str:
     if facts.estimates and name not in {model for model, _ in facts.estimates}:
         return "nobody scored it, and it is not in the default chain"
     if facts.estimates or facts.model != AUTO:
-        return "others go before it, and it is not in the default chain"
+        return "others go before it"
     return "not in the default chain"
 
 
