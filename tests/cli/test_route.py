@@ -2,10 +2,13 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+WORDS, MODELS = "oak elm ash fir yew bay box fig".split(), ("big", "small")
 
 
 def _lines(count: int = 150) -> str:
@@ -73,6 +76,34 @@ def test_own_scored_traffic_teaches(can: Any) -> None:
     assert "nothing" not in can("route", "train").out
     report = can("route", "show", "--json").json["report"]
     assert [(row["model"], row["quality"]) for row in report["kinds"]] == [("big", 1.0), ("small", 0.0)]
+
+
+@pytest.mark.usefixtures("models")
+def test_where_the_best_is_the_cheapest_no_saving_is_told(can: Any, home: Any) -> None:
+    dice = random.Random(4)
+    rows = [
+        {"prompt": prompt, "kind": f"kind {number // 4 % 4}", "model": model, "score": float(dice.random() < worth),
+         "cost_usd": cost}
+        for number in range(300)
+        for prompt in [f"fix {dice.choice(WORDS)} and {dice.choice(WORDS)} {number}"]
+        for model, worth, cost in (("big", 0.7, 0.01), ("small", 0.8, 0.001))
+    ]  # fmt: skip
+    file = home.path / "scored.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    said = can("route", "train", "--from", str(file)).out
+    assert "or none is as good for less" in said
+    assert "At 9" not in said
+    assert "the kind of work explains nothing of the variance" in said  # and no less than that
+
+
+@pytest.mark.usefixtures("models")
+def test_answers_that_are_all_good_teach_without_a_slip(can: Any, home: Any) -> None:
+    file = home.path / "scored.jsonl"
+    rows = [{"prompt": f"fix bug {number}", "model": model, "score": 1} for number in range(250) for model in MODELS]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    said = can("route", "train", "--from", str(file))
+    assert (said.code, said.err.strip()) == (0, "")
+    assert "the kind of work explains nothing of the variance" in said.out
 
 
 def test_a_dry_run_keeps_nothing(can: Any, home: Any, scored: Path) -> None:

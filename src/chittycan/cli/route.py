@@ -193,10 +193,10 @@ def _says(checked: "Checked") -> str:
     if checked.by_model is None or checked.by_kind is None or checked.by_words is None:
         return "Too few prompts with their words to check anything: the means count, the words do not."
     what = "differences between models" if checked.compared else "scores"
-    kind, words = (1 - each / checked.by_model for each in (checked.by_kind, checked.by_words))
+    kind, words = (_explained(each, checked.by_model) for each in (checked.by_kind, checked.by_words))
     said = (
-        f"On prompts that were left out, the kind of work explains {kind:.1%} of the variance of {what} "
-        f"beyond each model's mean, kind and words together {words:.1%}. "
+        f"On prompts that were left out, the kind of work explains {kind} of the variance of {what} "
+        f"beyond each model's mean, kind and words together {words}. "
     )
     said += "Words are used." if checked.words else "Words add nothing: only means are used."
     new = [f"{checked.transfer:.0%} of what words say"] if checked.transfer else []
@@ -207,3 +207,8 @@ def _says(checked: "Checked") -> str:
         f"{said} For kinds of work that were never scored, nothing is said: the strong model answers, "
         "or the default chain where none is named."
     )
+
+
+def _explained(left: float, by_model: float) -> str:
+    """The share of the error that is gone; it may well have grown by chance."""
+    return f"{1 - left / by_model:.1%}" if left < by_model else "nothing"

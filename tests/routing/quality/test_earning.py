@@ -56,7 +56,7 @@ def _prompts(dear: float | None) -> list[Prompt]:
         scores = {"strong": (float(dice.random() < 0.8), 1), "weak": (weak, 1)}
         costs = {} if dear is None else {"strong": dear if hard else 10.0, "weak": 1.0}
         features = (1 if hard else 2, *sorted(dice.sample(range(10, 40), dice.randrange(4, 8))))
-        found.append(Prompt(features, KINDS[number % len(KINDS)], scores, number, costs))
+        found.append(Prompt(features, KINDS[number // PARTS % len(KINDS)], scores, number, costs))
     return found
 
 

@@ -118,6 +118,20 @@ def test_words_that_say_nothing_are_not_used() -> None:
     assert quality.estimates(POEM, None, MODELS) == quality.estimates(TASK, None, MODELS) != {}
 
 
+def test_words_that_are_not_used_say_nothing_of_new_kinds_either() -> None:
+    """By chance they seem to carry over here, while they explain nothing of the kinds that were scored."""
+    dice = random.Random(11)
+    rows = []
+    for number in range(240):
+        words = " ".join(dice.choices("oak elm ash fir yew bay box fig".split(), k=3))
+        for name in ("one", "other"):
+            score = float(dice.random() < 0.8)
+            rows.append(Scored(name, f"kind {number % 4}", sketch(f"{words} {number}"), score))
+    checked = check(collected(rows))
+    assert (checked.words, checked.transfer) == (False, 0.0)
+    assert train(rows).estimates("oak elm ash", "never scored", ["one", "other"]) == {}
+
+
 def test_words_that_say_no_more_than_the_kind_are_hardly_trusted_where_it_is_known() -> None:
     prompts = collected(_rows(800, kinds=True))
     checked = check(prompts)

@@ -96,14 +96,14 @@ def check(
     by_kind = [(each.prompt, each.by_kind) for part in parts for each in part]
     by_words = [(each.prompt, each.trusting(told)) for part, told in zip(parts, trusted, strict=True) for each in part]
     errors = [_mean_error(each, compared) for each in (by_model, by_kind, by_words)]
-    better = by_words if errors[2] < errors[1] else by_kind
+    words = errors[2] < errors[1]
     longer = lengths(several)
-    transfer = _transfer(several[:MOST_OF_KINDS], longer, compared, progress, pool)
+    transfer = _transfer(several[:MOST_OF_KINDS], longer, compared, progress, pool) if words else 0.0
     progress(steps, steps)
     return Checked(
         prompts=len(asked), compared=compared, by_model=errors[0], by_kind=errors[1], by_words=errors[2],
         familiar=round(FAMILIAR * sorted(shares)[int(RARE * len(shares))], 3), told=_trusted(slopes), transfer=transfer,
-        lengths=longer, frontier=frontier([_foretold(*each, pool) for each in better]),
+        lengths=longer, frontier=frontier([_foretold(*each, pool) for each in (by_words if words else by_kind)]),
     )  # fmt: skip
 
 

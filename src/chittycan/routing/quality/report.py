@@ -54,8 +54,9 @@ def learn(
 
 
 def _kept(checked: Checked) -> list[Kept]:
+    """What a target saves, where it saves anything."""
     found = [checked.frontier.kept(target) for target in SHOWN] if checked.frontier is not None else []
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None and each.saved > 0]
 
 
 def _summed(rows: Iterable[Scored], by_kind: bool) -> list[ScoredModel]:
