@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-WORDS, MODELS = "oak elm ash fir yew bay box fig".split(), ("big", "small")
+WORDS, MODELS = ["oak", "elm", "ash", "fir", "yew", "bay", "box", "fig"], ("big", "small")
 
 
 def _lines(count: int = 150) -> str:
