@@ -58,6 +58,19 @@ async def test_a_refusal_after_the_text_is_certain(mail_peer: MailPeer, answer: 
     assert caught.value.temporary is temporary
 
 
+@pytest.mark.parametrize("answer", ["251 taken for another", "299 Danke", "200 ok"])
+async def test_any_answer_that_says_yes_is_one(mail_peer: MailPeer, answer: str) -> None:
+    """RFC 5321, 4.2.1: the first digit tells. What counted as refused would be sent again."""
+    receipt = await mailer(await mail_peer(Inbox(data=answer))).send(MAIL, key="k", at=AT)
+    assert receipt.answer == answer
+
+
+@pytest.mark.parametrize("answer", ["354 go on", "150 one moment", "999 what", "042 x", "well, yes", "45"])
+async def test_an_answer_that_is_neither_yes_nor_no_leaves_it_unknown(mail_peer: MailPeer, answer: str) -> None:
+    with pytest.raises(DeliveryUnknown):
+        await mailer(await mail_peer(Inbox(data=answer))).send(MAIL, key="k", at=AT)
+
+
 async def test_a_connection_that_breaks_after_the_last_dot_leaves_it_unknown(mail_peer: MailPeer) -> None:
     inbox = Inbox(drop=True)
     with pytest.raises(DeliveryUnknown):

@@ -192,7 +192,7 @@ class _Dialogue:
             return self._hand_over(message)
         except (OSError, ValueError) as error:  # smtplib's own errors are OSErrors
             if self._handed_over:
-                raise DeliveryUnknown(f"{self._server.host} took the mail and then the connection broke") from None
+                raise DeliveryUnknown(f"{self._server.host} took the mail and gave no clear answer") from None
             raise _not_delivered(self._server.host, error, token=bool(self._login and self._login.token)) from None
         finally:
             if self.smtp is not None:
@@ -243,11 +243,11 @@ class _Dialogue:
             self._handed_over = True
         smtp.send(b".\r\n")
         code, said = smtp.getreply()
-        if code == -1:
-            raise smtplib.SMTPServerDisconnected("no answer")
-        if code != 250:
+        if 400 <= code < 600:
             self._handed_over = False  # it answered: the mail was refused, and that is certain
             raise smtplib.SMTPDataError(code, said)
+        if not 200 <= code < 300:  # the first digit says yes or no (RFC 5321, 4.2.1)
+            raise smtplib.SMTPServerDisconnected("no answer that means anything")
         with suppress(OSError):
             smtp.putcmd("QUIT")
         return f"{code} {_readable(said)}"
