@@ -87,6 +87,34 @@ def test_approve_and_send_in_one_word(can: Any, draft: str, smtp: SmtpBeside) ->
     assert [row["id"] for row in can("router", "drafts", "list", "--state", "sent", "--json").json] == [draft]
 
 
+def test_what_came_back_is_shown_corrected_and_sent_again(
+    can: Any, draft: str, smtp: SmtpBeside, tmp_path: Path
+) -> None:
+    can("router", "drafts", "approve", draft, "--send")
+    (mail,) = smtp.mails
+    to = can("router", "drafts", "show", draft, "--json").json["to"][0].partition("<")[2].rstrip(">")
+    report = (
+        "From: MAILER-DAEMON@mo.example\nMessage-ID: <back@mo.example>\nSubject: Returned mail\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mo.example\n\n"
+        f"Final-Recipient: rfc822; {to}\nAction: failed\nStatus: 5.1.1\nDiagnostic-Code: smtp; 550 unknown here\n\n"
+        f"--b\nContent-Type: message/rfc822\n\n{mail.as_string()}\n--b--\n"
+    )
+    (tmp_path / "back.eml").write_text(report)
+    assert can("router", "inbox", "process", "--source", str(tmp_path / "back.eml")).code == 0
+    assert "sent, came back" in can("router", "drafts", "list").out
+    shown = can("router", "drafts", "show", draft).out
+    assert f"it did not reach {to}: 550 unknown here" in " ".join(shown.split())
+    assert f"can router drafts resolve {draft} --not-sent" in " ".join(shown.split())
+    can("router", "drafts", "send", draft)
+    assert len(smtp.mails) == 1
+    assert can("router", "drafts", "resolve", draft, "--not-sent").code == 0
+    can("router", "drafts", "edit", draft, "--to", "right@bell.example")
+    assert can("router", "drafts", "approve", draft, "--send").code == 0
+    assert [each["To"] for each in smtp.mails][1:] == ["right@bell.example"]
+    assert can("router", "drafts", "show", draft, "--json").json["bounced"] == []
+
+
 def test_an_edit_is_what_goes_out(can: Any, draft: str, smtp: SmtpBeside) -> None:
     can("router", "drafts", "approve", draft)
     said = can("router", "drafts", "edit", draft, "--body", "-", "--subject", "Re: Today", stdin="We call.\n")
