@@ -79,7 +79,7 @@ def test_what_a_scanner_read_in_a_picture_is_text(make_pdf_page: Make, pdf_strea
 
 
 def test_what_was_filled_into_a_form_is_text(make_pdf_page: Make, pdf_stream: Callable[..., str]) -> None:
-    field = "<< /Type /Annot /Subtype /Widget /FT /Tx /T (a) /V (Ann Bell) /Rect [72 600 300 620] /F 4 /AP << /N 7 0 R >> >>"
+    field = "<< /Subtype /Widget /FT /Tx /T (a) /V (Ann Bell) /Rect [72 600 300 620] /F 4 /AP << /N 7 0 R >> >>"
     look = "/Type /XObject /Subtype /Form /BBox [0 0 228 20] /Resources << /Font << /F1 3 0 R >> >>"
     filled = pdf_stream("BT /F1 12 Tf 2 2 Td (Ann Bell) Tj ET", look)
     form = make_pdf_page(

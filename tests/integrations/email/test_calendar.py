@@ -48,7 +48,39 @@ def test_times(written: str, read: str) -> None:
     assert shown(f"BEGIN:VEVENT\nDTSTART:{written}\nEND:VEVENT") == f"From: {read}"
 
 
-@given(st.text(), st.lists(st.sampled_from([*EVENT.splitlines(), "DTSTART", "DTSTART:", "SUMMARY:\\", ";:"])))
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            'DTSTART;TZID="(UTC+01:00) Amsterdam, Berlin":20261201T100000',
+            "From: 2026-12-01 10:00 (UTC+01:00) Amsterdam, Berlin",
+        ),
+        ('ORGANIZER;CN="Bell: Ann":mailto:ann@bell.example', "By: ann@bell.example"),
+        ("DTEND;VALUE=DATE:20261203", "Until: 2026-12-02"),  # the first day on which it is over (RFC 5545, 3.6.1)
+        ("STATUS:CANCELLED", "Status: CANCELLED"),
+        ("DURATION:PT1H30M", "Lasts: 1H30M"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=TU,TH;COUNT=5", "Repeats: weekly on TU,TH, 5 times"),
+        ("RRULE:FREQ=MONTHLY;INTERVAL=2;UNTIL=20270630T220000Z", "Repeats: monthly, each 2nd time, until 2027-06-30"),
+        ("RRULE:FREQ=SOMETIMES", "Repeats: sometimes"),
+    ],
+)
+def test_what_an_event_says(event: str, line: str) -> None:
+    assert shown(f"BEGIN:VEVENT\n{event}\nEND:VEVENT") == line
+
+
+def test_a_day_is_not_shown_as_two() -> None:
+    event = "BEGIN:VEVENT\nDTSTART;VALUE=DATE:20261201\nDTEND;VALUE=DATE:20261202\nEND:VEVENT"
+    assert shown(event) == "From: 2026-12-01"
+
+
+@given(
+    st.text(),
+    st.lists(
+        st.sampled_from(
+            [*EVENT.splitlines(), "DTSTART", "DTSTART:", "SUMMARY:\\", ";:", "RRULE:=;", 'DTEND;"', "DTEND:00010101"]
+        )
+    ),
+)
 def test_any_text_will_do(text: str, lines: list[str]) -> None:
     shown(text)
     shown("\n".join(lines))
