@@ -93,6 +93,22 @@ async def test_a_call_that_reserved_nothing_is_charged_what_it_cost(
     assert await admitted(Meters(database, clock), [budget(1)], calls=1) == 0
 
 
+@pytest.mark.parametrize("hours", [0, 16], ids=["the day it began", "the day after"])
+async def test_a_call_that_reserved_nothing_is_charged_however_long_it_took(
+    meters: Meters, clock: FakeClock, hours: int
+) -> None:
+    """As where a model on this machine is asked first, and one that costs money at last."""
+    first = await meters.refill([budget(1)], 0, 0)
+    clock.advance(hours * 3600)
+    await quiet(meters, clock)
+    last = await meters.refill([budget(1)], DIME, 0)
+    meters.settle(first, DIME, 0)
+    meters.settle(last, 0, 0)
+    await quiet(meters, clock)
+    clock.advance(-hours * 3600)
+    assert await meters.standing(budget(1)) == (DIME, 0)
+
+
 async def test_a_refusal_names_the_budget_its_cap_and_its_reset(meters: Meters, clock: FakeClock) -> None:
     await admitted(meters, [budget(1)], calls=10)
     with pytest.raises(BudgetExceeded) as refused:

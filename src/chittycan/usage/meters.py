@@ -35,21 +35,22 @@ RENEW_SECONDS = 5.0  # how often a lease in use is renewed
 LEASE_SECONDS = 20.0  # a lease that was not renewed for so long belonged to a process that died
 SWEEP_SECONDS = 10.0
 REFUSAL_SECONDS = 0.5  # how long a refusal is remembered before the database is asked again
-RAMP_SECONDS = 1.0  # draws that follow each other faster than this grow the slice
+RAMP_SECONDS = 1.0  # a slice should last as long: draws that follow each other faster make it grow
 SLICE_SHARE = 50  # a slice is at most the cap divided by this
 NEAR_PERCENT = 90
 
 
 class _Lease:
-    """What this process holds of one cap in one window: `left` to spend (negative: a debt), `held` in flight.
-    `booked` says that the database knows of it."""
+    """What this process holds of one cap in one window: `left` to spend (negative: a debt), `held` in flight by so
+    many `calls`, each of which may cost more than it holds. `booked` says that the database knows of it."""
 
-    __slots__ = ("booked", "held", "left", "meter", "renewed", "touched")
+    __slots__ = ("booked", "calls", "held", "left", "meter", "renewed", "touched")
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
         self.left = 0
         self.held = 0
+        self.calls = 0
         self.booked = False
         self.touched = True
         self.renewed = 0.0
@@ -123,6 +124,7 @@ class Meters:
         for lease, _, amount in parts:
             lease.left -= amount
             lease.held += amount
+            lease.calls += 1
             lease.touched = True
         return Reservation(parts)
 
@@ -149,6 +151,7 @@ class Meters:
         for lease, measure, reserved in reservation._parts:
             lease.left += reserved - amounts[measure]
             lease.held -= reserved
+            lease.calls -= 1
             lease.touched = True
         reservation._parts = ()
 
@@ -180,7 +183,7 @@ class Meters:
             if _asleep(account):
                 del self._accounts[name]
         reports = [report for lease, over in self._leases() if (report := _report(lease, over, now)) is not None]
-        self._ended = [lease for lease in self._ended if lease.held or lease.left]
+        self._ended = [lease for lease in self._ended if lease.calls or lease.left]
         await self._tell(reports, now)
         if now >= self._swept + SWEEP_SECONDS:
             self._swept = now
@@ -296,10 +299,11 @@ class Meters:
 
 
 def _next_slice(account: _Account, need: int, now: float) -> int:
-    """What to draw beyond the need, to spare the next trips to the database."""
-    if now - account.drawn_at >= RAMP_SECONDS:
-        return need
-    return min(max(account.slice, need) * 2, max(account.limit // SLICE_SHARE, need))
+    """What to draw beyond the need, to spare the next trips to the database: twice as much as last while that does not
+    last, else what was used up of it in so long."""
+    since = now - account.drawn_at
+    wanted = max(account.slice, need) * 2 if since < RAMP_SECONDS else int(account.slice * RAMP_SECONDS / since)
+    return max(need, min(wanted, account.limit // SLICE_SHARE))
 
 
 def _report(lease: _Lease, over: bool, now: float) -> rows.Report | None:
@@ -329,7 +333,7 @@ def _debt(meter: Meter, unspent: int) -> _Lease:
 
 def _asleep(account: _Account) -> bool:
     lease = account.lease
-    return not (lease.touched or lease.booked or lease.left or lease.held or account.wanted or account.drawing)
+    return not (lease.touched or lease.booked or lease.left or lease.calls or account.wanted or account.drawing)
 
 
 def _consume(task: asyncio.Task[None]) -> None:
