@@ -86,6 +86,16 @@ def test_people_are_known_by_address_and_by_name(text: str) -> None:
         ('subject~"(a"', 10, "no regular expression"),
         ('subject:"open', 9, "never closed"),
         ("branch:main ANDOR label:x", 13, "cannot stand here"),
+        ("from:ann, to:bob", 9, "comma joins nothing"),
+        ("from:ann,to:bob", 9, "comma joins nothing"),
+        ('from:""', 7, "value is empty"),
+        ("branch:release/*", 8, "at the end"),
+        ("kind:email*", 6, "at the end"),
+        ("NOT from:ann", 1, "written as a minus"),
+        ("from:ann AND not to:bob", 14, "written as a minus"),
+        ("- from:ann", 1, "nothing stands between a minus"),
+        ('subject~"(?:(?:a{500}){500}){500}"', 10, "repeats"),
+        ('subject~"((a{500,}){500,}){500,}"', 10, "repeats"),
         ("dkim:maybe", 6, "none of pass, fail, none"),
         ("(" * 30 + "branch:x" + ")" * 30, 21, "parentheses"),
     ],
@@ -144,11 +154,12 @@ def test_a_branch_is_meant_whole() -> None:
 
 
 def test_fields_are_known() -> None:
+    assert parse(r'subject~"\d{4}-\d{2}-\d{2} .{1,200}"').holds({"subject": "on 2026-11-23 we"})
     assert fields_of(parse("branch:x OR -(label:y has:pdf)")) == {"branch", "label", "has"}
 
 
 WORDS = st.text(
-    st.characters(codec="ascii", exclude_characters='()" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f'), min_size=1, max_size=6
+    st.characters(codec="ascii", exclude_characters='()",* \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f'), min_size=1, max_size=6
 )
 TEXTS = sorted(name for name, kind in FIELDS.items() if kind in ("text", "choice") and name not in VALUES)
 TESTS = st.builds("{}{}{}".format, st.sampled_from(TEXTS), st.sampled_from([":", "="]), WORDS)

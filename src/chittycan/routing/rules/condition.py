@@ -39,6 +39,7 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _BEGUN = re.compile(r"\s*[A-Za-z][\w.-]*\s*[:=~<>]\s*(?P<rest>.?)", re.DOTALL)  # a test whose value cannot be read
+_COMMA = re.compile(r",(?:$|[A-Za-z][\w.-]*[:=~<>])")
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)([a-z]*)")
 
 Facts = Mapping[str, Any]
@@ -196,6 +197,8 @@ class _Reader:
             self._at = token.end()
             return _test(token)
         self._begun()
+        if token["word"] is not None and token["word"].upper() == "NOT":
+            raise _error('"not" is written as a minus', column, "Write -field:value.")
         raise _error("a test is needed here", column, 'Write field:value, such as "priority:low".')
 
     def _begun(self) -> None:
@@ -211,6 +214,9 @@ class _Reader:
         if token is None:
             if not self._text[self._at :].strip():
                 raise _error("a test is missing at the end", self._column(), "Write field:value after it.")
+            if self._text[self._at :].lstrip().startswith("-"):
+                fix = "Write -field:value, or -(…)."
+                raise _error("nothing stands between a minus and its test", self._column(), fix)
             fix = 'Write field:value; texts with spaces or parentheses stand in "…".'
             raise _error("this cannot be read", self._column(), fix)
         return token
@@ -231,6 +237,10 @@ def _test(token: re.Match[str]) -> Test:
         raise _error(f"{name} cannot be asked with {operator}", token.start("op") + 1, f"Use one of {allowed}")
     quoted = token["quoted"]
     value = token["bare"] if quoted is None else re.sub(r"\\([\"\\])", r"\1", quoted)
+    comma = _COMMA.search(value) if quoted is None else None
+    if comma is not None:
+        fix = "Write AND or OR between tests, or the value in double quotes."
+        raise _error("a comma joins nothing here", token.start("bare") + comma.start() + 1, fix)
     try:
         return Test(name, kind, operator, _value(name, kind, operator, value))
     except ValueError as error:
@@ -255,11 +265,15 @@ _EXAMPLES: Mapping[str, str] = {
 def _value(name: str, kind: Kind, operator: str, text: str) -> Any:
     """Raises ValueError."""
     folded = _folded(text)
+    if not text and operator != "=":
+        raise ValueError("the value is empty")
     if operator == "~":
         return compiled(text)
     allowed = VALUES.get(name)
     if allowed is not None and folded not in allowed:
         raise ValueError(f"{text!r} is none of {', '.join(allowed)}")
+    if kind == "choice" and operator == ":" and "*" in text.removesuffix(".*"):
+        raise ValueError("a * stands at the end only, behind a dot, and means all below")
     match kind:
         case "level":
             return LEVELS.index(folded)

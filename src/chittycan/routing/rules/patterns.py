@@ -3,6 +3,8 @@
 Python's own `re` cannot be stopped while it searches; `regex` can.
 """
 
+import math
+import re
 from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
@@ -10,6 +12,9 @@ from unicodedata import normalize
 SECONDS = 0.05  # for one search
 LONGEST_PATTERN = 500  # characters
 READ = 100_000  # characters of a text that are searched; whether the rest matches, nobody can tell
+
+MOST_REPEATED = 1_000_000  # repetitions take room and time even before anything is searched
+_REPEATED = re.compile(r"(\d+),?\}")  # the most, or where there is none the least
 
 
 @lru_cache(maxsize=512)
@@ -19,6 +24,9 @@ def compiled(pattern: str) -> Any:
 
     if len(pattern) > LONGEST_PATTERN:
         raise ValueError(f"a pattern has at most {LONGEST_PATTERN} characters")
+    times = (int(number) for number in _REPEATED.findall(pattern))
+    if math.prod(min(max(each, 1), MOST_REPEATED + 1) for each in times) > MOST_REPEATED:
+        raise ValueError(f"it repeats something more than {MOST_REPEATED:,} times, each within the others")
     try:
         return regex.compile(composed(pattern), regex.IGNORECASE | regex.VERSION1)
     except regex.error as error:
