@@ -67,6 +67,21 @@ def _refuse_doctype(*_: object) -> None:
     raise RefusedError("the file declares XML entities, which no Office file does (as entity bombs do)")
 
 
+class Links:
+    """What the relationships of a part (OPC, ECMA-376 part 2) lead to within the file, by their ids."""
+
+    def __init__(self) -> None:
+        self.targets: dict[str, str] = {}
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name.endswith(" Relationship") and attributes.get("TargetMode") != "External":
+            self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
+
+    def end(self, _: str) -> None: ...
+
+    def characters(self, _: str) -> None: ...
+
+
 class _Title:
     def __init__(self) -> None:
         self.value = ""
@@ -83,13 +98,13 @@ class _Title:
             self.value += text
 
 
-def title(archive: zipfile.ZipFile) -> str | None:
+def title(archive: zipfile.ZipFile, properties: str = "docProps/core.xml") -> str | None:
     """The title that the file's properties name."""
-    if "docProps/core.xml" not in archive.namelist():
+    if properties not in archive.namelist():
         return None
     found = _Title()
     try:
-        parse(unpacked(archive, "docProps/core.xml"), found)
+        parse(unpacked(archive, properties), found)
     except (RefusedError, expat.ExpatError):
         return None
     return " ".join(visible_characters(found.value)[0].split())[:500] or None

@@ -5,7 +5,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-Kind = Literal["pdf", "docx", "xlsx", "html", "mail", "text", "png", "jpeg", "gif", "webp", "unknown"]
+Kind = Literal[
+    "pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "rtf", "html", "mail", "text",
+    "png", "jpeg", "gif", "webp", "unknown",
+]  # fmt: skip
 
 IMAGES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 MEDIA_TYPES: dict[str, str] = {
@@ -13,6 +16,11 @@ MEDIA_TYPES: dict[str, str] = {
     "pdf": "application/pdf",
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+    "odt": "application/vnd.oasis.opendocument.text",
+    "ods": "application/vnd.oasis.opendocument.spreadsheet",
+    "odp": "application/vnd.oasis.opendocument.presentation",
+    "rtf": "application/rtf",
     "html": "text/html",
     "mail": "message/rfc822",
     "text": "text/plain",
@@ -66,18 +74,36 @@ def sniff(name: str, head: bytes) -> Kind:
     if b"%PDF-" in head[:1029]:
         return "pdf"
     if head.startswith(b"PK\x03\x04"):
-        if ending in ("docx", "docm", "dotx") or b"word/" in head:
-            return "docx"
-        return "xlsx" if ending in ("xlsx", "xlsm", "xltx") or b"xl/" in head else "unknown"
+        return _archive(ending, head)
     if (image := _image(head)) is not None:
         return image
     if not _looks_like_text(head):
         return "unknown"
+    if head.lstrip()[:5] == b"{\\rtf":
+        return "rtf"
     if ending in ("html", "htm", "xhtml") or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith(
         (b"<!doctype html", b"<html")
     ):
         return "html"
     return "mail" if ending == "eml" or _MAIL.match(head) else "text"
+
+
+# The endings of Office files, the folder that each has in its archive, and what OpenDocument calls itself at its start.
+_OFFICE: dict[Kind, tuple[tuple[str, ...], bytes]] = {
+    "docx": (("docx", "docm", "dotx", "dotm"), b"word/"),
+    "xlsx": (("xlsx", "xlsm", "xltx", "xltm"), b"xl/"),
+    "pptx": (("pptx", "pptm", "ppsx", "potx"), b"ppt/"),
+}
+_OPEN = re.compile(rb"mimetypeapplication/vnd\.oasis\.opendocument\.(text|spreadsheet|presentation)")
+_OPEN_KINDS: dict[bytes, Kind] = {b"text": "odt", b"spreadsheet": "ods", b"presentation": "odp"}
+
+
+def _archive(ending: str, head: bytes) -> Kind:
+    if found := _OPEN.search(head, 0, 200):
+        return _OPEN_KINDS[found[1]]
+    by_ending: list[Kind] = [kind for kind, (endings, _) in _OFFICE.items() if ending in endings]
+    by_folder: list[Kind] = [kind for kind, (_, folder) in _OFFICE.items() if folder in head]
+    return (by_ending or by_folder or ["unknown"])[0]
 
 
 def _image(head: bytes) -> Kind | None:

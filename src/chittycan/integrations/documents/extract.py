@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from chittycan.errors import NotFound
-from chittycan.integrations.documents.document import Document, Kind, sniff
+from chittycan.integrations.documents.document import IMAGES, Document, Kind, sniff
 
 MAX_FILE = 50 * 2**20  # bytes
 MAX_CHARS = 1_000_000  # characters of text; more than any model reads
@@ -46,7 +46,7 @@ def extract(source: Path | bytes, name: str | None = None, max_chars: int = MAX_
     if len(data) > MAX_FILE:
         return _too_large(len(data))
     kind = sniff(name or "", data[:8192])
-    if kind not in ("pdf", "docx", "xlsx", "html", "mail", "text"):
+    if kind == "unknown" or kind in IMAGES:
         return Document(kind=kind, defects=(_no_text(kind, name or "", data),))
     return _read_in_child(kind, data, max_chars)
 
@@ -147,6 +147,8 @@ def _too_large(size: int) -> Document:
 def _no_text(kind: Kind, name: str, data: bytes) -> str:
     if kind != "unknown":
         return "the file is an image"
+    if name.lower().endswith(".msg"):
+        return "the file is a mail as Outlook saves it; save it as .eml, or forward it as an attachment"
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         return "the file is an old or protected Office file; save it as .docx or .xlsx without a password, or as PDF"
     ending = Path(name).suffix

@@ -7,10 +7,11 @@ and files before it looks at a byte, so that a hostile file can at worst end thi
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
-from chittycan.integrations.documents import charsets, docx, html, mail, pdf, plain, xlsx
+from chittycan.integrations.documents import charsets, docx, html, mail, odf, pdf, plain, pptx, rtf, xlsx
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -70,6 +71,11 @@ _READERS: dict[Kind, Callable[[bytes, int], Document]] = {
     "pdf": pdf.read,
     "docx": docx.read,
     "xlsx": xlsx.read,
+    "pptx": pptx.read,
+    "odt": partial(odf.read, "odt"),
+    "ods": partial(odf.read, "ods"),
+    "odp": partial(odf.read, "odp"),
+    "rtf": rtf.read,
     "html": read_html,
     "mail": mail.read,
     "text": read_text,

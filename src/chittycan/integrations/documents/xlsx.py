@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from msgspec import Struct
 
-from chittycan.integrations.documents.archive import RefusedError, opened, parse, title, unpacked
+from chittycan.integrations.documents.archive import Links, RefusedError, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Section
 
@@ -86,7 +86,7 @@ def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
 
 def _sheets(archive: zipfile.ZipFile, book: "_Book") -> list[_Sheet]:
     """In the order of the workbook. Raises RefusedError where it names parts that are not there."""
-    links = _Links()
+    links = Links()
     names = set(archive.namelist())
     if "xl/_rels/workbook.xml.rels" in names:
         parse(unpacked(archive, "xl/_rels/workbook.xml.rels"), links)
@@ -123,15 +123,6 @@ class _Book(_Handler):
             self.sheets.append((attributes.get("name", ""), link, attributes.get("state", "visible") != "visible"))
         elif tag == "workbookPr" and attributes.get("date1904") in ("1", "true"):
             self.since = datetime(1904, 1, 1)
-
-
-class _Links(_Handler):
-    def __init__(self) -> None:
-        self.targets: dict[str, str] = {}
-
-    def start(self, name: str, attributes: dict[str, str]) -> None:
-        if name.endswith(" Relationship") and attributes.get("TargetMode") != "External":
-            self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
 
 
 class _Strings(_Handler):
