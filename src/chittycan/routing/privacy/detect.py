@@ -44,6 +44,7 @@ class Terms:
         forms = dict.fromkeys(normalize(form, word) for word in kept[:MOST_TERMS] for form in ("NFC", "NFD"))
         either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in forms)
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if kept else None
+        self.given = bool(kept)
 
     def findings(self, text: str) -> list[Finding]:
         return [] if self._pattern is None else [Finding("term", *each.span()) for each in self._pattern.finditer(text)]
@@ -63,13 +64,15 @@ def findings(text: str, terms: Terms = NO_TERMS) -> list[Finding]:
 
 def is_private(text: str, terms: Terms = NO_TERMS) -> bool:
     """Whether anything would be found; stops at the first."""
+    if text.isascii() and "\\" not in text and _PLAIN.fullmatch(text) and not bare(text):  # most prompts
+        return terms.given and bool(terms.findings(text))
     return (_to_read(text) and _any(_TO_READ.sub(_shown, text), terms)) or _any(text, terms)
 
 
 def _any(text: str, terms: Terms) -> bool:
     usual = _usual(text)
     if _PLAIN.fullmatch(usual) and not bare(usual):
-        return terms is not NO_TERMS and any(map(terms.findings, {text, usual}))
+        return terms.given and any(map(terms.findings, {text, usual}))
     return next(_found(text, terms), None) is not None
 
 
