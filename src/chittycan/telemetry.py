@@ -83,13 +83,16 @@ class Telemetry:
         series.seconds += seconds
         series.buckets[bisect_left(BUCKETS, seconds)] += 1
         if trace is not None:
-            series.fallbacks += trace.fallbacks
-            series.hedged += trace.hedged
-            series.cached += trace.cached
-            series.cost_nano += trace.cost_nano or 0
-            if trace.usage is not None:
-                series.input += trace.usage.input
-                series.output += trace.usage.output
+            usage = trace.usage
+            if usage is not None:
+                series.input += usage.input
+                series.output += usage.output
+            if trace.cost_nano:
+                series.cost_nano += trace.cost_nano
+            if trace.fallbacks or trace.hedged or trace.cached:
+                series.fallbacks += trace.fallbacks
+                series.hedged += trace.hedged
+                series.cached += trace.cached
         if self._verbose or status >= 500:
             self._line(call, trace, status, seconds)
 

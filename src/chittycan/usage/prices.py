@@ -104,11 +104,14 @@ class Prices:
         sheet = self.sheet(model, provider)
         if sheet is None:
             return None
-        rates = sheet.rates(input_tokens)
+        rates = sheet.rates(input_tokens) if sheet.tiers else sheet.base
         if rates.input is None or (max_output and rates.output is None):
             return None
-        inward = max(rates.input, rates.cache_write or 0)
-        outward = max(rates.output or 0, rates.reasoning or 0)
+        inward, outward = rates.input, rates.output or 0
+        if rates.cache_write is not None and rates.cache_write > inward:
+            inward = rates.cache_write
+        if rates.reasoning is not None and rates.reasoning > outward:
+            outward = rates.reasoning
         return -(-(input_tokens * inward + max_output * outward) // MILLION) + sheet.per_request
 
     def sheet(self, model: Model, provider: Provider) -> Sheet | None:
