@@ -161,7 +161,7 @@ async def test_an_explanation_has_a_line_for_every_model(lab: Any) -> None:
     assert (said["route"], said["kind"], said["chain"]) == ("auto:maths:cheapest", "maths", ["small", "large"])
     rows = {row["model"]: row for row in said["considered"]}
     assert set(rows) == {"large", "small", "own"}
-    assert rows["small"]["why"] == "the cheapest that reaches 0.76 (maths, 300 scored calls)"
+    assert rows["small"]["why"] == "the cheapest that reaches 0.76 (maths, 300 scored calls of other words)"
     assert rows["small"]["quality"] == 0.9
     assert 0 < rows["small"]["cost_usd"] < rows["large"]["cost_usd"]
     assert (rows["own"]["kept"], rows["own"]["left_out"]) == (False, True)

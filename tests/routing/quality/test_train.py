@@ -4,10 +4,12 @@ import random
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from chittycan.routing.quality.checking import check
-from chittycan.routing.quality.estimate import NO_QUALITY, Quality
+from chittycan.routing.quality.estimate import NO_QUALITY, Estimate, Quality
 from chittycan.routing.quality.features import sketch
+from chittycan.routing.quality.learnt import Mean
 from chittycan.routing.quality.prompts import Scored, collected
 from chittycan.routing.quality.report import learn
 from chittycan.routing.quality.train import train, trained
@@ -89,6 +91,16 @@ def test_a_prompt_unlike_anything_seen_gets_no_estimate() -> None:
     quality = train(_rows(800))
     assert quality.estimates(POEM, None, MODELS)
     assert quality.estimates("Übersetze bitte folgenden Vertrag ins Niederländische", None, MODELS) == {}
+
+
+def test_a_prompt_of_a_known_kind_but_unlike_those_scored_is_marked() -> None:
+    """Where words count: the kind's mean is still something, but no price of quality was found for such."""
+    learnt = train(_rows(800)).learnt
+    kinds = {"poetry": {"poet": Mean(0.9, 400)}}
+    quality = Quality(replace(learnt, kinds=kinds))
+    odd = quality.estimates("Übersetze bitte folgenden Vertrag ins Niederländische", "poetry", MODELS)
+    assert odd == {"poet": Estimate(0.9, 400, "poetry, 400 scored calls of other words", foreign=True)}
+    assert not quality.estimates(POEM, "poetry", MODELS)["poet"].foreign
 
 
 def test_a_kind_that_was_never_scored_gets_no_estimate_where_words_do_not_carry_over() -> None:

@@ -20,7 +20,7 @@ class Estimate(Struct, frozen=True):
     quality: float
     scored: int  # scored calls of this kind that back it
     why: str  # "maths, 230 scored calls"
-    foreign: bool = False  # the kind of work is not told, or was never scored, while others were
+    foreign: bool = False  # kind or words are unlike what was scored: the kind is not told, say, while others were
 
 
 class Quality:
@@ -52,7 +52,7 @@ class Quality:
         known = learnt.words.known(buckets)
         if len(known) < learnt.familiar * len(buckets):
             # Of a kind that is known well, the mean says something, whatever the words are.
-            return {name: _by_mean(means[name], place) for name in models if name in means} if place else {}
+            return {name: _of_other_words(means[name], place) for name in models if name in means} if place else {}
         said_of = learnt.words.said_of_all(known, learnt.words.norm(known))
         untold = place is None and bool(learnt.kinds)
         share = learnt.transfer if foreign else 1.0 if untold else learnt.told
@@ -90,6 +90,11 @@ def _place(kind: str | None, kinds: Mapping[str, object]) -> str | None:
 
 def _by_mean(mean: Mean, kind: str | None) -> Estimate:
     return _estimate(mean.quality, mean.scored, kind)
+
+
+def _of_other_words(mean: Mean, kind: str) -> Estimate:
+    known = _by_mean(mean, kind)
+    return Estimate(known.quality, known.scored, f"{known.why} of other words", foreign=True)
 
 
 def _estimate(quality: float, scored: int, kind: str | None, foreign: bool = False) -> Estimate:
