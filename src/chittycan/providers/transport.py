@@ -175,29 +175,23 @@ class Transport:
         """
         loop = self._loop
         head = self._head(origin, method, path, headers, len(body))
-        connection = self._pooled(origin, loop.time())
-        if connection is not None:
+        pooled = connection = self._pooled(origin, loop.time())
+        while True:
+            if connection is None:
+                if deadline is not None:
+                    connect_timeout = min(connect_timeout, max(0.0, deadline - loop.time()))
+                connection = await self._connect(origin, loop, connect_timeout)
+            connection.write(head, body)
             try:
-                return await self._exchange(connection, origin, head, body, deadline)
-            except ConnectionCut:
-                if not connection.fresh:
+                while not connection.responded():
+                    await connection.news(deadline)
+            except BaseException as error:
+                connection.abort()
+                if connection is not pooled or not connection.fresh or not isinstance(error, ConnectionCut):
                     raise
-        if deadline is not None:
-            connect_timeout = min(connect_timeout, max(0.0, deadline - loop.time()))
-        connection = await self._connect(origin, loop, connect_timeout)
-        return await self._exchange(connection, origin, head, body, deadline)
-
-    async def _exchange(
-        self, connection: Connection, origin: Origin, head: bytes, body: bytes, deadline: float | None
-    ) -> Response:
-        connection.write(head, body)
-        try:
-            while not connection.responded():
-                await connection.news(deadline)
-        except BaseException:
-            connection.abort()
-            raise
-        return Response(connection, origin, self)
+                connection = None
+            else:
+                return Response(connection, origin, self)
 
     @staticmethod
     def _head(origin: Origin, method: str, path: str, headers: bytes, length: int) -> bytes:
