@@ -12,6 +12,11 @@ from chittycan.testing import FakeClock
 
 # Whoever runs the tests side by side says how wide its terminal is; ours are to see what a pipe sees.
 os.environ.pop("COLUMNS", None)
+# What they have set up for their own use is nothing to tests, which could harm it.
+FOR_TESTS = ("CHITTY_DATA", "CHITTY_CHAOS_MAILS")
+for _name in [each for each in os.environ if each not in FOR_TESTS]:
+    if _name.startswith("CHITTY_") or _name.upper().endswith(("_PROXY", "_API_KEY")):
+        del os.environ[_name]
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -31,9 +31,11 @@ def _differences(connection: Connection, expected: MetaData) -> list[Any]:
     return list(compare_metadata(context, expected))
 
 
+for _module in pkgutil.iter_modules(chittycan.store.__path__):  # each adds its tables to `metadata`
+    importlib.import_module(f"chittycan.store.{_module.name}")
+
+
 def test_migrated_schema_is_the_one_in_the_tables(database: Database) -> None:
-    for module in pkgutil.iter_modules(chittycan.store.__path__):
-        importlib.import_module(f"chittycan.store.{module.name}")
     assert database.run_sync(_differences, metadata) == []
 
 
