@@ -10,7 +10,8 @@ import yaml
 from typer.main import get_command
 
 from chittycan.cli import serve
-from chittycan.cli.main import as_command, can
+from chittycan.cli.lazy import as_command
+from chittycan.cli.main import can
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 EXAMPLES = CHECKOUT / "examples" / "scale-out"

@@ -3,15 +3,14 @@
 Modules are imported when their command is called, so that `can --help` answers at once.
 """
 
-import importlib
 import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
+from chittycan.cli.lazy import LazyGroup
 from chittycan.version import VERSION
 
 # command → (module, attribute, one-line help). A group's attribute is a Typer application.
@@ -45,45 +44,13 @@ SPELLINGS = {
 INTERRUPTED = 130  # by Ctrl-C, which Typer makes an exit of
 
 
-class LazyGroup(TyperGroup):
-    """A group whose commands are imported when they are called."""
-
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(COMMANDS)
-
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
-        name = SPELLINGS.get(cmd_name, cmd_name)
-        if name not in COMMANDS:
-            return None
-        module, attribute, _ = COMMANDS[name]
-        return as_command(getattr(importlib.import_module(f"chittycan.cli.{module}"), attribute), name)
-
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-
-def as_command(found: Any, name: str) -> Any:
-    """A Typer application or a plain function as a command called `name`."""
-    if not isinstance(found, typer.Typer):
-        single = typer.Typer(add_completion=False, rich_markup_mode=None)
-        single.command(name)(found)
-        found = single
-    command = typer.main.get_command(found)
-    command.name = name
-    _say_all(command)
-    return command
-
-
-def _say_all(command: Any) -> None:
-    """In lists of commands whole sentences, where Typer would cut them off at the end of the line."""
-    for each in getattr(command, "commands", {}).values():
-        each.short_help = (each.help or "").partition("\n\n")[0]
-        _say_all(each)
+class Root(LazyGroup):
+    COMMANDS = COMMANDS
+    SPELLINGS = SPELLINGS
 
 
 can = typer.Typer(
-    cls=LazyGroup,
+    cls=Root,
     add_completion=False,
     rich_markup_mode=None,
     no_args_is_help=True,
