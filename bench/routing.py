@@ -1,4 +1,4 @@
-"""What choosing a model per prompt saves, on public data: `python -m bench.routing [--quick] [--pools | --pairs]`.
+"""What choosing a model per prompt saves, on public data: `python -m bench.routing [--set NAME] [--pools | --pairs]`.
 
 Three public sets with every model's score on every prompt. With two models: in which order should prompts go to the
 strong one? `APGR$` is the share of the quality gap that is closed, over the share of the extra dollars that is spent:
@@ -126,14 +126,15 @@ def _within(row: Mapping[str, Any]) -> str:
     return f"{row['apgr']:.3f} ± {row['interval']:.3f}"
 
 
-def main(quick: bool, only_pools: bool, only_pairs: bool) -> int:
+def main(quick: bool, only_pools: bool, only_pairs: bool, of: str) -> int:
     if not (DATA / "routing").is_dir():
         print(f"skipped: no data folder at {DATA}; set CHITTY_DATA to one")
         return 0
     print((__doc__ or "").partition("\n\n")[2])
-    small = ("RouteLLM-GSM8K", "LLMRouter-9 9B→51B")
-    pairs = {name: pair_result(name) for name in (small if quick else PAIRS) if not only_pools}
-    pools = {name: pool_result(name) for name in (("LLMRouter-9",) if quick else POOLS) if not only_pairs}
+    small = ("RouteLLM-GSM8K", "LLMRouter-9 9B→51B", "LLMRouter-9")
+    names = [name for name in [*PAIRS, *POOLS] if of in name and (name in small or not quick)]
+    pairs = {name: pair_result(name) for name in names if name in PAIRS and not only_pools}
+    pools = {name: pool_result(name) for name in names if name in POOLS and not only_pairs}
     result: dict[str, Any] = {
         "machine": machine(),
         "what": __doc__,
@@ -153,5 +154,8 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="the two small sets alone")
     parser.add_argument("--pools", action="store_true", help="what `auto` does alone, without pairs of models")
     parser.add_argument("--pairs", action="store_true", help="pairs of models alone")
+    parser.add_argument(
+        "--set", default="", metavar="NAME", help="only what has this in its name: flash→pro, LLMRouter"
+    )
     given = parser.parse_args()
-    sys.exit(main(given.quick, given.pools, given.pairs))
+    sys.exit(main(given.quick, given.pools, given.pairs, given.set))
