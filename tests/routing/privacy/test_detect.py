@@ -112,6 +112,17 @@ def test_what_the_owner_named_is_private_as_whole_words() -> None:
     assert not findings("anything", Terms(["", "  "]))
 
 
+def test_however_many_and_however_long_they_are() -> None:
+    many, long = [f"Client {number} AG" for number in range(3_000)], "A clause of a contract, word for word, " * 10
+    terms = Terms([*many, long])
+    for text in (f"so {many[0]} wrote", f"so {many[2_999]} wrote", long):
+        assert is_private(text, terms)
+    assert not is_private("so Client 3000 AGs wrote", terms)
+    shorter = Terms(["client", "Client 12 AG", "Zz", "client of the other kind"])
+    assert [each.end for each in findings("client 12 ag", shorter)] == [12]
+    assert all(is_private(f"so {word} wrote", Terms([word.lower()])) for word in ("ẞTRASSE", "ΣΊΣΥΦΟΣ", "ÄRZTE", "ſTADT"))
+
+
 def test_of_two_that_overlap_the_longer_one_counts() -> None:
     text = "mailto://ann:secret9pass@mail.example.org"
     found = findings(text)

@@ -10,10 +10,6 @@ from chittycan.routing.privacy.finding import Finding
 from chittycan.routing.privacy.identifiers import identifiers
 from chittycan.routing.privacy.secrets import bare, secrets
 
-LONGEST_TERM = 200  # characters of a word that the owner named
-MOST_TERMS = 1_000
-
-
 # Every form has one of these characters, or is one of the few that `bare` looks for; most prompts have none, and are
 # done within a microsecond.
 _PLAIN = re.compile(r"[^\d@:=$_-]*")
@@ -39,10 +35,13 @@ class Terms:
     """Words and phrases that the owner keeps private, as whole words in any case."""
 
     def __init__(self, words: Iterable[str] = ()) -> None:
-        kept = sorted({" ".join(word.split())[:LONGEST_TERM] for word in words if word.strip()}, key=len, reverse=True)
+        kept = sorted({" ".join(word.split()) for word in words if word.strip()}, key=len, reverse=True)
         # An ü may be written as one character, or as a u and its dots.
-        forms = dict.fromkeys(normalize(form, word) for word in kept[:MOST_TERMS] for form in ("NFC", "NFD"))
-        either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in forms)
+        forms = dict.fromkeys(normalize(form, word) for word in kept for form in ("NFC", "NFD"))
+        alike: dict[str, list[str]] = {}  # by the first letter, so that hundreds are passed over at once
+        for form in forms:
+            alike.setdefault(form[0].lower(), []).append(re.escape(form).replace(r"\ ", r"\s+"))
+        either = "|".join(f"(?=[{re.escape(first)}])(?:{'|'.join(every)})" for first, every in alike.items())
         self._pattern = re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE) if kept else None
         self.given = bool(kept)
 
