@@ -40,6 +40,10 @@ _OFFICE = re.compile(
 )
 
 
+# Of the receiver's own house, as fraud likes to call itself.
+_OURS = re.compile(
+    r"\b(?:it|hr|payroll|human resources|help ?desk|service ?desk|postmaster|(?:web|mail|e mail|system)? ?admin\w*)\b"
+)
 # What a program should have replaced, as in "Hi {{first_name}}", or should have removed.
 _PLACEHOLDER = re.compile(
     r"\{\{ ?\w{2,30} ?\}\}|\{(?:first|last|company)_?name\}|\[(?:first|last|company)[ _]?name\]|%%?\w{0,9}name%",
@@ -48,6 +52,8 @@ _PLACEHOLDER = re.compile(
 _TAIL = re.compile(r"\S {5,}\S+\s*$")  # of a subject: random letters, so that no two are alike
 _SPELT_OUT = re.compile(r"(?<![\w.])(?:[A-Za-z][ .*_-]){5,}[A-Za-z](?![\w.])")
 _MIXED = re.compile(r"[a-z][\u0370-\u04ff]|[\u0370-\u04ff][a-z]", re.IGNORECASE)
+_LINK = re.compile(r"https?://(?:[^\s/@]*@)?([\w.-]+)", re.IGNORECASE)
+_NUMBER = re.compile(r"https?://(?:\d{1,3}\.){3}\d", re.IGNORECASE)  # nobody's name
 _READ = 1500  # characters of the text that are looked at
 _MUCH = 150  # letters of which capitals are counted
 _LOUD = 0.35  # share of capitals
@@ -94,8 +100,20 @@ def _claims_office(mail: Mail) -> bool:
     return _owner(mail.sender.domain) in FREE and bool(_OFFICE.search(_name(mail)))
 
 
+def _claims_to_be_ours(mail: Mail) -> bool:
+    ours = {to.domain for to in (*mail.to, *mail.cc)}
+    return bool(ours) and mail.sender.domain not in ours and bool(_OURS.search(_name(mail)))
+
+
 def _answers_to_free_mail(mail: Mail) -> bool:
     return answers_elsewhere(mail) and any(_owner(address.domain) in FREE for address in mail.reply_to)
+
+
+def _links_elsewhere(mail: Mail) -> bool:
+    """Whether every link that it shows leads to others, though the sender has a domain of his own."""
+    shown = {site(host.lower()) for host in _LINK.findall(mail.text[:_READ])}
+    own = site(mail.sender.domain)
+    return bool(shown) and own not in shown and own.partition(".")[0] not in FREE
 
 
 def _unfilled(mail: Mail) -> bool:
@@ -129,8 +147,11 @@ _SIGNS: tuple[tuple[Sign, Callable[[Mail], bool]], ...] = (
     (Sign("a known name, from another domain", 3.0, strong=True), _claims_brand),
     (Sign("a firm or an office, from a free mail address", 3.0, strong=True), _claims_office),
     (Sign("a name that claims another address", 3.0, strong=True), claims_address),
+    (Sign("an office of your own house, from outside", 2.0), _claims_to_be_ours),
     (Sign("answers go to a free mail address elsewhere", 2.0), _answers_to_free_mail),
     (Sign("a link that leads elsewhere than it says", 2.0), lambda mail: mail.misleading_link),
+    (Sign("links to other places than the sender's", 1.5), _links_elsewhere),
+    (Sign("a link to a bare number", 3.0), lambda mail: bool(_NUMBER.search(mail.text[:_READ]))),
     (Sign("a form letter that was not filled in", 4.0), _unfilled),
     (Sign("letters in disguise", 3.0), _disguised),
     (Sign("capitals all over", 2.0), _loud),

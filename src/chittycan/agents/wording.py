@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from chittycan.agents import deadlines, deceit
 from chittycan.agents.deadlines import Deadline
-from chittycan.agents.lexicon import Entry, Hit, known
+from chittycan.agents.lexicon import Entry, Hit, folded, known
 from chittycan.agents.words import Category
 from chittycan.integrations.email.message import Mail
 
@@ -40,6 +40,9 @@ _CLOSING = re.compile(
     r"(?:com os )?(?:melhores )?cumprimentos|atenciosamente)\b.{0,30}$",
     re.IGNORECASE | re.MULTILINE,
 )
+
+
+_WORD = re.compile(r"[^\W_]+")
 
 
 class Points(Struct):
@@ -122,8 +125,7 @@ class Wording:
         """(points, entry, its words as they stand there)."""
         mail, length = self.mail, len(self.own)
         names = " ".join(each.name for each in mail.attachments[:10])
-        claimed = "" if "@" in mail.sender.name else mail.sender.name  # who writes an address there is not believed
-        sender = f"{claimed} {mail.sender.address.rpartition('.')[0] or mail.sender.address}"
+        sender = f"{_office(mail)} {mail.sender.address.rpartition('.')[0] or mail.sender.address}"
         closing = _CLOSING.search(self.own)
         top = min(TOP, closing.start()) if closing else TOP
         own = [hit for hit in self._text if hit.end <= length]
@@ -138,6 +140,13 @@ class Wording:
             for hit in _longest(hits):
                 worth = min(factor, 1.0) if hit.entry.heading in MANNER else factor
                 yield hit.entry.points * worth, hit.entry, " ".join(place[hit.start : hit.end].lower().split())
+
+
+def _office(mail: Mail) -> str:
+    """The sender's name where it may be an office's: not an address, and not a person's of whom the address speaks."""
+    name, local = mail.sender.name, set(_WORD.findall(folded(mail.sender.address.partition("@")[0])))
+    first = _WORD.findall(folded(name))[:1]
+    return "" if "@" in name or (first and len(local) > 1 and first[0] in local) else name
 
 
 def _added_up(found: Iterable[tuple[float, Entry, str]]) -> dict[str, Points]:
