@@ -104,6 +104,22 @@ def test_small_commands_load_no_database_and_no_server(home: Any, command: str) 
     subprocess.run([sys.executable, "-c", program], env=home.environment, stdout=subprocess.DEVNULL, check=True)
 
 
+def test_a_command_that_reads_the_database_loads_neither_a_server_nor_another_database(home: Any) -> None:
+    program = (
+        "import sys; from chittycan.cli.main import run\n"
+        "try: run(['router', 'drafts', 'list'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'fastapi', 'uvicorn', 'dbos', 'alembic', 'psycopg', 'genai_prices', 'chittycan.cli.router.inbox',\n"
+        "         'sqlalchemy.dialects.postgresql'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    for _ in range(2):  # the first makes the database
+        done = subprocess.run(
+            [sys.executable, "-c", program], env=home.environment, check=False, capture_output=True, text=True
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("module", ["typer", "rich.console", "sqlalchemy"])
 def test_ctrl_c_is_quiet_also_while_the_program_is_being_loaded(home: Any, module: str) -> None:
     """The entry that pyproject.toml names, interrupted at the import of `module`."""

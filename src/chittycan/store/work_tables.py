@@ -62,22 +62,11 @@ for name, order in (("due", (tasks.c.due,)), ("priority", (tasks.c.priority.desc
         tasks.c.chain,
         tasks.c.status,
         *order,
-        sqlite_where=tasks.c.chain.is_not(None),
-        postgresql_where=tasks.c.chain.is_not(None),
+        sqlite_where=tasks.c.chain.is_not(None),  # on Postgres too: see `tables`
     )
 # Each of these two holds only what the other leaves out, so that no database takes the wrong one.
-Index(
-    "ix_tasks_ended",
-    tasks.c.ended,
-    sqlite_where=tasks.c.ended.is_not(None),
-    postgresql_where=tasks.c.ended.is_not(None),
-)
-Index(
-    "ix_tasks_deadline",
-    tasks.c.deadline,
-    sqlite_where=tasks.c.ended.is_(None),
-    postgresql_where=tasks.c.ended.is_(None),
-)
+Index("ix_tasks_ended", tasks.c.ended, sqlite_where=tasks.c.ended.is_not(None))
+Index("ix_tasks_deadline", tasks.c.deadline, sqlite_where=tasks.c.ended.is_(None))
 
 # A chain of models that tasks wait for (`workstreams.waves`).
 chains = Table(
