@@ -227,6 +227,49 @@ async def test_an_edit_takes_the_approval_back(sending: Sending, post: Post, wri
     assert second.original == draft.original  # what the agent wrote, for whoever learns from it
 
 
+async def test_a_file_goes_along_and_with_the_copy_that_is_kept(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer
+) -> None:
+    server = Inbox()
+    post.port = await mail_peer(server)
+    draft = await write()
+    plain = await sending.show(draft.id)
+    shown = await sending.edit(draft.id, Change(attach={"Gutachten ä.pdf": b"%PDF\x00", "plan.txt": b"Plan\r.\n.\n"}))
+    assert shown.fingerprint != plain.fingerprint
+    await sending.approve(draft.id, by="anna", seen=shown.fingerprint)
+    await sending.send(draft.id)
+    (mail,) = arrived(server)
+    found = [(each.get_filename(), each.get_payload(decode=True)) for each in mail.iter_attachments()]
+    assert found == [("Gutachten ä.pdf", b"%PDF\x00"), ("plan.txt", b"Plan\r.\n.\n")]
+    assert post.kept == [_as_sent(server.received[0])]
+
+
+async def test_another_file_needs_another_approval(
+    sending: Sending, post: Post, write: Write, mail_peer: MailPeer, database: Database
+) -> None:
+    server = Inbox()
+    post.port = await mail_peer(server)
+    draft = await write()
+    await sending.edit(draft.id, Change(attach={"a.txt": b"one"}))
+    await sending.approve(draft.id, by="anna")
+    await sending.edit(draft.id, Change(attach={"a.txt": b"two"}))
+    with pytest.raises(InvalidRequest, match="not approved"):
+        await sending.send(draft.id)
+    await sending.approve(draft.id, by="anna")
+
+    def tamper(connection: Connection) -> None:
+        connection.execute(drafts.draft_files.update().values(content=b"three"))
+
+    await database.run(tamper)
+    with pytest.raises(InvalidRequest, match="as it was attached"):
+        await sending.send(draft.id)
+    assert (await sending.show(draft.id)).draft.state == "approved"
+    assert server.received == []
+    assert len(await database.read(drafts.contents, draft.id)) == 1  # what was replaced is forgotten
+    await sending.edit(draft.id, Change(detach=("a.txt",)))
+    assert await database.read(drafts.contents, draft.id) == {}
+
+
 async def test_only_what_was_seen_is_approved(sending: Sending, post: Post, write: Write) -> None:
     post.port = 1
     draft = await write()

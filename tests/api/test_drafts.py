@@ -1,5 +1,9 @@
 """Drafts over HTTP: the owner alone decides, and on exactly what was shown."""
 
+import base64
+import email
+from email import policy
+from email.message import EmailMessage
 from typing import Any
 
 import pytest
@@ -18,6 +22,12 @@ MAIL = b"From: Ann <ann@bell.example>\r\nMessage-ID: <1@bell.example>\r\nSubject
 
 def owner(served: Served) -> dict[str, str]:
     return {"authorization": f"Bearer {(served.network.data / 'admin.key').read_text().strip()}"}
+
+
+def read(raw: bytes | str | None) -> EmailMessage:
+    message = email.message_from_bytes(bytes(raw or b""), policy=policy.default)  # type: ignore[arg-type]
+    assert isinstance(message, EmailMessage)
+    return message
 
 
 @pytest.fixture
@@ -91,3 +101,24 @@ async def test_templates_are_kept_and_forgotten_by_the_owner(served: Served) -> 
     assert (lacking.status, lacking.json["error"]["param"]) == (400, "case")
     assert (await served.fetch("DELETE", "/api/v1/templates/short", headers=me)).status == 200
     assert (await served.fetch("GET", "/api/v1/templates/short", headers=me)).status == 404
+
+
+async def test_a_file_goes_along_as_it_was_seen(served: Served, peer: Inbox) -> None:
+    me = owner(served)
+    data = base64.b64encode(b"%PDF-1.7 \x00\xff").decode()
+    file = {"attach": [{"name": "offer.pdf", "data": data}]}
+    edited = (await served.fetch("PATCH", "/api/v1/drafts/re-1", file, headers=me)).json
+    (attached,) = edited["attachments"]
+    assert (attached["name"], attached["media_type"], attached["size"]) == ("offer.pdf", "application/pdf", 11)
+    now = {"hash": edited["hash"], "send": True}
+    assert (await served.fetch("POST", "/api/v1/drafts/re-1/approve", now, headers=me)).json["state"] == "sent"
+    (part,) = read(peer.received[0].original_content).iter_attachments()
+    assert (part.get_filename(), part.get_content()) == ("offer.pdf", b"%PDF-1.7 \x00\xff")
+
+
+@pytest.mark.parametrize(
+    "odd", [{"name": "a"}, {"name": "a", "data": "not base64!"}, {"data": ""}, {"name": "", "data": ""}]
+)
+async def test_a_file_that_is_none_is_refused(served: Served, odd: dict[str, str]) -> None:
+    refused = await served.fetch("PATCH", "/api/v1/drafts/re-1", {"attach": [odd]}, headers=owner(served))
+    assert (refused.status, refused.json["error"]["param"]) == (400, "attach")

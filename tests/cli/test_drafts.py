@@ -127,6 +127,25 @@ def test_an_edit_is_what_goes_out(can: Any, draft: str, smtp: SmtpBeside) -> Non
     assert (mail["Subject"], str(mail.get_payload()).strip()) == ("Re: Today", "We call.")
 
 
+def test_a_file_goes_along(can: Any, draft: str, smtp: SmtpBeside, tmp_path: Path) -> None:
+    (tmp_path / "plan.pdf").write_bytes(b"%PDF-1.7")
+    shown = can("router", "drafts", "edit", draft, "--attach", str(tmp_path / "plan.pdf"))
+    assert "Files:   plan.pdf (8 bytes)" in shown.out
+    missing = can("router", "drafts", "edit", draft, "--attach", str(tmp_path / "none.pdf"))
+    assert missing.code == 2
+    assert "cannot be read" in missing.err
+    assert can("router", "drafts", "approve", draft, "--send").code == 0
+    (mail,) = smtp.mails
+    assert [part.get_filename() for part in mail.walk() if part.get_filename()] == ["plan.pdf"]
+
+
+def test_files_are_taken_away_again(can: Any, draft: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.pdf").write_bytes(b"%PDF-1.7")
+    can("router", "drafts", "edit", draft, "--attach", str(tmp_path / "plan.pdf"))
+    assert "Files:" not in can("router", "drafts", "edit", draft, "--detach", "plan.pdf").out
+    assert can("router", "drafts", "edit", draft, "--detach", "plan.pdf").code == 1
+
+
 def test_recipients_change_only_by_a_persons_word(can: Any, draft: str, smtp: SmtpBeside) -> None:
     options = ["--to", "Eve <eve@x.example>", "--cc", "bob@x.example", "--quote"]
     shown = can("router", "drafts", "edit", draft, *options)

@@ -2,18 +2,19 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from email.headerregistry import Address as HeaderAddress
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from chittycan.agents import response
+from chittycan.agents import enclosures, response
 from chittycan.errors import InvalidRequest
 from chittycan.integrations.email import compose
 from chittycan.integrations.email.headers import Address
 from chittycan.integrations.email.message import Mail
-from chittycan.store.drafts import Draft
+from chittycan.store.drafts import Attached, Draft
 
 MAX_SUBJECT = 400  # characters
 QUOTED_LINES = 200  # of the mail that is answered
@@ -29,8 +30,11 @@ _ATTACHED = re.compile(
 _UNSAID = re.compile(r"^>.*$", re.MULTILINE)  # what is quoted
 
 
-class Letter(Struct, frozen=True, kw_only=True):
-    """What goes out, but for its Message-ID and date. `sender` is the From, `account` in whose name."""
+class Letter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What goes out, but for its Message-ID and date. `sender` is the From, `account` in whose name.
+
+    What files hold their hashes say.
+    """
 
     account: str | None
     sender: str
@@ -41,6 +45,7 @@ class Letter(Struct, frozen=True, kw_only=True):
     in_reply_to: str | None
     references: tuple[str, ...]
     automatic: bool
+    attachments: tuple[Attached, ...] = ()
 
     @property
     def everybody(self) -> tuple[str, ...]:
@@ -61,6 +66,7 @@ def letter_of(draft: Draft, sender: str) -> Letter:
         in_reply_to=next(iter(answered), None),
         references=compose.identifiers(msgspec.json.decode(draft.thread, type=list[str]))[-compose.MAX_REFERENCES :],
         automatic=draft.automatic,
+        attachments=msgspec.json.decode(draft.attachments, type=tuple[Attached, ...]),
     )
 
 
@@ -69,8 +75,11 @@ def fingerprint(letter: Letter) -> str:
     return hashlib.sha256(msgspec.json.encode(letter)).hexdigest()
 
 
-def composed(letter: Letter, *, message_id: str, at: float) -> bytes:
-    """The message, ready to be handed over. Raises InvalidRequest that names the field."""
+def composed(letter: Letter, contents: Mapping[str, bytes] | None = None, *, message_id: str, at: float) -> bytes:
+    """The message, ready to be handed over. `contents`: of its files, by their SHA-256.
+
+    Raises InvalidRequest that names the field.
+    """
     mail = compose.Mail(
         to=tuple(each.address for each in letter.to),
         cc=tuple(each.address for each in letter.cc),
@@ -79,6 +88,7 @@ def composed(letter: Letter, *, message_id: str, at: float) -> bytes:
         text=letter.text,
         in_reply_to=letter.in_reply_to,
         references=letter.references,
+        files=enclosures.files(letter.attachments, contents or {}),
         automatic=letter.automatic,
     )
     return compose.compose(mail, by=compose.sender(letter.sender), id=message_id, at=at)
@@ -97,7 +107,8 @@ def check(letter: Letter, own: Collection[str]) -> None:
     for each in letter.everybody:
         if each.lower() in own:
             raise InvalidRequest(f"{each} is your own address", param="to", fix="`can router drafts edit ID --to …`")
-    composed(letter, message_id="<check@example.invalid>", at=0.0)
+    without = replace(letter, attachments=())  # they were looked at as they came
+    composed(without, message_id="<check@example.invalid>", at=0.0)
 
 
 def one_line(text: str) -> str:
@@ -160,7 +171,7 @@ def cautions(letter: Letter, mail: Mail | None, *, verified: bool | None, writte
     own_words = _UNSAID.sub("", letter.text)
     found += [f'says "{one_line(each)}"' for each in dict.fromkeys(_BLANK.findall(own_words))]
     found += response.problems(own_words)
-    if _ATTACHED.search(own_words):
+    if _ATTACHED.search(own_words) and not letter.attachments:
         found.append("speaks of an attachment, and has none")
     if len(letter.everybody) > 1:
         found.append(f"goes to {len(letter.everybody)} people")

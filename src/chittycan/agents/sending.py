@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from chittycan.agents import answered
+from chittycan.agents import answered, enclosures
 from chittycan.agents import letter as letters
 from chittycan.agents.kept import restore
 from chittycan.agents.letter import Letter
@@ -32,7 +32,7 @@ from chittycan.integrations.email.message import Mail
 from chittycan.integrations.email.smtp import Mailer
 from chittycan.store import drafts, feedback, inbox
 from chittycan.store.database import Database
-from chittycan.store.drafts import Draft
+from chittycan.store.drafts import Attached, Draft
 from chittycan.workstreams.effects import RESOLVED_BY, Effect, Effects
 
 DAY = 86_400.0
@@ -93,7 +93,10 @@ class Limits(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """An edit; what is None stays. `everyone`: everybody who got the mail gets a copy. `quote`: below the text."""
+    """An edit; what is None stays. `everyone`: everybody who got the mail gets a copy. `quote`: below the text.
+
+    `attach`: files that go along, by their names; `detach`: names of those that do not any more.
+    """
 
     body: str | None = None
     subject: str | None = None
@@ -101,6 +104,8 @@ class Change(Struct, frozen=True, kw_only=True):
     cc: tuple[str, ...] | None = None
     everyone: bool = False
     quote: bool = False
+    attach: Mapping[str, bytes] = {}
+    detach: tuple[str, ...] = ()
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -139,7 +144,8 @@ class Sending:
             raise InvalidRequest("an acknowledgement is a fixed text: it can be rejected, not edited", param="draft")
         mail = await self._mail(shown.draft) if change.everyone or change.quote else None
         changed = _changed(shown, change, mail, self._post.own())
-        return await self._shown(await self._database.run(_edit, shown, changed, self._clock.now()))
+        new = {enclosures.sha256(content): content for content in change.attach.values()}
+        return await self._shown(await self._database.run(_edit, shown, changed, new, self._clock.now()))
 
     async def approve(self, draft_id: str, *, by: str, seen: str | None = None) -> Draft:
         """Somebody says that exactly this may go out; `seen`: the fingerprint of what they saw. Sends nothing.
@@ -302,7 +308,8 @@ class Sending:
 
     async def _hand_over(self, draft: Draft, letter: Letter, id: str, key: str) -> Effect:
         at = self._clock.now()
-        raw = letters.composed(letter, message_id=id, at=at)
+        contents = await self._database.read(drafts.contents, draft.id) if letter.attachments else None
+        raw = letters.composed(letter, contents, message_id=id, at=at)
         mailer, by = self._post.mailer(draft.account), letters.sender_of(letter).addr_spec
         limits = self._post.limits()
 
@@ -331,9 +338,10 @@ class Sending:
             await self._database.run(inbox.mark_answered, draft.mail_id, at)
         try:
             letter = self._letter(draft)
-            raw = letters.composed(letter, message_id=id, at=draft.dispatched or draft.changed)
             kept = None
             if letters.fingerprint(letter) == draft.approval:
+                contents = await self._database.read(drafts.contents, draft.id) if letter.attachments else None
+                raw = letters.composed(letter, contents, message_id=id, at=draft.dispatched or draft.changed)
                 kept = await self._post.keep_copy(draft.account, raw)
         except ChittyError:
             return
@@ -367,11 +375,16 @@ def _changed(shown: Shown, change: Change, mail: Mail | None, own: frozenset[str
     if not to:
         raise InvalidRequest("somebody has to get it", param="to", fix="--to anna@example.org")
     people = {name: msgspec.json.encode(each).decode() for name, each in (("recipients", to), ("cc", cc))}
-    return {"body": body, "subject": subject, **people}
+    attached = enclosures.changed(letter.attachments, change.attach, change.detach)
+    return {"body": body, "subject": subject, **people, "attachments": msgspec.json.encode(attached).decode()}
 
 
-def _edit(connection: Connection, shown: Shown, changed: Mapping[str, Any], now: float) -> Draft:
+def _edit(
+    connection: Connection, shown: Shown, changed: Mapping[str, Any], new: Mapping[str, bytes], now: float
+) -> Draft:
     held = _held(connection, shown, "draft")
+    attached = msgspec.json.decode(changed["attachments"], type=list[Attached])
+    drafts.keep_contents(connection, held.id, new, {each.sha256 for each in attached})
     different = {name: value for name, value in changed.items() if getattr(held, name) != value}
     edited = held.edited or bool(different)
     return drafts.put(connection, held.id, **changed, **_UNDECIDED, state="draft", edited=edited, changed=now)

@@ -1,5 +1,6 @@
 """Drafts: replies that wait for a person, and what became of those that were sent. For the owner alone."""
 
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 SEND_SECONDS = 240.0  # a server may take three minutes for a mail
 OWNER = "owner"
+
+
+class AttachedRow(Struct, kw_only=True):
+    """A file that goes along. `size` is in bytes."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
 
 
 class UndeliveredRow(Struct, kw_only=True):
@@ -36,7 +46,7 @@ class DraftRow(Struct, kw_only=True):
 
     `account`: in whose name it goes out. `edited`: a person changed it. `automatic`: an acknowledgement, which no
     person approves. `by` and `decided` (Unix seconds): who approved or rejected it; `reason`: why it was rejected.
-    `bounced`: whom it did not reach.
+    `attachments`: what goes along. `bounced`: whom it did not reach.
     """
 
     id: str
@@ -56,6 +66,7 @@ class DraftRow(Struct, kw_only=True):
     by: str | None
     decided: float | None
     reason: str | None
+    attachments: list[AttachedRow]
     bounced: list[UndeliveredRow]
     created: float
     changed: float
@@ -136,17 +147,22 @@ async def edit(
     cc: list[str] | None = None,
     everyone: bool = False,
     quote: bool = False,
+    attach: list[dict[str, str]] | None = None,
+    detach: list[str] | None = None,
     hash: str | None = None,
 ) -> DraftDetail:
     """Changes what is given; an approval is void then.
 
-    `everyone`: whoever got the mail gets a copy. `quote`: the mail stands below. `hash`: of the draft as you saw it.
+    `everyone`: whoever got the mail gets a copy. `quote`: the mail stands below. `attach`: files that go along, as
+    {name, data} in base64, at most 20 of 15 MiB in all; `detach`: names of those that do not any more. `hash`: of the
+    draft as you saw it.
     """
     from chittycan.agents.sending import Change
 
     change = Change(
         body=body, subject=subject, to=None if to is None else tuple(to), cc=None if cc is None else tuple(cc),
-        everyone=everyone, quote=quote,
+        everyone=everyone, quote=quote, attach=dict(map(_enclosed, attach or ())),
+        detach=tuple(detach or ()),
     )  # fmt: skip
     return _detail(await network.outgoing.sending.edit(draft, change, seen=hash))
 
@@ -207,18 +223,31 @@ async def resolve(
     return _detail(await sending.show(found.id))
 
 
+def _enclosed(given: dict[str, str]) -> tuple[str, bytes]:
+    """Name and content. Raises InvalidRequest."""
+    try:
+        return given["name"], b64decode(given["data"], validate=True)
+    except (KeyError, ValueError):
+        problem = "a file is not as it should be given"
+        raise InvalidRequest(
+            problem, param="attach", fix='Write {"name": …, "data": what it holds, in base64}.'
+        ) from None
+
+
 def _who(caller: "Key | None") -> str:
     return OWNER if caller is None else caller.name
 
 
 def _row(draft: "Draft") -> dict[str, Any]:
     bounced = [] if draft.bounced is None else msgspec.json.decode(draft.bounced, type=list[UndeliveredRow])
+    attached = msgspec.json.decode(draft.attachments, type=list[AttachedRow])
     return {
         "id": draft.id, "mail": draft.mail_id, "state": draft.state, "subject": draft.subject, "body": draft.body,
         "to": _people(draft.recipients), "cc": _people(draft.cc), "template": draft.template, "model": draft.by_model,
         "warnings": msgspec.json.decode(draft.warnings), "in_reply_to": draft.in_reply_to, "account": draft.account,
         "edited": draft.edited, "automatic": draft.automatic, "by": draft.decided_by, "decided": draft.decided_at,
-        "reason": draft.reason, "bounced": bounced, "created": draft.created, "changed": draft.changed,
+        "reason": draft.reason, "attachments": attached, "bounced": bounced,
+        "created": draft.created, "changed": draft.changed,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ twice is not answered twice.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,11 +20,14 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Double,
+    ForeignKey,
     Index,
+    LargeBinary,
     Row,
     Table,
     Text,
     and_,
+    delete,
     func,
     or_,
     select,
@@ -81,6 +84,7 @@ drafts = Table(
     Column("effect", Text),  # key of the effect that sends it: another one with each approval
     Column("dispatched", Double),  # when it was last handed to a server; its Date
     Column("copy", Text),  # kept: we put it among the sent mails; there: the server did; none; None: not yet
+    Column("attachments", Text, nullable=False, server_default="[]"),  # JSON list of `Attached`
     Column("bounced", Text),  # JSON list of `Bounced`: a server said of what was sent that it did not arrive
     Column("created", Double, nullable=False),
     Column("changed", Double, nullable=False),
@@ -92,9 +96,18 @@ drafts = Table(
     Index(None, "message_id"),
 )
 
+# What the files of a draft hold.
+draft_files = Table(
+    "draft_files",
+    metadata,
+    Column("draft_id", Text, ForeignKey("drafts.id", ondelete="CASCADE"), primary_key=True),
+    Column("sha256", Text, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+)
+
 
 class Draft(Struct, frozen=True, kw_only=True):
-    """A draft; `recipients`, `cc`, `thread` and `warnings` are JSON lists. `state` is a word of `TRANSITIONS`.
+    """A draft; `recipients`, `cc`, `thread`, `warnings` and `attachments` are JSON lists. `state`: of `TRANSITIONS`.
 
     `detail` is what is known of its sending: JSON of `workstreams.effects.Effect.detail`, None before it began; `told`
     is when that was written down.
@@ -127,9 +140,19 @@ class Draft(Struct, frozen=True, kw_only=True):
     effect: str | None = None
     dispatched: float | None = None
     copy: str | None = None
+    attachments: str = "[]"
     bounced: str | None = None
     detail: str | None = None
     told: float | None = None
+
+
+class Attached(Struct, frozen=True, kw_only=True):
+    """A file that goes out with a draft. `size` is in bytes."""
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
 
 
 class Bounced(Struct, frozen=True, kw_only=True):
@@ -244,6 +267,21 @@ def put(connection: Connection, draft_id: str, **values: Any) -> Draft:
     """Set these columns; gives the draft as it is then."""
     connection.execute(update(drafts).where(drafts.c.id == draft_id).values(**values))
     return _draft(connection.execute(_all().where(drafts.c.id == draft_id)).one())
+
+
+def contents(connection: Connection, draft_id: str) -> dict[str, bytes]:
+    """What its files hold, by their SHA-256."""
+    query = select(draft_files.c.sha256, draft_files.c.content).where(draft_files.c.draft_id == draft_id)
+    return {row.sha256: row.content for row in connection.execute(query)}
+
+
+def keep_contents(connection: Connection, draft_id: str, new: Mapping[str, bytes], of: Collection[str]) -> None:
+    """Adds what `new` files hold, by their SHA-256, and forgets what is none `of` these."""
+    for sha256, content in new.items():
+        values = {"draft_id": draft_id, "sha256": sha256, "content": content}
+        connection.execute(insert(connection, draft_files).values(values).on_conflict_do_nothing())
+    here = draft_files.c.draft_id == draft_id
+    connection.execute(delete(draft_files).where(here, draft_files.c.sha256.not_in(of)))
 
 
 def with_message_id(connection: Connection, message_id: str) -> Draft | None:

@@ -1,6 +1,7 @@
 """`can router drafts`: replies that wait for a person, and sending them."""
 
 import sys
+from base64 import b64encode
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,6 +74,10 @@ def edit(
     cc: Annotated[list[str] | None, typer.Option(help='Who gets a copy; repeat it. "" for nobody.')] = None,
     everyone: Annotated[bool, typer.Option("--all", help="Everybody who got the mail gets a copy.")] = False,
     quote: Annotated[bool, typer.Option("--quote", help="Put the mail that it answers below.")] = False,
+    attach: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="A file that goes along; repeat it.")
+    ] = None,
+    detach: Annotated[list[str] | None, typer.Option(metavar="NAME", help="One that does not any more.")] = None,
     json: Json = False,
 ) -> None:
     """Change a draft: its text in $EDITOR, or what the options say. An approval is void then."""
@@ -83,10 +88,11 @@ def edit(
     copies = [each for each in cc if each.strip()] if cc is not None else None
     given: dict[str, Any] = {"subject": subject, "to": to, "cc": copies, "everyone": everyone, "quote": quote}
     text = None if body is None else read_text(body)
+    given |= {"attach": [{"name": each.name, "data": _encoded(each)} for each in attach or ()], "detach": detach}
 
     async def work(network: Session) -> DraftDetail:
         found, said = await network.call(shown, draft=draft), text
-        if text is None and not any((subject, to, copies is not None, everyone, quote)):
+        if text is None and not any((subject, to, copies is not None, everyone, quote, attach, detach)):
             said = _edited(found.body)
             if said is None:
                 return found
@@ -205,7 +211,8 @@ def _call(operation: "Operation[DraftDetail]", **given: Any) -> "DraftDetail":
 
 def _headers(found: "DraftDetail") -> None:
     lines = [("From", found.sender or "nobody is set up to send"), ("To", ", ".join(found.to)),
-             ("Cc", ", ".join(found.cc)), ("Subject", found.subject)]  # fmt: skip
+             ("Cc", ", ".join(found.cc)), ("Subject", found.subject),
+             ("Files", ", ".join(f"{each.name} ({each.size:,} bytes)" for each in found.attachments))]  # fmt: skip
     for name, value in lines:
         if value:
             console.print(f"[dim]{name + ':':9}[/]{plain(value)}")
@@ -313,6 +320,14 @@ def read_text(file: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise UsageError(f"{file} cannot be read: {why}", fix="Name a text file, or - for standard input.") from None
+
+
+def _encoded(file: Path) -> str:
+    """What a file holds, in base64. Raises UsageError."""
+    try:
+        return b64encode(file.expanduser().read_bytes()).decode()
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}", fix="Name a file.") from None
 
 
 def _edited(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""A mail of ours as bytes: plain text, no attachments, and nothing in a header that was not meant to be there. Pure.
+"""A mail of ours as bytes: plain text, files, and nothing in a header that was not meant to be there. Pure.
 
 RFC 5322 for the message, RFC 3834 for what marks an automatic one, so that no other machine answers it.
 """
@@ -33,6 +33,14 @@ _BAD_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 _POLICY = policy.SMTP.clone(cte_type="7bit")
 
 
+class File(Struct, frozen=True, kw_only=True):
+    """Something that goes along. `media_type`: `application/pdf`, say; a mail as an attachment is no message here."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
 class Mail(Struct, frozen=True, kw_only=True):
     """What to send to whom. `in_reply_to` and `references` are Message-IDs with their angle brackets."""
 
@@ -43,6 +51,7 @@ class Mail(Struct, frozen=True, kw_only=True):
     names: Mapping[str, str] = field(default_factory=dict)  # of recipients, by their addresses
     in_reply_to: str | None = None
     references: tuple[str, ...] = ()
+    files: tuple[File, ...] = ()
     automatic: bool = True  # nobody wrote or approved it: says so in Auto-Submitted
 
 
@@ -91,6 +100,11 @@ def compose(mail: Mail, *, by: Address, id: str, at: float) -> bytes:
     # Base64, which the library may choose, looks to filters like something to hide.
     plain = mail.text.isascii() and all(len(line) <= MAX_LINE for line in mail.text.splitlines())
     message.set_content(mail.text, cte="7bit" if plain else "quoted-printable")
+    for each in mail.files:
+        kind, _, subtype = each.media_type.partition("/")
+        message.add_attachment(each.content, maintype=kind, subtype=subtype, filename=_one_line(each.name, "attach"))
+    if mail.files:  # the same each time, so that the copy that is kept is what went out
+        message.set_boundary(f"=_{hashlib.sha256(id.encode()).hexdigest()[:40]}")
     return b"".join(_identifiers(mail, id)) + message.as_bytes()
 
 
