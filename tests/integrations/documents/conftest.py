@@ -103,7 +103,8 @@ def docx_bytes(body: str, **parts: str) -> bytes:
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("word/document.xml", f'<w:document xmlns:w="{W}"><w:body>{body}</w:body></w:document>')
         for name, content in parts.items():
-            archive.writestr(f"word/{name}.xml", f'<w:part xmlns:w="{W}">{content}</w:part>')
+            root = name if name in ("styles", "comments") else "part"
+            archive.writestr(f"word/{name}.xml", f'<w:{root} xmlns:w="{W}">{content}</w:{root}>')
     return packed.getvalue()
 
 

@@ -3,6 +3,8 @@
 import re
 import zipfile
 
+from msgspec import Struct
+
 from chittycan.integrations.documents.archive import RefusedError, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Section
@@ -13,6 +15,11 @@ _MAIN = ("/wordprocessingml/2006/main", "/ooxml/wordprocessingml/main")
 _COMPATIBILITY = "http://schemas.openxmlformats.org/markup-compatibility/2006"
 _SKIPPED = {"instrText", "delText", "del", "moveFrom", "Fallback"}
 _HEADING = re.compile(r"(?i)(?:heading|title|überschrift|berschrift)\s?\d?")  # ids of Word's own styles
+_OFF = ("0", "false", "off", "none")
+_WHITE = re.compile(r"(?i)f[5-9a-f]f[5-9a-f]f[5-9a-f]|white")
+_TINY = ("0", "1", "2", "3")  # half points
+_LOOKS = frozenset(("vanish", "webHidden", "rStyle", "pStyle", "sz", "color", "shd", "highlight"))
+_GROUNDS = frozenset(("tbl", "txbxContent", "background"))
 _SHORT = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 
 
@@ -25,12 +32,17 @@ def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
     names = archive.namelist()
     if "word/document.xml" not in names:
         raise RefusedError("the file holds no Word document")
+    styles, remarks = _Styles(), _Remarks()
+    for name, handler in (("word/styles.xml", styles), ("word/comments.xml", remarks)):
+        if name in names:
+            parse(unpacked(archive, name), handler)
     texts: list[str] = []
     sections: list[Section] = []
-    room, hidden, start = max_chars, False, 0
+    room, hidden, start, deleted = max_chars, False, 0, 0
     for name in _in_reading_order(names):
-        part = _Text(room)
+        part = _Text(room, styles.hidden)
         parse(unpacked(archive, name), part)
+        deleted += part.deleted
         shown, suspicious = visible_characters(part.text())
         hidden = hidden or part.hidden or suspicious
         if shown and shown not in texts:
@@ -41,12 +53,14 @@ def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
         if part.full or room <= 0:
             break
     text = "\n\n".join(texts)
+    counts = ((deleted, "deletion", " (tracked changes)"), (remarks.count, "remark", ""))
+    defects = [f"{count} {what}{'s' * (count > 1)}{how} left out" for count, what, how in counts if count]
     return Document(
         kind="docx",
         text=text,
         title=title(archive),
         truncated=room <= 0,
-        defects=() if text else ("the document holds no text",),
+        defects=tuple(defects if text else [*defects, "the document holds no text"]),
         hidden_text=hidden,
         sections=tuple(sections),
     )
@@ -76,16 +90,85 @@ def _value(attributes: dict[str, str], default: str) -> str:
     return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == "val"), default)
 
 
-class _Text:
-    """Collects the shown text of one part, up to `room` characters."""
+class _Styles:
+    """The styles whose text is hidden."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self) -> None:
+        self.hidden: set[str] = set()
+        self._style = ""
+        self._based_on: list[tuple[str, str]] = []
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        tag = name.rpartition(" ")[2]
+        if tag == "style":
+            self._style = next((value for key, value in attributes.items() if key.endswith(" styleId")), "")
+        elif tag == "vanish" and self._style and _value(attributes, "true") not in _OFF:
+            self.hidden.add(self._style)
+        elif tag == "basedOn":
+            self._based_on.append((self._style, _value(attributes, "")))
+
+    def end(self, name: str) -> None:
+        if name.endswith(" styles"):
+            for _ in range(10):
+                self.hidden |= {style for style, other in self._based_on if other in self.hidden}
+
+    def characters(self, _: str) -> None: ...
+
+
+class _Remarks:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def start(self, name: str, _: dict[str, str]) -> None:
+        self.count += name.endswith(" comment")
+
+    def end(self, _: str) -> None: ...
+
+    def characters(self, _: str) -> None: ...
+
+
+class _Look(Struct):
+    """How a paragraph or a run looks, as far as it can hide its text."""
+
+    vanished: bool = False
+    tiny: bool = False
+    white: bool = False
+    ground: bool = False  # a colour of its own behind the text
+
+    def take(self, tag: str, attributes: dict[str, str], hidden_styles: set[str]) -> None:
+        value = _value(attributes, "true")
+        if tag in ("vanish", "webHidden"):
+            self.vanished = value not in _OFF
+        elif tag in ("rStyle", "pStyle"):
+            self.vanished = self.vanished or value in hidden_styles
+        elif tag == "sz":
+            self.tiny = value in _TINY
+        elif tag == "color":
+            self.white = _WHITE.fullmatch(value) is not None
+        elif tag in ("shd", "highlight"):
+            fill = next((each for key, each in attributes.items() if key.endswith(" fill")), value)
+            self.ground = fill != "auto" and _WHITE.fullmatch(fill) is None and fill != "none"
+
+
+class _Text:
+    """Collects the shown text of one part, up to `room` characters.
+
+    White text is taken for hidden where nothing says what is behind it; in tables, text boxes and on a coloured page
+    something may.
+    """
+
+    def __init__(self, room: int, hidden_styles: set[str]) -> None:
         self.hidden = False
+        self.deleted = 0
+        self._hidden_styles = hidden_styles
+        self._runs: list[_Look] = []  # that are open: a text box stands within a run and holds others
+        self._paragraphs: list[_Look] = []
+        self._of_paragraph = False  # within a paragraph's properties
+        self._grounds = 0  # depth within tables and text boxes
         self._room = room
         self._out: list[str] = []
         self._skipping = 0  # depth within an element that does not show
         self._in_text = False
-        self._vanished = False
         self._cells: list[int] = []  # for each open table row: how many cells it has had
         self.headings: list[str] = []
         self._heading: list[str] | None = None  # the text of the paragraph, where its style is a heading's
@@ -102,17 +185,22 @@ class _Text:
         namespace, _, tag = name.rpartition(" ")
         ours = namespace.endswith(_MAIN)
         if self._skipping or (tag in _SKIPPED and (ours or namespace == _COMPATIBILITY)):
+            self.deleted += tag == "del" and not self._skipping
             self._skipping += 1
         elif not ours:
             return
         elif tag == "r":
-            self._vanished = False
-        elif tag in ("vanish", "webHidden"):
-            self._vanished = _value(attributes, "true") not in ("0", "false", "off")
+            self._runs.append(_Look())
+        elif tag == "p":
+            self._paragraphs.append(_Look())
+        elif tag == "pPr":
+            self._of_paragraph = bool(self._paragraphs)
+        elif tag in _LOOKS:
+            self._takes(tag, attributes)
+        elif tag in _GROUNDS:
+            self._grounds += 1
         elif tag == "t":
             self._in_text = True
-        elif tag == "pStyle" and _HEADING.fullmatch(_value(attributes, "")):
-            self._heading = []
         elif tag in _SHORT:
             self._add(_SHORT[tag])
         elif tag == "tr":
@@ -124,6 +212,20 @@ class _Text:
         elif tag == "numPr":
             self._add("- ")
 
+    def _takes(self, tag: str, attributes: dict[str, str]) -> None:
+        if tag in ("pStyle", "shd") and self._of_paragraph:
+            self._paragraphs[-1].take(tag, attributes, self._hidden_styles)
+        elif self._runs and not self._of_paragraph:  # what a paragraph says of letters is about its mark alone
+            self._runs[-1].take(tag, attributes, self._hidden_styles)
+        if tag == "pStyle" and _HEADING.fullmatch(_value(attributes, "")):
+            self._heading = []
+
+    def _unseen(self) -> bool:
+        run = self._runs[-1] if self._runs else _Look()
+        paragraph = self._paragraphs[-1] if self._paragraphs else _Look()
+        white = run.white and not (run.ground or paragraph.ground or self._grounds)
+        return run.vanished or paragraph.vanished or run.tiny or white
+
     def end(self, name: str) -> None:
         if self._skipping:
             self._skipping -= 1
@@ -133,9 +235,14 @@ class _Text:
             return
         if tag == "t":
             self._in_text = False
-        elif tag == "r":
-            self._vanished = False
+        elif tag == "pPr":
+            self._of_paragraph = False
+        elif tag == "r" and self._runs:
+            self._runs.pop()
+        elif tag in _GROUNDS and tag != "background":
+            self._grounds -= 1
         elif tag == "p":
+            self._paragraphs.pop()
             if self._heading:
                 self.headings.append("".join(self._heading))
             self._heading = None
@@ -147,7 +254,7 @@ class _Text:
     def characters(self, text: str) -> None:
         if not self._in_text or self._skipping:
             return
-        if self._vanished:
+        if self._unseen():
             self.hidden = self.hidden or any(char.isalnum() for char in text)
             return
         if self._heading is not None:
