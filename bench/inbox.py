@@ -149,8 +149,10 @@ def score(rows: Sequence[tuple[dict[str, str], str, str]]) -> dict[str, Any]:
     right = [category in (row["category"], row.get("also")) for row, category, _ in rows]
     levels = [row["priority"] == level for row, _, level in rows]
     languages: dict[str, list[bool]] = {}
+    categories: dict[str, list[bool]] = {}
     for (row, _, _), good in zip(rows, right, strict=True):
         languages.setdefault(row["language"], []).append(good)
+        categories.setdefault(row["category"], []).append(good)
     wrong = Counter(
         f"{row['category']} → {category}" for (row, category, _), good in zip(rows, right, strict=True) if not good
     )
@@ -158,6 +160,7 @@ def score(rows: Sequence[tuple[dict[str, str], str, str]]) -> dict[str, Any]:
     return {
         "mails": len(rows), "category": _share(right), "level": _share(levels), "high_seen_as_high": _share(high),
         "category_by_language": {name: _share(each) for name, each in sorted(languages.items())},
+        "right_by_category": {name: [sum(each), len(each)] for name, each in sorted(categories.items())},
         "most_wrong": dict(wrong.most_common(10)),
     }  # fmt: skip
 
@@ -167,19 +170,25 @@ def _share(found: Sequence[bool]) -> float:
 
 
 def without_a_model(mails: Sequence[tuple[dict[str, str], Mail]]) -> dict[str, Any]:
-    """As a user sees it: what needs no model is settled, rules sort the rest. And how sure they are when right."""
-    rows, said = [], []
+    """As a user sees it: what needs no model is settled, rules sort the rest. And how sure they are when right.
+
+    `reply` is the share of mails of which it is said rightly whether an answer is due, where the labels say so.
+    """
+    rows, said, reply = [], [], []
     for row, mail in mails:
         wording = Wording(mail)
         triage = TRIAGE.rules(wording)
         if (settled := settle(wording)) is not None:
             rows.append((row, settled.category, settled_priority(wording, settled).level))
+            reply.append(row.get("needs_reply") is False)
             continue
         rows.append((row, triage.category, PRIORITY.rules(Prioritized(wording, triage)).level))
+        reply.append(row.get("needs_reply") is triage.needs_reply)
         said.append((triage.confidence, triage.category in (row["category"], row.get("also"))))
     steps = ((0.0, 0.5), (0.5, 0.7), (0.7, MOST), (MOST, 1.01))
     sure = {f"{low:.0%} and more": [good for share, good in said if low <= share < high] for low, high in steps}
-    return {**score(rows), "settled": len(rows) - len(said),
+    told = any("needs_reply" in row for row, _ in mails)
+    return {**score(rows), "reply": _share(reply) if told else None, "settled": len(rows) - len(said),
             "right_where_said": {name: [sum(each), len(each)] for name, each in sure.items()}}  # fmt: skip
 
 

@@ -25,6 +25,13 @@ ANSWERS = "answers go to a free mail address elsewhere"
         ({"From": "James Hill - CEO <j.hill.office@gmail.com>"}, [OFFICE]),
         ({"From": '"clerk@court.example" <x@mail.example>'}, ["a name that claims another address"]),
         ({"From": "Fund <a@fund.example>", "Reply-To": "fund.manager@outlook.com"}, [ANSWERS]),
+        ({"From": "IT Helpdesk <it@mail-admin9.example>"}, ["an office of your own house, from outside"]),
+        ({"From": "IT Helpdesk <it@firm.example>"}, []),
+        ({"Subject": "Hi {{first_name}}, a word"}, ["a form letter that was not filled in"]),
+        ({"Subject": "Cheap pills          xkqvz"}, ["letters in disguise"]),
+        ({"Subject": "P.a.y.P.a.l.s news"}, ["letters in disguise"]),
+        ({"Subject": "Your \u0440aypal account"}, ["letters in disguise"]),
+        ({"Subject": "Minutes of the U.S. team"}, []),
         ({"From": "PayPal <service@paypal.de>"}, []),
         ({"From": "Google <no-reply@accounts.google.com>"}, []),
         ({"From": "Gmail Team <x@googlemail.com>"}, []),
@@ -37,6 +44,26 @@ ANSWERS = "answers go to a free mail address elsewhere"
 )
 def test_what_does_not_fit_together(headers: dict[str, str], found: list[str], letter: Letter) -> None:
     assert [sign.why for sign in deceit.signs(letter(**headers))] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("See https://shop.bell.example/terms for the terms.", []),
+        ("See https://login-now.example/a and http://more.example.", ["links to other places than the sender's"]),
+        ("See http://192.0.2.7/pay.", ["links to other places than the sender's", "a link to a bare number"]),
+        ("BUY THIS NOW AND SAVE MORE THAN EVER BEFORE. " * 5, ["capitals all over"]),
+        ("Great! Free! Now! Yes! You! Win!", ["exclamation marks all over"]),
+    ],
+)
+def test_signs_of_the_text(text: str, found: list[str], letter: Letter) -> None:
+    assert [sign.why for sign in deceit.signs(letter(text))] == found
+
+
+def test_several_odd_things_count_as_much_as_a_phrase(letter: Letter) -> None:
+    text = "It is guaranteed."
+    assert rules.category(Wording(letter(text, Subject="A word"))).category != "spam"
+    assert rules.category(Wording(letter(text, Subject="A word          xkqvz"))).category == "spam"
 
 
 def test_phishing_that_sounds_like_an_incident_is_spam(letter: Letter) -> None:

@@ -143,3 +143,66 @@ def test_question_in_the_quoted_mail_is_not_a_question_of_this_one(letter: Lette
     assert not rules.asks(
         Wording(letter("Done.\n\nOn Fri, 20 Nov 2026 at 16:40, Sarah Okafor wrote:\n> Could you call me?"))
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please send the form back by Friday.",
+        "We still need the plan of the ground floor.",
+        "Wir benötigen noch den Nachweis.",
+        "Veuillez nous transmettre les pièces.",
+        "Rogamos remitan la documentación.",
+        "Restiamo in attesa di un cortese riscontro.",
+        "Graag ontvangen wij de stukken.",
+        "Prosimy o przesłanie dokumentów.",
+        "Solicitamos o envio dos documentos.",
+    ],
+)
+def test_request_needs_no_question_mark(text: str, letter: Letter) -> None:
+    assert rules.asks(Wording(letter(text)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please note our new address.",
+        "Please find the report attached. No reply needed.",
+        "The list is at https://lists.example/show?id=3 now.",
+        "Bitte beachten Sie unsere neuen Zeiten.",
+        "Veuillez agréer, Madame, mes salutations distinguées.",
+        "Ter info: het kantoor is vrijdag dicht.",
+    ],
+)
+def test_politeness_and_information_ask_nothing(text: str, letter: Letter) -> None:
+    assert not rules.asks(Wording(letter(text)))
+
+
+def test_question_in_the_subject_of_a_reply_was_asked_before(letter: Letter) -> None:
+    text = "Done, it works."
+    assert rules.asks(Wording(letter(text, Subject="How do I print?")))
+    assert not rules.asks(Wording(letter(text, Subject="Re: How do I print?")))
+
+
+def test_who_reports_a_fault_or_a_claim_waits_for_an_answer(letter: Letter) -> None:
+    report = Wording(letter("The printer is dead again."))
+    assert rules.needs_reply(report, "support_ticket")
+    assert not rules.needs_reply(report, "court_notice")
+    assert not rules.needs_reply(Wording(letter("FYI, the printer works again.")), "support_ticket")
+
+
+def test_mass_mail_waits_for_no_answer(letter: Letter) -> None:
+    assert not rules.needs_reply(Wording(letter("Could we talk? Please reply!")), "spam")
+
+
+def test_hints_alone_make_no_spam(letter: Letter) -> None:
+    """Money, offers and discounts are written about everywhere; one phrase must leave no doubt."""
+    text = "The discount and the promotion were not on the bill, and the cheap offer was not honoured. Money is tight."
+    assert "spam" not in {found.category for found in rules.candidates(Wording(letter(text)))}
+
+
+def test_newsletter_with_offers_stays_one(letter: Letter) -> None:
+    text = (
+        "In this issue: top stories, upcoming events. Limited time offer for our readers: order now. Unsubscribe here."
+    )
+    assert rules.category(Wording(letter(text, Subject="Weekly digest"))).category == "newsletter"
