@@ -127,7 +127,7 @@ def corpus() -> dict[str, Any]:
     return found
 
 
-def office(which: str = "own") -> list[tuple[dict[str, str], Mail]]:
+def office(which: str = "own") -> list[tuple[dict[str, Any], Mail]]:
     """(labels, mail)."""
     if which in office_unseen.SETS:
         return office_unseen.mails(which)
@@ -144,7 +144,7 @@ def office(which: str = "own") -> list[tuple[dict[str, str], Mail]]:
     return found
 
 
-def score(rows: Sequence[tuple[dict[str, str], str, str]]) -> dict[str, Any]:
+def score(rows: Sequence[tuple[dict[str, Any], str, str]]) -> dict[str, Any]:
     """Of (labels, category, level): the share that is right, in all and by language; and what went wrong how often."""
     right = [category in (row["category"], row.get("also")) for row, category, _ in rows]
     levels = [row["priority"] == level for row, _, level in rows]
@@ -169,7 +169,7 @@ def _share(found: Sequence[bool]) -> float:
     return round(sum(found) / max(1, len(found)), 3)
 
 
-def without_a_model(mails: Sequence[tuple[dict[str, str], Mail]]) -> dict[str, Any]:
+def without_a_model(mails: Sequence[tuple[dict[str, Any], Mail]]) -> dict[str, Any]:
     """As a user sees it: what needs no model is settled, rules sort the rest. And how sure they are when right.
 
     `reply` is the share of mails of which it is said rightly whether an answer is due, where the labels say so.
