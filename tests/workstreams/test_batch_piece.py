@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chittycan.clock import SystemClock
+from chittycan.errors import Unavailable
 from chittycan.store import batches as rows
 from chittycan.store.database import Database
 from chittycan.workstreams import batch_piece
@@ -17,6 +18,7 @@ from chittycan.workstreams.batch_piece import Pass, Stopped
 from chittycan.workstreams.files import Files
 
 LINES = 120
+PATIENCE = 20.0
 
 
 class QuickClock(SystemClock):
@@ -220,6 +222,21 @@ async def test_a_worker_that_stops_writes_down_what_it_has(bench: Bench) -> None
     with pytest.raises(asyncio.CancelledError):
         await going
     assert (await bench.results())["output"] == list(range(20))
+
+
+async def test_a_worker_that_stops_does_not_wait_for_a_database_that_is_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    going = await held_up(bench)
+    monkeypatch.setattr(bench.database, "run", away)
+    monkeypatch.setattr(batch_piece, "LEAVE_SECONDS", 0.0)
+    going.cancel()
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.wait((going,))
+    assert going.cancelled()
 
 
 async def test_a_piece_gives_its_place_back_when_its_turn_is_over(

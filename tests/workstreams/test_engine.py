@@ -36,6 +36,16 @@ async def put(database: Database, engine: Engine, id: str, *args: Any, **options
     await database.run(lambda connection: engine.enqueue(connection, "note", *args, id=id, **options))
 
 
+async def test_who_leaves_while_it_is_prepared_leaves_it_prepared(database: Database) -> None:
+    engine = Engine(database.url)
+    leaving = asyncio.create_task(engine.prepare())
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait((leaving,))
+    assert engine.prepared
+    await engine.close()
+
+
 async def test_what_a_rolled_back_transaction_enqueued_never_runs(database: Database, engine: Engine) -> None:
     calls = Calls()
 

@@ -24,6 +24,7 @@ CHECKPOINT_LINES = 50
 CHECKPOINT_BYTES = 1 << 20
 CHECKPOINT_SECONDS = 2.0
 LOOK_SECONDS = 1.0  # how often it is looked whether the batch goes on
+LEAVE_SECONDS = 3.0  # for a worker that ends to write down what it has: the database may be away
 TURN_SECONDS = 60.0  # after which a piece lets others of the queue have its place
 AGAIN_SECONDS = (1.0, 3.0)  # before further tries of a line that fails though its model may be well
 
@@ -66,6 +67,11 @@ class Pass:
         """Raises Stopped. What was answered until then is written down."""
         try:
             await self._ask_all()
+        except asyncio.CancelledError:  # the worker ends: what it cannot write down is asked again
+            with suppress(Stopped, TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._checkpoint()
+            raise
         except BaseException:
             with suppress(Stopped):
                 await self._checkpoint()

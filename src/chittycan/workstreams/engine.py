@@ -10,13 +10,14 @@ Source: https://docs.dbos.dev/python/reference (DBOS Transact 3.4).
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, update
 from sqlalchemy.exc import DBAPIError
 
 from chittycan.errors import Unavailable
+from chittycan.store.database import to_its_end
 from chittycan.workstreams import engine_rows as rows
 
 QUEUE = "work"  # for any worker; what is bound to a region has that region's own queue beside it
@@ -69,12 +70,12 @@ class Engine:
         """Makes the engine's own tables where they are missing. Must have been called before anything is submitted."""
         async with self._preparing:
             if self._client is None:
-                self._client = await asyncio.to_thread(self._connect)
+                await to_its_end(asyncio.to_thread(self._connect))
 
-    def _connect(self) -> Any:
+    def _connect(self) -> None:
         dbos = _dbos()
         dbos.DBOS.migrate(self._url)
-        return dbos.DBOSClient(
+        self._client = dbos.DBOSClient(
             system_database_url=self._url,
             serializer=dbos.DBOSPortableJSONSerializer(),
             application_name=APPLICATION,
@@ -196,7 +197,7 @@ class Engine:
             dbos.DBOS.listen_queues(queues)
             # Asynchronous workflows run in this loop, which the launch, many statements long, must not stop.
             self._dbos._background_event_loop.set_main_loop()
-            await _whole(asyncio.to_thread(dbos.DBOS.launch))
+            await to_its_end(asyncio.to_thread(dbos.DBOS.launch))  # half launched, it could not be destroyed
         except BaseException:
             await self.stop()
             raise
@@ -275,16 +276,6 @@ class Engine:
 def queue_of(region: str | None) -> str:
     """The name of the queue of a region, or of what is bound to none."""
     return QUEUE if region is None else f"{QUEUE}@{region}"
-
-
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Cancelled only after `work` has come to its end: half launched, DBOS could not be destroyed."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
 
 
 async def _ask(look: Callable[[], T]) -> T:
