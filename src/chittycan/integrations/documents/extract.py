@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from chittycan.errors import NotFound
+from chittycan.integrations.documents import cms
 from chittycan.integrations.documents.document import IMAGES, Document, Kind, sniff
 
 MAX_FILE = 50 * 2**20  # bytes
@@ -45,6 +46,8 @@ def extract(source: Path | bytes, name: str | None = None, max_chars: int = MAX_
         data = source
     if len(data) > MAX_FILE:
         return _too_large(len(data))
+    if (signed := cms.signed_content(data)) is not None:
+        data, name = signed, (name or "").removesuffix(".p7m")
     kind = sniff(name or "", data[:8192])
     if kind == "unknown" or kind in IMAGES:
         return Document(kind=kind, defects=(_no_text(kind, name or "", data),))

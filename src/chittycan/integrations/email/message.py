@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from msgspec import Struct, field
 
-from chittycan.integrations.documents import charsets
+from chittycan.integrations.documents import charsets, cms
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.html import MAX_SOURCE, is_long, visible_text
 from chittycan.integrations.email import calendar
@@ -54,6 +54,7 @@ _FILES = frozenset(
     f"text/{kind}" for kind in ("calendar", "csv", "css", "directory", "javascript", "rfc822-headers", "rtf", "vcard",
                                 "x-amp-html", "x-vcard", "xml")
 )  # fmt: skip
+MAX_SIGNED = 5  # signatures within signatures
 _SEALED = ("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pgp-encrypted")
 # Two versions of a mail say the same where most words of the plain one are in the other, addresses apart.
 _WORD, _LINK = re.compile(r"[^\W\d_]{4,}"), re.compile(r"\S*(?:://|www\.|@)\S*")
@@ -246,7 +247,7 @@ class _Body:
         shown = kind.startswith("text/") and (kind not in _FILES)
         if not shown or attached or (name and self._index > 0 and not _inline(part)):
             self._attach(part, kind, name)
-            return []
+            return self._signed(part, depth) if kind in _SEALED else []
         return [self._text(part, kind)]
 
     def _alternative(self, children: list[Message], depth: int) -> list[str]:
@@ -274,9 +275,7 @@ class _Body:
         if kind == "text/x-amp-html":
             return  # a version of the text, for one vendor's program
         data = _bytes(part)
-        if kind in _SEALED:
-            self._defects.append(ENCRYPTED)
-        elif kind == "application/ms-tnef" or name.lower() == "winmail.dat":
+        if kind == "application/ms-tnef" or name.lower() == "winmail.dat":
             self._defects.append(WINMAIL)
         if name or (data and not kind.startswith("multipart/")):
             self.attachments.append(Attachment(name or f"part-{self._index}", kind, len(data), self._index))
@@ -284,6 +283,22 @@ class _Body:
             self.invitation = decode_bytes(data[: MAX_TEXT * 2], _attempt(part.get_content_charset, None))[0]
         if kind in _PAGES or name.lower().endswith((".html", ".htm", ".xhtml")):
             self._shown(decode_bytes(data, _attempt(part.get_content_charset, None))[0])
+
+    def _signed(self, part: Message, depth: int) -> list[str]:
+        """The text of a mail that is signed as a whole, so that it stands within the signature."""
+        content = cms.signed_content(_bytes(part)) if depth < MAX_SIGNED else None
+        if content is None:
+            self._defects.append(ENCRYPTED)
+            return []
+        cut, defects = within_limits(content)
+        inner = _Body(self._defects)
+        self._defects += defects
+        texts = inner.read(_message(cut, self._defects), depth + 1)
+        if inner.attachments:
+            names = ", ".join(each.name for each in inner.attachments[:5])
+            self._defects.append(f"files within what was signed were not read: {names}")
+        self.hidden, self.misleading = self.hidden or inner.hidden, self.misleading or inner.misleading
+        return texts
 
     def _text(self, part: Message, kind: str) -> str:
         data, charset = _bytes(part), _attempt(part.get_content_charset, None)
