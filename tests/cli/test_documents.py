@@ -104,3 +104,13 @@ def test_a_workbook_that_a_task_is_given_is_read(can: Any, home: Any, papers: Pa
     )
     assert said.code == 0
     assert "29: Rent | 29" in said.out
+
+
+def test_files_of_one_folder_stand_with_their_names_alone(can: Any, home: Any) -> None:
+    folder = home.path / "work" / "a-folder-with-a-rather-long-name-that-nobody-needs-on-every-line"
+    folder.mkdir(parents=True)
+    for name in ("lease.txt", "note.txt"):
+        (folder / name).write_text("Some words.")
+    shown = can("documents", "read", str(folder)).lines
+    assert [line.split()[0] for line in shown[1:3]] == ["lease.txt", "note.txt"]
+    assert can("documents", "read", str(folder / "note.txt")).lines[1].startswith(str(folder))

@@ -66,12 +66,18 @@ def test_where_that_is_not_enough_the_others_are_folded(narrow: io.StringIO) -> 
 
 def test_where_words_do_not_fit_the_first_column_stays_whole(narrow: io.StringIO) -> None:
     """It is what people copy."""
-    first, path = "workstream-of-the-month-01a20aa205d0578dde9d", "a/" * 60
+    first, path = "req_01a20aa205d0578dde9d66000001", "a/" * 60
     output.table(("id", "path"), [(first, path)])
     lines = _lines(narrow)
     assert max(map(len, lines)) <= 80
     assert first in lines[1].split()
     assert "".join(line[len(first) :].strip() for line in lines[1:]) == path
+
+
+def test_a_long_first_column_leaves_room_for_the_others(narrow: io.StringIO) -> None:
+    output.table(("file", "kind", "what"), [("/a/very/long/path" * 5, "mail", "Looking for a lawyer")])
+    assert max(map(len, _lines(narrow))) <= 80
+    assert {"mail", "Looking", "lawyer"} <= set(narrow.getvalue().split())
 
 
 def test_what_is_wider_than_the_terminal_by_itself_is_all_there(narrow: io.StringIO) -> None:

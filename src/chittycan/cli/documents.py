@@ -1,5 +1,6 @@
 """`can documents`: what files say, as models get to read it."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,18 +131,39 @@ def _row(read: Read, *, whole: bool) -> dict[str, Any]:
 
 
 def _show(found: Sequence[Read]) -> None:
-    rows = []
+    rows, base = [], _shared_folder([read.path for read in found])
     for read in found:
         document = read.document
         size = f"{len(document.text):,}{'+' if document.truncated else ''}" if document.text else None
-        rows.append((read.path, document.kind, document.pages, size, _said(read), _remarks(read)))
-    table(("file", "kind", "pages", "characters", "what", "remarks"), rows, empty="no files here")
+        rows.append(
+            (
+                read.path if base is None else read.path.relative_to(base),
+                document.kind,
+                document.pages,
+                size,
+                _said(read),
+                _remarks(read),
+            )
+        )
+    table(("file", "kind", "pages", "characters", "what", "remarks"), rows, empty="no files here",
+          cut=("what", "remarks"))  # fmt: skip
     results = [read.result for read in found if read.result is not None]
     if results:
         costs = [each.cost_nano for each in results]
         cost = dollars(None if None in costs else sum(each for each in costs if each is not None))
         models = ", ".join(sorted({each.model for each in results if each.model})) or "rules"
         console.print(f"\n[green]✓[/] {plain(models)} [dim]({cost})[/]")
+
+
+def _shared_folder(paths: Sequence[Path]) -> Path | None:
+    """The folder that all of several files are in, where it says something; their names are enough below it."""
+    parents = {path.parent for path in paths}
+    if len(paths) < 2 or not parents:
+        return None
+    try:
+        return Path(os.path.commonpath(parents))
+    except ValueError:  # some of them absolute, some not
+        return None
 
 
 def _said(read: Read) -> str:

@@ -19,12 +19,12 @@ def shared(lengths: Sequence[int], room: int) -> list[int]:
 def folded(columns: Sequence[Sequence[str]], room: int) -> list[int]:
     """How wide columns with these cells may be, together at most `room` if that can be.
 
-    The widest give way first: as long as lines are broken between words; then within them, but in the first column,
-    whose names and ids people copy.
+    The widest give way first: as long as lines are broken between words; then within them, and last in the first
+    column, whose names and ids people copy, unless it takes more than half of the room.
     """
     widths = [max(map(cell_len, cells), default=0) for cells in columns]
     words = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
-    broken = [words[place] if place == 0 else min(LEAST, words[place]) for place in range(len(columns))]
+    broken = [min(words[place], room // 2 if place == 0 else LEAST) for place in range(len(columns))]
     for least in (words, broken):
         while sum(widths) > room:
             wide = [place for place in range(len(widths)) if widths[place] > least[place]]
