@@ -208,6 +208,21 @@ async def test_most_calls_need_no_database(database: Database, clock: FakeClock)
     assert trips <= 20
 
 
+async def test_calls_at_a_steady_pace_need_the_database_about_once_a_second(
+    database: Database, clock: FakeClock
+) -> None:
+    meters = Meters(database, clock)
+    trips = 0
+    for _ in range(4_000):  # 20 seconds
+        clock.advance(0.005)
+        reservation = meters.reserve([budget(1_000_000)], DIME, 0)
+        if reservation is None:
+            trips += 1
+            reservation = await meters.refill([budget(1_000_000)], DIME, 0)
+        meters.settle(reservation, DIME, 0)
+    assert trips <= 35
+
+
 class Away:
     """A database that does not answer."""
 

@@ -299,8 +299,10 @@ class Meters:
 
 
 def _next_slice(account: _Account, need: int, now: float) -> int:
-    """What to draw beyond the need, to spare the next trips to the database: twice as much as last while that does not
-    last, else what was used up of it in so long."""
+    """What to draw beyond the need, to spare the next trips to the database: what lasts for about a second.
+
+    Twice the last slice where that was used up sooner, else what was used up of it in a second.
+    """
     since = now - account.drawn_at
     wanted = max(account.slice, need) * 2 if since < RAMP_SECONDS else int(account.slice * RAMP_SECONDS / since)
     return max(need, min(wanted, account.limit // SLICE_SHARE))
