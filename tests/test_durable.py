@@ -17,6 +17,7 @@ from chittycan.errors import Unavailable, UsageError
 from chittycan.store import inbox
 from chittycan.store import workers as rows
 from chittycan.store.database import Database
+from chittycan.store.meters import Cap
 from chittycan.store.work_tables import tasks, workers
 from chittycan.testing import FakeClock
 from chittycan.workstreams.task import Task
@@ -121,6 +122,24 @@ async def test_a_key_is_known_whatever_an_earlier_look_at_the_keys_met(
             await asyncio.sleep(0.01)
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == ["bug"]
     assert "private" not in caplog.text
+
+
+async def test_a_network_ends_though_the_database_is_away_and_money_is_owed(
+    tmp_path: Path, database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unavailable("the database is away")
+
+    write_config(tmp_path / "config", config({}), {})
+    url = database.url.render_as_string(hide_password=False)
+    async with Network(
+        config_folder=tmp_path / "config", env={"HOME": str(tmp_path)}, database=url, clock=clock, look_around=False
+    ) as network:
+        cap = Cap("total", "nano", "day", 10**9, "all keys together")
+        network.meters.settle(await network.meters.refill([cap], 0, 0), 10**8, 0)
+        monkeypatch.setattr(network.database, "run", away)
+    with pytest.raises(RuntimeError, match="shutdown"):  # it was closed
+        await network.database.read(lambda _connection: None)
 
 
 async def test_the_list_says_who_works_at_how_much_and_who_is_silent(network: Network) -> None:

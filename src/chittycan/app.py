@@ -14,6 +14,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -206,7 +207,8 @@ class Network:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await self.meters.close()
+        with suppress(Unavailable):  # it was said; the rest is to be closed all the same
+            await self.meters.close()
         await self.slots.close()
         self.gateway.privacy.close()
         self.transport.close()
