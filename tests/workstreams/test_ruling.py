@@ -71,3 +71,9 @@ def test_of_a_workstream_rules_can_ask_what_its_inputs_say() -> None:
     assert (found.priority, found.options.region, found.options.private) == (LEVELS["high"], "eu-west", True)
     assert ruled_stream(stream, ruling("branch:dev", "private")) == stream
     assert ruled_stream(stream, ruling("kind:release", "private")).options.private
+
+
+def test_rules_ask_of_each_text_of_a_list() -> None:
+    stream = Workstream(id="w", name="release", recipe=parse(RECIPE), inputs={"label": ["web", "court"], "branch": []})
+    assert ruled_stream(stream, ruling("label:court", "private")).options.private
+    assert ruled_stream(stream, ruling("label:legal", "private")) == stream

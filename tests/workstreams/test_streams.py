@@ -11,6 +11,7 @@ from chittycan.agents.given import Given
 from chittycan.context.labels import Label
 from chittycan.context.sessions import Sessions
 from chittycan.errors import ChittyError, ConfigError, Forbidden, InvalidRequest, NotFound
+from chittycan.routing.rules.book import Book, Rule
 from chittycan.store.database import Database
 from chittycan.store.tasks import Wanted
 from chittycan.testing import FakeClock
@@ -524,6 +525,16 @@ async def test_a_fork_may_have_other_inputs(office: Office) -> None:
                 await office.streams.fork(stream.id, "draft", inputs)
     with pytest.raises(NotFound, match="draft"):
         await office.streams.fork(stream.id, "drift")
+
+
+async def test_rules_are_asked_of_what_a_fork_is_given(office: Office) -> None:
+    recipe = LETTER.replace("who: text", "who: text, repo: text")
+    stream = await office.streams.run(recipe, {"who": "Ann", "repo": "o/web"})
+    rule = Rule(id="r", name="court", condition="repo:court", action="private, region:eu-west")
+    office.streams.ruling = Book([rule]).apply
+    assert not (await office.streams.fork(stream.id, "draft")).options.private
+    fork = await office.streams.fork(stream.id, "draft", {"repo": "o/court"})
+    assert (fork.options.private, fork.options.region) == (True, "eu-west")
 
 
 async def test_a_fork_of_what_still_runs_leaves_it_alone(office: Office) -> None:

@@ -27,7 +27,7 @@ Ruling = Callable[[Mapping[str, Any]], Said]
 LEVELS = {"low": -10, "normal": 0, "high": 10, "critical": 50}  # as priorities of tasks
 
 
-def facts_of(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
+def facts_of(task: Task, given: Mapping[str, Any]) -> dict[str, Any]:
     """What rules can ask of a task; `given` came along with it (repo, branch, event, author…)."""
     level = next((name for name in ("critical", "high", "normal") if task.priority >= LEVELS[name]), "low")
     return {
@@ -56,7 +56,7 @@ def ruled(task: Task, given: Mapping[str, str], ruling: Ruling) -> Task:
 
 def ruled_stream(stream: Workstream, ruling: Ruling) -> Workstream:
     """The same for a workstream, of which rules can ask what its inputs say (repo, branch, event, author…)."""
-    given = {name: each for name, each in stream.inputs.items() if isinstance(each, str)}
+    given = {name: each for name, each in stream.inputs.items() if isinstance(each, str) or _are_texts(each)}
     asked = Task(
         id="", session=stream.session, key_id=stream.key_id, priority=stream.priority, kind=stream.name,
         options={"private": stream.options.private, "region": stream.options.region},
@@ -90,6 +90,10 @@ def _region(asked: str | None, said: Said) -> dict[str, str]:
     if asked not in (None, bound):
         raise region_conflict(said.why["region"], bound, str(asked))
     return {"region": bound}
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
 def no_rules(_facts: Mapping[str, Any]) -> Said:

@@ -267,7 +267,8 @@ class Streams:
     ) -> Workstream:
         """A new workstream that keeps what was done before `from_step` and does the rest again.
 
-        `inputs` change what was given; the session is the same. Raises NotFound for an unknown step.
+        `inputs` change what was given; the session is the same. The owner's rules are asked again. Raises NotFound for
+        an unknown step, Forbidden as `run` does.
         """
         old = await self.get(workstream, for_key=for_key)
         declared = {name: each for name, each in old.recipe.inputs.items() if name in (inputs or {})}
@@ -279,6 +280,7 @@ class Streams:
             options=Standing(private=old.options.private, region=old.options.region), outputs=None, error=None,
             spent_nano=0, schedule=None, created=now, updated=now, ended=None,
         )  # fmt: skip
+        new = ruled_stream(new, self.ruling)
 
         def store(connection: Connection) -> Workstream:
             again.fork(connection, _held(connection, workstream, for_key), new, from_step)
