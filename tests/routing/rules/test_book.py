@@ -49,6 +49,12 @@ def test_a_mistake_names_its_column_and_a_fix(text: str, column: int, says: str)
     assert caught.value.fix
 
 
+def test_a_misspelt_action_is_told_the_right_one() -> None:
+    with pytest.raises(RuleError, match="no action 'labl'; did you mean label") as caught:
+        actions.parse("priority:high, labl:x")
+    assert caught.value.column == 16
+
+
 def test_the_higher_priority_comes_first_and_the_first_word_counts() -> None:
     book = Book([
         rule("from:a", "model:one, label:x", created=1.0),

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from chittycan.routing.rules.condition import RuleError
+from chittycan.routing.rules.condition import RuleError, nearest
 from chittycan.routing.rules.fields import FLAGS, LEVELS
 
 # verb → what it does. Those in ALONE may stand without a value; those in SEVERAL add up, of others the first counts.
@@ -76,7 +76,7 @@ def _action(found: re.Match[str]) -> Action:
         fix = f"A rule cannot {verb}: approve what it prepared with `can router drafts approve`."
         raise _error(f"{verb!r} is no action of a rule", column, fix)
     if verb not in VERBS:
-        raise _error(f"there is no action {verb!r}", column, f"Actions: {', '.join(VERBS)}.")
+        raise _error(f"there is no action {verb!r}{nearest(verb, VERBS)}", column, f"Actions: {', '.join(VERBS)}.")
     written = found["quoted"] if found["bare"] is None else found["bare"].strip()
     run_in = _RUN_IN.search(found["bare"] or "")
     if run_in is not None and run_in["verb"].lower() in (*VERBS, *FORBIDDEN):

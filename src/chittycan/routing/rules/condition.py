@@ -123,7 +123,7 @@ def check_facts(names: Iterable[str]) -> None:
     for name in names:
         if _kind(name) is None:
             raise InvalidRequest(
-                f"no rule can ask about {name[:80]!r}{_nearest(name)}", param="facts", fix=f"Facts: {_NAMES}."
+                f"no rule can ask about {name[:80]!r}{nearest(name, FIELDS)}", param="facts", fix=f"Facts: {_NAMES}."
             )
 
 
@@ -231,7 +231,7 @@ def _test(token: re.Match[str]) -> Test:
     column = token.start("name") + 1
     kind = _kind(name)
     if kind is None:
-        raise _error(f"there is no field {name!r}{_nearest(name)}", column, f"Fields: {_NAMES}.")
+        raise _error(f"there is no field {name!r}{nearest(name, FIELDS)}", column, f"Fields: {_NAMES}.")
     if operator not in OPERATORS[kind]:
         allowed = " ".join(OPERATORS[kind])
         raise _error(f"{name} cannot be asked with {operator}", token.start("op") + 1, f"Use one of {allowed}")
@@ -364,10 +364,11 @@ def _under(fact: str, value: str) -> bool:
     return value.endswith(".*") and fact.startswith(value[:-1])
 
 
-def _nearest(name: str) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Words for an error's end: the known name that was probably meant."""
     from difflib import get_close_matches
 
-    close = get_close_matches(name.lower(), FIELDS, 1)
+    close = get_close_matches(name.lower(), list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
