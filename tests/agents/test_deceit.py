@@ -103,3 +103,18 @@ def test_sign_alone_makes_no_spam(letter: Letter) -> None:
 def test_person_who_asks_about_fraud_is_heard(letter: Letter) -> None:
     text = "I got a mail that says my account is locked and I should confirm my details. I clicked on a link. Bad?"
     assert rules.category(Wording(letter(text, Subject="strange mail"))).category == "security_incident"
+
+
+@pytest.mark.parametrize(
+    ("sender", "category"),
+    [
+        ("Ann <ann@elsewhere.example>", "spam"),
+        ("Ann <ann@firm.example>", None),
+        ("Us <us@firm.example>", "spam"),
+    ],
+)
+def test_colleagues_send_no_spam_but_who_writes_as_oneself_does(
+    sender: str, category: str | None, letter: Letter
+) -> None:
+    mail = Wording(letter("Gift cards! Claim your prize, you have won the lottery.", From=sender))
+    assert (rules.category(mail).category == "spam") is (category == "spam")

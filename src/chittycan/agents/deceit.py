@@ -74,6 +74,15 @@ def signs(mail: Mail) -> list[Sign]:
     return [sign for sign, there in _SIGNS if there(mail)]
 
 
+def fits(mail: Mail) -> bool:
+    """Whether the sender is of the receiver's own house, or writes from the domain of the known name that it bears."""
+    name, owner = _name(mail), _owner(mail.sender.domain)
+    to = (*mail.to, *mail.cc)
+    if owner not in FREE and mail.sender.domain in {each.domain for each in to}:
+        return mail.sender.address.lower() not in {each.address.lower() for each in to}  # fraud likes to come from you
+    return any(_is_called(brand, name) and _is_of(brand, owner) for brand in BRANDS)
+
+
 def claims_address(mail: Mail) -> bool:
     """Whether the sender's name is an address of another domain."""
     claimed = _ADDRESS.search(mail.sender.name)
@@ -87,7 +96,11 @@ def answers_elsewhere(mail: Mail) -> bool:
 
 def _claims_brand(mail: Mail) -> bool:
     name, owner = _name(mail), _owner(mail.sender.domain)
-    return any(re.search(rf"\b{brand.replace('-', ' ?')}\b", name) and not _is_of(brand, owner) for brand in BRANDS)
+    return any(_is_called(brand, name) and not _is_of(brand, owner) for brand in BRANDS)
+
+
+def _is_called(brand: str, name: str) -> bool:
+    return re.search(rf"\b{brand.replace('-', ' ?')}\b", name) is not None
 
 
 def _is_of(brand: str, owner: str) -> bool:

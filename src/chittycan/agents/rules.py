@@ -6,12 +6,14 @@ points: each STEP points more make a category e times as likely.
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct, convert
 
+from chittycan.agents import deceit
 from chittycan.agents.wording import Points, Wording
 from chittycan.agents.words import CATEGORIES, GRAVE, MASS_MAIL, Category
+from chittycan.integrations.email.message import Mail
 
 STEP = 3.5  # points
 MOST = 0.85  # words alone leave no more certainty than that
@@ -56,10 +58,8 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     """
     scored = {convert(name, Category): each for name, each in wording.points.items() if name in CATEGORIES}
     scored.setdefault("general_inquiry", Points())
-    grave = max((scored[name].points for name in scored if name in GRAVE), default=0.0)
-    news = scored["newsletter"].points if "newsletter" in scored else 0.0
-    for name, louder in (("newsletter", grave), ("spam", max(grave, news + WANTED if news else 0.0))):
-        if name in scored and not _mass_mail(scored[name], louder, is_reply=wording.mail.in_reply_to is not None):
+    for name in MASS_MAIL:
+        if name in scored and not _is_mass_mail(name, scored, wording.mail):
             del scored[name]
     weights = {
         name: math.exp((_weight(name, each) + (SAID if name == said else 0.0)) / STEP) for name, each in scored.items()
@@ -72,15 +72,22 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     return sorted(found, key=lambda each: (-weights[each.category], _place(each.category)))
 
 
-def _mass_mail(scored: Points, louder: float, *, is_reply: bool) -> bool:
+def _is_mass_mail(name: Category, all_scored: Mapping[Category, Points], mail: Mail) -> bool:
     """Such mail is hardly looked at: several phrases must say so, one of them for sure, and nothing grave be louder.
 
-    Where the sender is not who the name says, one phrase is enough, and two, whatever else it says.
+    Where the sender is not who the name says, one phrase is enough, and two, whatever else it says. No answer to a mail
+    is such, and no mail from one's own house or from who bears a known name rightly is spam.
     """
-    told = (scored.telling >= 2 and scored.sure >= 1) or (scored.telling >= 1 and scored.strong)
+    scored = all_scored[name]
+    if mail.in_reply_to is not None or (name == "spam" and deceit.fits(mail)):
+        return False
+    louder = max((all_scored[grave].points for grave in GRAVE if grave in all_scored), default=0.0)
+    if name == "spam" and "newsletter" in all_scored:
+        louder = max(louder, all_scored["newsletter"].points + WANTED)
     if scored.strong and scored.telling >= 2:
         louder = 0.0
-    return told and scored.points >= max(MASS, louder) and not is_reply
+    told = (scored.telling >= 2 and scored.sure >= 1) or (scored.telling >= 1 and scored.strong)
+    return told and scored.points >= max(MASS, louder)
 
 
 def _weight(name: Category, scored: Points) -> float:
