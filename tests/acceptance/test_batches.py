@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from bare_http import Json
+from chittycan.errors import Unavailable
 from chittycan.testing import ANSWER, Scenario
 from chittycan.testing.upstream import ScriptedUpstream
 from official_clients import Clients
@@ -326,6 +327,28 @@ async def test_anthropics_client_reads_the_results(served: Served) -> None:
     with pytest.raises(anthropic.NotFoundError):
         await claude.messages.batches.retrieve(batch.id)
     assert (await served.clients().gpt.files.list()).data == [], "its files were left behind"
+
+
+async def test_a_message_batch_is_done_though_nobody_heard_that_it_was_stored(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = served.network.database
+    run = database.run
+
+    async def unheard(fn: Any, *args: Any, **given: Any) -> Any:
+        made = await run(fn, *args, **given)
+        if fn.__name__ == "store":
+            monkeypatch.setattr(database, "run", run)
+            raise Unavailable("the database does not answer")
+        return made
+
+    monkeypatch.setattr(database, "run", unheard)
+    claude = served.clients().claude
+    with pytest.raises(anthropic.InternalServerError):
+        await claude.messages.batches.create(requests=asks(2))
+    (batch,) = [each async for each in claude.messages.batches.list()]
+    batch = await message_batch_ended(claude, batch)
+    assert batch.request_counts.succeeded == 2
 
 
 async def test_a_cancelled_message_batch_says_what_was_not_asked(served: Served, up: ScriptedUpstream) -> None:

@@ -67,7 +67,8 @@ class MessageBatchRoutes:
                 file.id, ENDPOINT, surface="anthropic", detail=detail, key_id=visit.key_id, total=len(asked)
             )
         except BaseException:
-            await self._files.delete(file.id)
+            if await self._batches.users(file.id) is None:  # it may be stored, though nobody heard so
+                await self._files.delete(file.id)
             raise
         return shown(batch, visit)
 
