@@ -1,13 +1,14 @@
-"""A mail as a document: who wrote to whom, when, about what, and its text; what came along is named, not read."""
+"""A mail as a document: who wrote to whom, when, about what, its text, and the files that came along."""
 
 import time
+from collections.abc import Iterator
 
 from chittycan.integrations.documents.document import Document
-from chittycan.integrations.email.message import parse
+from chittycan.integrations.email.message import content, parse
 
 
 def read(data: bytes, max_chars: int) -> Document:
-    """The document that a mail (RFC 5322) is."""
+    """The document that a mail (RFC 5322) is, without what is attached."""
     mail = parse(data)
     when = "" if mail.date is None else time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(mail.date))
     head = (
@@ -27,3 +28,9 @@ def read(data: bytes, max_chars: int) -> Document:
         defects=mail.defects,
         hidden_text=mail.hidden_text,
     )
+
+
+def files(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of what is attached to a mail."""
+    for each in parse(data).attachments:
+        yield each.name, content(data, each)

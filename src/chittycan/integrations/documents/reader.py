@@ -11,7 +11,7 @@ from functools import partial
 
 import msgspec
 
-from chittycan.integrations.documents import charsets, docx, html, mail, odf, pdf, plain, pptx, rtf, xlsx
+from chittycan.integrations.documents import charsets, docx, enclosed, html, mail, odf, pdf, plain, pptx, rtf, xlsx
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -34,9 +34,11 @@ def main(kind: str, max_chars: int) -> int:
     return 0
 
 
-def read(kind: Kind, data: bytes, max_chars: int) -> Document:
+def read(kind: Kind, data: bytes, max_chars: int, depth: int = 0) -> Document:
     """The document that `data` is, in this very process and without limits but those of its reader."""
     found = _READERS[kind](data, max_chars)
+    if kind == "mail" and depth < enclosed.MAX_DEPTH:
+        found = enclosed.with_files(found, "mail", mail.files(data), max_chars, partial(read, depth=depth + 1))
     # JSON cannot carry lone surrogates, which broken files hold.
     clean = found.text.encode("utf-8", "replace").decode()  # one "?" for each, so that sections stay in place
     defects = found.defects or (() if clean.strip() else ("the file holds no text",))
