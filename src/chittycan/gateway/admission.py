@@ -107,10 +107,9 @@ class Admission:
 
     def settle(self, ticket: Ticket, nano: int, tokens: int) -> None:
         """The call is over: what it cost is spent, the rest is given back."""
-        for rates in ticket.rates.values() if ticket.rates else ():
-            self._meters.settle(rates, nano, tokens)
-        for place, reservation in enumerate(ticket.held):
-            if place == 0:
-                self._meters.settle(reservation, nano, tokens)
-            else:
-                self._meters.settle(reservation, 0, 0)
+        if ticket.rates:
+            for rates in ticket.rates.values():
+                self._meters.settle(rates, nano, tokens)
+        for reservation in ticket.held:
+            self._meters.settle(reservation, nano, tokens)
+            nano = tokens = 0

@@ -174,7 +174,9 @@ def deadlines(call: Call, timeouts: Timeouts, now: float, alone: bool, left: flo
     first = timeouts.first_token if timeouts.first_token is not None else (None if alone else FIRST_TOKEN_SECONDS)
     if first is not None and not call.stream and timeouts.first_token is None:
         first += (max_tokens(call) or DEFAULT_TOKENS) / TOKENS_PER_SECOND
-    return Deadlines(None if first is None else now + min(first, total), now + total, timeouts.idle, by_caller)
+    if first is not None:
+        first = now + (first if first < total else total)
+    return Deadlines(first, now + total, timeouts.idle, by_caller)
 
 
 def output_limit(call: Call) -> int:

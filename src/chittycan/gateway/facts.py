@@ -24,7 +24,7 @@ def plain_facts(call: Call) -> tuple[str, str | None, frozenset[str] | None] | N
     """What decides of the usual small OpenAI request; None where `facts_of` has to look closer."""
     if call.surface != "openai" or call.options is not NO_OPTIONS or call.operation != "chat" or call.keep_answering:
         return None
-    if len(call.body) > SMALL_BODY or not call.fields.keys() <= PLAIN or b"image" in call.body:
+    if len(call.body) > SMALL_BODY or not PLAIN.issuperset(call.fields) or b"image" in call.body:
         return None
     return call.model, call.surface, call.key.models if call.key is not None else None
 

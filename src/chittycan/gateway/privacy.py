@@ -122,7 +122,7 @@ class PrivacyGate:
         return found if self._people is None else apart([*found, *self._people.find(text)])
 
     def _detect(self, call: Call) -> bool:
-        if call.surface == "openai" and call.fields.keys() <= _USUAL and call.parsed is None:
+        if call.surface == "openai" and _USUAL.issuperset(call.fields) and call.parsed is None:
             plain = _plain(call.fields.get("messages"))
             if plain is not None:
                 return self._any(plain)
@@ -154,9 +154,13 @@ def _hold(call: Call) -> None:
 
 def _plain(messages: Any) -> list[str] | None:
     """The texts of the usual chat: messages of nothing but a role and a text. None where it is another one."""
+    found: list[str] = []
     try:
-        found = [each["content"] for each in messages if len(each) == 2 and "role" in each]
+        for each in messages:
+            text = each["content"]
+            if len(each) != 2 or "role" not in each or type(text) is not str:
+                return None
+            found.append(text)
     except (TypeError, KeyError):
         return None
-    usual = len(found) == len(messages) and all(type(text) is str for text in found)
-    return found if usual else None
+    return found
