@@ -4,6 +4,7 @@
 the business of `workstreams.effects`; an approval names the effect that will send it, and an edit takes it away.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Any, Literal, NoReturn, Protocol
@@ -308,8 +309,7 @@ class Sending:
 
     async def _hand_over(self, draft: Draft, letter: Letter, id: str, key: str) -> Effect:
         at = self._clock.now()
-        contents = await self._database.read(drafts.contents, draft.id) if letter.attachments else None
-        raw = letters.composed(letter, contents, message_id=id, at=at)
+        raw = await self._composed(draft, letter, id, at)
         mailer, by = self._post.mailer(draft.account), letters.sender_of(letter).addr_spec
         limits = self._post.limits()
 
@@ -321,6 +321,13 @@ class Sending:
             _begin(connection, draft, letter, limits, at)
 
         return await self._effects.once(key, "send", act, claiming=claiming)
+
+    async def _composed(self, draft: Draft, letter: Letter, id: str, at: float) -> bytes:
+        if not letter.attachments:
+            return letters.composed(letter, message_id=id, at=at)
+        contents = await self._database.read(drafts.contents, draft.id)
+        # Large ones take seconds.
+        return await asyncio.to_thread(letters.composed, letter, contents, message_id=id, at=at)
 
     async def _finish(self, draft: Draft) -> None:
         """Once it is sent: the mail is answered, and a copy is kept. What fails of that is done another time."""
@@ -340,8 +347,7 @@ class Sending:
             letter = self._letter(draft)
             kept = None
             if letters.fingerprint(letter) == draft.approval:
-                contents = await self._database.read(drafts.contents, draft.id) if letter.attachments else None
-                raw = letters.composed(letter, contents, message_id=id, at=draft.dispatched or draft.changed)
+                raw = await self._composed(draft, letter, id, draft.dispatched or draft.changed)
                 kept = await self._post.keep_copy(draft.account, raw)
         except ChittyError:
             return

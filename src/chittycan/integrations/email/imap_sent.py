@@ -1,12 +1,12 @@
 """The folder of sent mail: whether a mail is in it, and keeping a copy there."""
 
-import asyncio
 import re
 import time
 
 from chittycan.errors import Unavailable
 from chittycan.integrations.email.imap import NOT_DONE, Connection, folder_argument
 from chittycan.integrations.email.imap_folders import special, with_message_id
+from chittycan.integrations.email.limits import body_start
 from chittycan.integrations.email.message import parse
 
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n)")
@@ -26,19 +26,26 @@ async def keep_sent(connection: Connection, raw: bytes, *, at: float | None = No
     NOT_DONE).
     """
     folder = await special(connection, "sent")
-    message_id = (await asyncio.to_thread(parse, raw)).message_id
+    message_id = parse(raw[: body_start(raw)]).message_id
     if message_id is not None:
         await connection.examine(folder)
         if await with_message_id(connection, message_id):
             return False
     date = b"" if at is None else b' "' + internal_date(at).encode() + b'"'
-    # A line ends with both; no literal holds a NUL (RFC 3501, 9).
-    content = _BARE.sub(b"\r\n", raw).replace(b"\0", b"")
+    content = _literal(raw)
     answer = await connection.command_with(b"APPEND " + folder_argument(folder) + b" (\\Seen)" + date, content)
     if answer.state != "OK":
         problem = f"{connection.account.host} keeps no copy in {folder}: {answer.text}"
         raise Unavailable(problem, fix="Make room there.", code=NOT_DONE)
     return True
+
+
+def _literal(raw: bytes) -> bytes:
+    """A line ends with both; no literal holds a NUL (RFC 3501, 9)."""
+    ends = raw.count(b"\r\n")
+    if ends != raw.count(b"\n") or ends != raw.count(b"\r"):  # the search takes seconds of a large mail
+        raw = _BARE.sub(b"\r\n", raw)
+    return raw.replace(b"\0", b"")
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

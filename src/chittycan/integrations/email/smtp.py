@@ -6,7 +6,6 @@ missing nobody knows, and whoever sends again may send twice.
 """
 
 import asyncio
-import re
 import smtplib
 import socket
 import ssl
@@ -281,7 +280,8 @@ def _expect(code: int, reply: tuple[int, bytes]) -> None:
 def _dots_doubled(message: bytes) -> bytes:
     """A dot at the beginning of a line stands for the end (RFC 5321, 4.5.2)."""
     whole = message if message.endswith(b"\r\n") else message + b"\r\n"
-    return re.sub(rb"(?m)^\.", b"..", whole)
+    doubled = whole.replace(b"\n.", b"\n..")
+    return b"." + doubled if doubled.startswith(b".") else doubled
 
 
 def _readable(said: bytes) -> str:
