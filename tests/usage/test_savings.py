@@ -128,3 +128,13 @@ def test_every_model_and_kind_has_its_line_with_what_was_said_of_its_answers() -
 def test_nothing_happened() -> None:
     found = saved()
     assert (found.answers, found.baseline, found.best_cheap, found.models) == (0, None, None, [])
+
+
+def test_a_client_that_left_before_anybody_answered_has_no_answer() -> None:
+    gone = flow("auto", 5, outcome="cancelled", provider="", cost_nano=0, input=0, output=0)
+    named = flow("small", 5, outcome="cancelled", provider="", cost_nano=0, input=0, output=0)
+    found = saved(flow("small", 2), gone, named, baseline="big")
+    assert (found.answers, [each.name for each in found.models]) == (2, ["small"])
+    assert [(each.model, each.answers) for each in found.at_one] == [("big", 0), ("small", 2)]
+    left_in_the_middle = flow("small", 1, outcome="cancelled")
+    assert saved(left_in_the_middle, baseline="big").answers == 1

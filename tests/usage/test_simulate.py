@@ -139,3 +139,10 @@ def test_an_answer_at_no_known_price_is_compared_with_nothing() -> None:
     assert (found.both.answers, found.both.now_nano, found.both.then_nano) == (0, 0, 0)
     found = replayed([flow("unpriced", unpriced=True)], always("unpriced"), always("small"))
     assert (found.both.answers, found.both.now_nano, found.both.then_nano) == (0, 0, 0)
+
+
+def test_clients_that_left_before_anybody_answered_say_nothing() -> None:
+    gone = [flow(name, 6, outcome="cancelled", provider="", cost_nano=0, input=0) for name in ("auto", "small")]
+    found = replayed([*gone, failing("small", 3), flow("big", 4)], always("big"), always("small"))
+    assert (found.requests, found.left) == (7, {"gone": 12})
+    assert found.then.models == {"small": 0.0}  # which never answered

@@ -17,6 +17,7 @@ LEFT = {
     "listed": "had a chain of their own",
     "rule": "had their model from one of your rules",
     "refused": "were refused before any model was asked",
+    "gone": "were given up by their clients before an answer came",
 }
 
 

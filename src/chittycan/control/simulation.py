@@ -65,7 +65,8 @@ class AnsweredByBoth(Struct, kw_only=True):
 class SimulationReport(Struct, kw_only=True):
     """`requests` were replayed. `left` counts those that were not, on neither side, by the reason: from before the
     ledger knew what was asked for (before), answers from the cache (cached), ensembles (ensemble), chains that the
-    caller gave (listed), models that a rule chose (rule), calls that no model was asked for (refused).
+    caller gave (listed), models that a rule chose (rule), calls that no model was asked for (refused), clients that
+    left before an answer came (gone).
 
     `warnings` are what is odd in the new file.
     """

@@ -43,6 +43,11 @@ class Flow(Struct, frozen=True, kw_only=True):
     cache_write: int
     reasoning: int
 
+    @property
+    def gone(self) -> bool:
+        """The client left before anybody answered: `model` is what it had asked for."""
+        return self.outcome == "cancelled" and not self.provider
+
 
 _ALIKE = ("asked", "kind", "label", "needs", "decision", "key_id", "surface", "model", "provider", "outcome", "failure")
 _SUMS = ("input", "output", "cached", "cache_write", "reasoning")

@@ -112,7 +112,7 @@ def _sorted(flows: Sequence[Flow]) -> tuple[list[Flow], dict[str, int]]:
     chat: list[Flow] = []
     left_out = {"unpriced": 0, "embeddings": 0, "ensembles": 0}
     for flow in flows:
-        if flow.outcome == "cached":
+        if flow.outcome == "cached" or flow.gone:
             continue
         why = None
         if "embeddings" in (flow.needs or "").split(","):

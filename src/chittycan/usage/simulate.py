@@ -19,7 +19,7 @@ from chittycan.usage.prices import Prices
 BESIDE = frozenset({"absorbed", "hedged"})  # attempts beside the one that served
 FAULTS = frozenset({"transient", "silent", "rate_limit", "quota", "credential", "model_gone", "truncated"})
 # Why requests are left out on both sides.
-Left = Literal["before", "cached", "ensemble", "listed", "rule", "refused"]
+Left = Literal["before", "cached", "ensemble", "listed", "rule", "refused", "gone"]
 
 
 class Chosen(Struct, frozen=True):
@@ -99,6 +99,8 @@ class Availability:
         self._all: dict[str, list[int]] = {}
         for flow in flows:
             good = flow.outcome in ("ok", "cancelled")
+            if flow.gone:
+                continue
             if not good and (flow.outcome == "cached" or flow.failure not in FAULTS):
                 continue
             for counts in (
@@ -245,6 +247,8 @@ def _left(flow: Flow) -> Left | None:
         return "rule"
     if flow.outcome == "failed" and not flow.provider:
         return "refused"
+    if flow.gone:
+        return "gone"
     return None
 
 
