@@ -17,6 +17,8 @@ from chittycan.integrations.email.message import Mail
 
 STEP = 3.5  # points
 MOST = 0.85  # words alone leave no more certainty than that
+CLEAR, CLEAR_WORDS = 0.95, 3  # that is said only of such a share, for which as many telling phrases speak,
+FEW = 0.8  # and else no more than this
 UNTOLD = 0.4  # so sure at most where hints alone, or nothing, speak for it
 QUOTED = 120  # characters of a quote, at most
 SAID = 1.5  # points of a small model's word
@@ -66,7 +68,7 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     }
     whole = sum(weights.values())
     found = [
-        Found(name, round(min(_most(each), weight / whole), 2), each.words[:5], _because(each.words))
+        Found(name, _confidence(each, weight / whole), each.words[:5], _because(each.words))
         for (name, each), weight in zip(scored.items(), weights.values(), strict=True)
     ]
     return sorted(found, key=lambda each: (-weights[each.category], _place(each.category)))
@@ -97,9 +99,11 @@ def _weight(name: Category, scored: Points) -> float:
     return scored.points * 0.75 if name == "document_submission" else scored.points
 
 
-def _most(scored: Points) -> float:
-    """That a mail says nothing that is known proves nothing."""
-    return MOST if scored.telling else UNTOLD
+def _confidence(scored: Points, share: float) -> float:
+    """That a mail says nothing that is known proves nothing; and few words that are known prove little."""
+    clear = scored.telling >= CLEAR_WORDS and share >= CLEAR
+    most = MOST if clear else FEW if scored.telling else UNTOLD
+    return round(min(most, share), 2)
 
 
 def _place(name: Category) -> int:
