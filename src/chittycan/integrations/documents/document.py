@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 
 Kind = Literal[
-    "pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "rtf", "html", "mail", "text",
+    "pdf", "docx", "xlsx", "pptx", "odt", "ods", "odp", "rtf", "html", "mail", "tnef", "text",
     "png", "jpeg", "gif", "webp", "unknown",
 ]  # fmt: skip
 
@@ -23,6 +23,7 @@ MEDIA_TYPES: dict[str, str] = {
     "rtf": "application/rtf",
     "html": "text/html",
     "mail": "message/rfc822",
+    "tnef": "application/ms-tnef",
     "text": "text/plain",
 }
 
@@ -73,6 +74,8 @@ def sniff(name: str, head: bytes) -> Kind:
     ending = name.lower().rpartition(".")[2]
     if b"%PDF-" in head[:1029]:
         return "pdf"
+    if head.startswith(b"\x78\x9f\x3e\x22"):
+        return "tnef"
     if head.startswith(b"PK\x03\x04"):
         return _archive(ending, head)
     if (image := _image(head)) is not None:

@@ -6,12 +6,25 @@ and files before it looks at a byte, so that a hostile file can at worst end thi
 
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import msgspec
 
-from chittycan.integrations.documents import charsets, docx, enclosed, html, mail, odf, pdf, plain, pptx, rtf, xlsx
+from chittycan.integrations.documents import (
+    charsets,
+    docx,
+    enclosed,
+    html,
+    mail,
+    odf,
+    pdf,
+    plain,
+    pptx,
+    rtf,
+    tnef,
+    xlsx,
+)
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind
 
@@ -37,8 +50,8 @@ def main(kind: str, max_chars: int) -> int:
 def read(kind: Kind, data: bytes, max_chars: int, depth: int = 0) -> Document:
     """The document that `data` is, in this very process and without limits but those of its reader."""
     found = _READERS[kind](data, max_chars)
-    if kind == "mail" and depth < enclosed.MAX_DEPTH:
-        found = enclosed.with_files(found, "mail", mail.files(data), max_chars, partial(read, depth=depth + 1))
+    if kind in _FILES and depth < enclosed.MAX_DEPTH:
+        found = enclosed.with_files(found, "mail", _FILES[kind](data), max_chars, partial(read, depth=depth + 1))
     # JSON cannot carry lone surrogates, which broken files hold.
     clean = found.text.encode("utf-8", "replace").decode()  # one "?" for each, so that sections stay in place
     defects = found.defects or (() if clean.strip() else ("the file holds no text",))
@@ -80,8 +93,10 @@ _READERS: dict[Kind, Callable[[bytes, int], Document]] = {
     "rtf": rtf.read,
     "html": read_html,
     "mail": mail.read,
+    "tnef": tnef.read,
     "text": read_text,
 }
+_FILES: dict[Kind, Callable[[bytes], Iterator[tuple[str, bytes]]]] = {"mail": mail.files, "tnef": tnef.files}
 
 
 def _limit(what: int, amount: int) -> None:

@@ -48,7 +48,7 @@ _PAGES = ("text/html", "application/xhtml+xml")
 
 # What nobody but the owner's mail program can open, and that a person has to be told of.
 ENCRYPTED = "encrypted or sealed (S/MIME, PGP): its text was not read"
-WINMAIL = "winmail.dat holds what was sent along, and was not read"
+WINMAIL = "winmail.dat holds what was sent along; sorting did not look into it"
 # Other kinds of text are text (RFC 2046, 4.1.4); these are files that happen to be text, or not for a reader at all.
 _FILES = frozenset(
     f"text/{kind}" for kind in ("calendar", "csv", "css", "directory", "javascript", "rfc822-headers", "rtf", "vcard",
