@@ -118,3 +118,11 @@ def test_a_file_that_is_too_large_is_named(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(attaching, "MAX_FILE", 0)
     with pytest.raises(RequestTooLarge, match=r"a\.txt"):
         attach("a.txt", folder)
+
+
+def test_what_of_a_file_is_not_read_is_told_to_its_reader(tmp_path: Path, make_xlsx: Callable[..., bytes]) -> None:
+    row = '<sheetData><row r="1"><c r="A1" t="inlineStr"><is><t>Rent</t></is></c></row></sheetData>'
+    (tmp_path / "costs.xlsx").write_bytes(make_xlsx(("Costs", row), ("Old", row), states={"Old": "hidden"}))
+    (file,) = attach("Sum up costs.xlsx", tmp_path)[1:]
+    assert isinstance(file, File)
+    assert file.text == "# Costs\n1: Rent\n\n[Not in this text: 1 hidden sheet left out: Old]"

@@ -9,7 +9,7 @@ from typing import Literal
 from chittycan.chat import File, Image, Part, Text
 from chittycan.errors import InvalidRequest, NotFound, RequestTooLarge
 from chittycan.integrations.documents import pdf
-from chittycan.integrations.documents.document import IMAGES, MEDIA_TYPES, sniff
+from chittycan.integrations.documents.document import IMAGES, MEDIA_TYPES, Document, sniff
 from chittycan.integrations.documents.extract import MAX_FILE, extract
 
 MAX_FILES = 20
@@ -89,7 +89,13 @@ def part_of(data: bytes, name: str, *, pdf_as: Literal["text", "data"] = "text")
     if not document.text.strip():
         why = "; ".join(document.defects)
         raise InvalidRequest(f"{name} cannot be attached: {why}", param=name, fix="leave it out, or send text")
-    return File(name=name, media_type=document.media_type, text=document.text)
+    return File(name=name, media_type=document.media_type, text=document.text + _missing(document))
+
+
+def _missing(document: Document) -> str:
+    """What a reader of the text must know: a contract of which the second page is a picture is half a contract."""
+    left_out = [*document.defects, *(["the rest, which is too long"] if document.truncated else [])]
+    return f"\n\n[Not in this text: {'; '.join(left_out)}]" if left_out else ""
 
 
 def _readings(prompt: str, words: list[tuple[int, int]], index: int, earliest: int) -> Iterator[tuple[int, str]]:
