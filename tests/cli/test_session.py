@@ -1,5 +1,6 @@
 """How a command reaches the network: through the server where it runs, else by itself; and what it trusts."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from chittycan import errors
 from chittycan.api.status import body_of, headers_of
 from chittycan.auth import admin
-from chittycan.cli.remote import error_of
+from chittycan.cli.remote import RemoteSession, error_of
+from chittycan.cli.session import open_session
 from chittycan.dialects.status import status_of
+from chittycan.gateway.call import Trace
 from chittycan.testing import ANSWER
 
 
@@ -45,6 +48,23 @@ def test_the_server_tells_cost_and_time_of_a_stream(can: Any, home: Any, upstrea
     assert said.json["usage"]["input"] == 17
     assert said.json["ms"] > 0
     assert said.json["provider"] == "openai"
+
+
+def test_what_a_stream_did_not_say_at_its_beginning_is_known_at_its_end(
+    can: Any, home: Any, upstream: Any, server: Any
+) -> None:
+    """Headers of a stream that is late go out before anybody has answered: they name neither model nor route."""
+    home.proxies(upstream.proxies(), baseUrl=server)
+    upstream.script("gpt-4o", "s16-bad-key")
+    asked = can("ask", "hello", "--model", "gpt-4o", "--json").json
+
+    async def look() -> Trace:
+        async with open_session(home.environment) as session:
+            assert isinstance(session, RemoteSession)
+            return await session.usage(Trace(request_id=asked["request_id"], model="", route=""))
+
+    late = asyncio.run(look())
+    assert (late.model, late.route, late.fallbacks) == ("claude-sonnet-4-5", "named", 1)
 
 
 def test_through_a_server_too_the_default_chain_comes_last(can: Any, home: Any, upstream: Any, server: Any) -> None:

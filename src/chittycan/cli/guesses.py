@@ -21,7 +21,8 @@ def as_usage_error(error: Any) -> UsageError | None:
         return None
     guess = NO_COMMAND.match(message)
     if guess is None:
-        return UsageError(message, fix=" ".join(context.get_usage().split()))
+        usage = " ".join(context.get_usage().split())
+        return UsageError(message, fix=f"{usage} (`{context.command_path} --help` says more)")
     return UsageError(f"{context.command_path} has no command '{guess[1]}'", fix=_meant(context, guess[1]))
 
 

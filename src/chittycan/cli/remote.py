@@ -137,6 +137,9 @@ class RemoteSession:
         cost = None if found.cost_usd is None else round(found.cost_usd * 1e9)
         trace.model, trace.provider, trace.embedded = found.model or trace.model, found.provider, found.embedded
         trace.cost_nano, trace.ms, trace.first_token_ms = cost, found.ms, found.first_token_ms
+        trace.route = trace.route or found.decision or ""  # a stream that is late begins before anybody has answered
+        tried = {each.model for each in found.attempts if each.outcome != "hedged"}
+        trace.fallbacks = trace.fallbacks or max(len(tried) - 1, 0)
         trace.usage = trace.usage or Usage(input=found.input, output=found.output, cached=found.cached)
         return trace
 
