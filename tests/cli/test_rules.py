@@ -4,6 +4,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PASSED = "dkim=pass; spf=pass; dmarc=pass header.from=bell.example"
 
 
@@ -117,3 +119,12 @@ def test_rules_are_tried_against_so_many_requests_however_often_each_was_tried(
     assert "2 of 2" in can("router", "rules", "test", "all", "--against", "requests:2").out
     can("router", "rules", "create", "there", "--condition", "region:eu", "--action", "private")
     assert "1 of 2" in can("router", "rules", "test", "there", "--against", "requests:2").out
+
+
+@pytest.mark.parametrize(
+    ("condition", "against"),
+    [("from:ann", "last:50"), ("model:gpt-4o", "tasks:50"), ("tokens>9", "requests:50")],
+)
+def test_a_new_rule_is_to_be_tried_on_what_it_is_about(can: Any, condition: str, against: str) -> None:
+    said = can("router", "rules", "create", "--name", "new", "--condition", condition, "--action", "private")
+    assert f"can router rules test new --against {against}" in said.out

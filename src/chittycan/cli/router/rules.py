@@ -54,7 +54,7 @@ def create(
         return
     done(f"rule {plain(made.name)}: {plain(made.condition)} → {plain(made.action)}")
     _warn(made)
-    console.print(f"  what it would have done: can router rules test {plain(made.name)} --against last:50")
+    console.print(f"  what it would have done: can router rules test {plain(made.name)} --against {_tried_on(made)}")
 
 
 @app.command("list")
@@ -168,6 +168,14 @@ def _against(written: str) -> tuple[str, int]:
     if of not in ("mails", "tasks", "requests") or not number.isdecimal():
         raise UsageError(f"--against {written} is not understood", fix="--against last:50, tasks:50 or requests:50")
     return of, int(number)
+
+
+def _tried_on(rule: "RuleRow") -> str:
+    """What a rule like this is best tried on."""
+    from chittycan.routing.rules.book import about
+
+    things = about(rule) or {"mail"}
+    return "last:50" if "mail" in things else "tasks:50" if "task" in things else "requests:50"
 
 
 def _mark(rule: "RuleRow") -> str:

@@ -115,7 +115,12 @@ def _held_back(every: Iterable[Action]) -> Iterator[Action]:
 NO_RULES = Book(())
 
 
+def about(rule: Rule) -> frozenset[str]:
+    """Of mails, tasks and requests those that have all that its condition asks about."""
+    return THINGS.intersection(*map(things_of, fields_of(condition.parse(rule.condition))))
+
+
 def idle(rule: Rule) -> list[str]:
     """The verbs of a rule that can never do anything: what it asks about is nothing that they mean something for."""
-    things = THINGS.intersection(*map(things_of, fields_of(condition.parse(rule.condition))))
+    things = about(rule)
     return [each.verb for each in actions.parse(rule.action) if things.isdisjoint(FOR.get(each.verb, things))]
