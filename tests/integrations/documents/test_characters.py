@@ -40,3 +40,11 @@ def test_twice_is_the_same_as_once(text: str) -> None:
     # Dropping a run may bring a joiner between other neighbours, never anything else.
     twice, _ = visible_characters(once)
     assert [c for c in twice if c not in "\u200c\u200d"] == [c for c in once if c not in "\u200c\u200d"]
+
+
+def test_one_selector_is_spelling_and_several_are_a_message() -> None:
+    assert visible_characters("Hi \u2764\ufe0f 1\ufe0f\u20e3") == ("Hi \u2764\ufe0f 1\ufe0f\u20e3", False)
+    assert visible_characters("\u845b\U000e0100\u57ce") == ("\u845b\u57ce", False)  # a Japanese name
+    assert visible_characters("ig\ufe00\ufe01\ufe02nore") == ("ignore", True)
+    assert visible_characters("x\U000e0101\U000e0102") == ("x", True)
+    assert visible_characters("ig\U0001d173nore") == ("ignore", True)
