@@ -1,4 +1,4 @@
-"""Sets of labelled office mail, which nobody who works on the sorting of mail may look at.
+"""Sets of labelled office mail, which nobody who worked on the sorting of mail had looked at: `third` still so.
 
 `unseen` is data/office_unseen.jsonl, one mail a line: to a law firm, an accountant, a doctor's practice, a trades
 business and a software company, in seven languages, written as people write. They were labelled from the names of the
@@ -6,8 +6,8 @@ categories alone. `third` is data/office_third.jsonl: to a school, a hotel and a
 languages, labelled from the categories' one line of meaning; of what is hard it has more than an office would get:
 fraud, security, authorities, mail of three words, sarcasm, "urgent" that is not and haste that is not said. Its
 `priority` is never CRITICAL, which only the owner's settings make. Both are by somebody who had seen neither the rules
-nor their words. What is measured with them is reported; a rule or a word that was made from them would make them
-worthless.
+nor their words. What is measured with `third` is reported; a rule or a word that was made from it would make it
+worthless. `unseen` was reported first, and then looked at to make the rules better.
 
 A line has `from`, `subject`, `text` or `html`, and where the mail has them `date`, `attachments` (file names) and
 `headers`. Its labels are `language`, `audience`, `category`, `priority`, `needs_reply`, and `also`: a second category
