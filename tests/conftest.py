@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from chittycan.testing import FakeClock
 
@@ -17,6 +18,11 @@ FOR_TESTS = ("CHITTY_DATA", "CHITTY_CHAOS_MAILS")
 for _name in [each for each in os.environ if each not in FOR_TESTS]:
     if _name.startswith("CHITTY_") or _name.upper().endswith(("_PROXY", "_API_KEY")):
         del os.environ[_name]
+
+# How fast the machine is says nothing about the code. (Where `CI` is set Hypothesis has such a profile of its own.)
+if not os.environ.get("CI"):
+    settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("unhurried")
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 

@@ -206,7 +206,7 @@ async def test_sql_in_a_bearer_is_only_a_wrong_key(keys: Keys, bearer: str) -> N
     assert len(await keys.list()) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bearer=st.text())
 async def test_no_text_is_taken_for_a_key(keys: Keys, bearer: str) -> None:
     if not await keys.list():

@@ -263,7 +263,7 @@ step = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=st.lists(step, max_size=60))
 async def test_processes_never_admit_more_than_the_cap(
     steps: list[tuple[int, str, int, int]], tmp_path_factory: pytest.TempPathFactory, migrated_file: object

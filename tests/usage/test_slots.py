@@ -289,7 +289,7 @@ async def test_who_leaves_gives_everything_back_and_sends_everybody_away(slots: 
 step = st.tuples(st.integers(0, 2), st.sampled_from(["call", "call", "end", "tick", "leave"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(steps=st.lists(step, max_size=60))
 async def test_processes_never_open_more_calls_than_the_limit(
     steps: list[tuple[int, str]], tmp_path_factory: pytest.TempPathFactory, migrated_file: object

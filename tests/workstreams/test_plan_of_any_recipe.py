@@ -156,7 +156,7 @@ def test_the_recipes_of_these_tests_are_right(recipe: Recipe) -> None:
     assert [each for each in validate(recipe) if each.level == "error"] == []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data(), recipes())
 def test_any_recipe_ends_and_starts_each_step_once_and_never_too_early(data: st.DataObject, recipe: Recipe) -> None:
     run = _Run(recipe, data.draw)
@@ -167,7 +167,7 @@ def test_any_recipe_ends_and_starts_each_step_once_and_never_too_early(data: st.
     assert run.plan() == made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), recipes())
 def test_what_ends_well_has_no_failure_that_counts(data: st.DataObject, recipe: Recipe) -> None:
     run = _Run(recipe, data.draw)
@@ -178,7 +178,7 @@ def test_what_ends_well_has_no_failure_that_counts(data: st.DataObject, recipe: 
     assert (finish.reason is None) is (finish.status == "done")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data(), recipes())
 def test_a_fork_runs_what_comes_after_again_and_nothing_else(data: st.DataObject, recipe: Recipe) -> None:
     run = _Run(recipe, data.draw)

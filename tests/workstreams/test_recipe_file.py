@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chittycan.errors import ConfigError, NotFound
@@ -181,7 +181,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(JSON)
 def test_any_steps_make_a_recipe_or_problems_and_never_a_crash(steps: Any) -> None:
     recipe, found = check(json.dumps({"name": "x", "steps": steps}))

@@ -5,7 +5,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chittycan.integrations.email.headers import Address
@@ -221,7 +221,7 @@ def test_reused_message_id_does_not_hide_another_mail() -> None:
     assert parse(one).id != parse(two).id
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_a_mail(raw: bytes) -> None:
     read = parse(raw)
@@ -231,7 +231,7 @@ def test_any_bytes_are_a_mail(raw: bytes) -> None:
         assert len(content(raw, attachment)) == attachment.size
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.sampled_from(SAMPLES), st.data())
 def test_mutated_mail_is_a_mail(raw: bytes, data: st.DataObject) -> None:
     mutant = bytearray(raw[: data.draw(st.integers(1, len(raw)))])
