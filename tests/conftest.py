@@ -24,6 +24,10 @@ if not os.environ.get("CI"):
     settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("unhurried")
 
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 # tests/databases.py: `database`, `database_url`, `postgres_server`. tests/serving.py: `up`, `serve`, `processes`.
