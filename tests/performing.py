@@ -14,6 +14,7 @@ from chittycan.agents.given import Given
 from chittycan.agents.performers.parts import Parts
 from chittycan.agents.performers.table import performers
 from chittycan.clock import Clock
+from chittycan.mail_tokens import RefreshTokens
 from chittycan.mailroom import reread, terms_of
 from chittycan.outside import Outside
 from chittycan.store import tasks as rows
@@ -43,7 +44,7 @@ class Office:
             files=network.durable.files, acts=Acts(effects, outside, network.clock), effects=effects,
             terms=lambda: mailbox.terms(network.settings), audience=network.durable.responses, clock=network.clock,
             enforcing=lambda: network.settings.privacy_mode == "enforce",
-            reread=reread(lambda: network.settings, network.env),
+            reread=reread(lambda: network.settings, network.env, RefreshTokens(network.database, network.clock)),
             mail_terms=lambda account: terms_of(network.settings, account, network.rules),
         )  # fmt: skip
 
