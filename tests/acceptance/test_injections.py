@@ -25,6 +25,7 @@ from chittycan.agents.invoke import invoke
 from chittycan.agents.kept import restore
 from chittycan.agents.response import recipients
 from chittycan.errors import InvalidRequest
+from chittycan.mail_tokens import RefreshTokens
 from chittycan.mailroom import reread
 from chittycan.routing.rules.book import Rule
 from chittycan.store import drafts, inbox, rules
@@ -221,7 +222,7 @@ def _injection(stored: StoredMail) -> Injection:
 async def _documents_are_read(house: House, found: list[StoredMail]) -> None:
     """As `can router agent invoke document` does."""
     network = house.served.network
-    again = reread(lambda: network.settings, network.env)
+    again = reread(lambda: network.settings, network.env, RefreshTokens(network.database, network.clock))
     terms = mailbox.terms(network.settings)
     read = 0
     for each in found:
