@@ -1,5 +1,6 @@
 """What is late, lost or old. The queue is real, nobody works; both databases."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from chittycan.store.work_tables import response_events, tasks, workstreams
 from chittycan.testing import FakeClock
 from chittycan.workstreams.recipe_file import parse
 from chittycan.workstreams.record import run_id
-from chittycan.workstreams.sweeper import LOST_SECONDS, Sweeper
+from chittycan.workstreams.sweeper import ENGINE_SECONDS, LOST_SECONDS, Sweeper
 from chittycan.workstreams.task import Ask, Done, Failed, Later, Outcome, Task
 from chittycan.workstreams.workstream import Workstream, to_stream_row
 
@@ -273,7 +274,8 @@ async def test_without_a_limit_nothing_is_removed(desk: Desk) -> None:
 async def test_the_engine_soon_forgets_what_is_over(desk: Desk) -> None:
     over, waits = await desk.submit(), await desk.submit()
     await desk.engine.drop([run_id(over)])
-    await desk.sweeper.old()  # by the fake clock, which is ahead of the engine's, this was long ago
+    desk.clock.advance(max(0.0, time.time() - desk.clock.now()) + 2 * ENGINE_SECONDS)  # the engine's clock is real
+    await desk.sweeper.old()
     assert await desk.engine_has(over) is None
     assert await desk.engine_has(waits) == "ENQUEUED"
     table = "workflow_input" if desk.database.sqlite else "dbos.workflow_input"
