@@ -7,6 +7,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
+from chittycan.agents.bounced import BOUNCED
 from chittycan.agents.told import MATCHED
 from chittycan.budgets import EVENT as BUDGET_ALARM
 from chittycan.config.settings import WebhookEvent, WebhookSettings
@@ -221,7 +222,7 @@ def every_type() -> Collection[str]:
                   detail=Detail(), created=0, expires=0)  # fmt: skip
     found += [events.batch_ended(batch, each, 0) for each in ("completed", "failed", "expired", "cancelled")]
     types = {each.type for each in found if each is not None}
-    return types | {f"workstream.{each}" for each in events.ENDS.values()} | {BUDGET_ALARM, MATCHED}
+    return types | {f"workstream.{each}" for each in events.ENDS.values()} | {BUDGET_ALARM, MATCHED, BOUNCED}
 
 
 async def test_of_private_work_only_the_end_is_told(office: Office) -> None:
