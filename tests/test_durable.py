@@ -132,11 +132,12 @@ async def test_a_network_ends_though_the_database_is_away_and_money_is_owed(
 
     write_config(tmp_path / "config", config({}), {})
     url = database.url.render_as_string(hide_password=False)
-    async with Network(
+    ours = Network(
         config_folder=tmp_path / "config", env={"HOME": str(tmp_path)}, database=url, clock=clock, look_around=False
-    ) as network:
+    )
+    async with asyncio.timeout(PATIENCE), ours as network:
         cap = Cap("total", "nano", "day", 10**9, "all keys together")
-        network.meters.settle(await network.meters.refill([cap], 0, 0), 10**8, 0)
+        network.meters.settle(await network.meters.refill([cap], 1, 0), 10**8, 0)
         monkeypatch.setattr(network.database, "run", away)
     with pytest.raises(RuntimeError, match="shutdown"):  # it was closed
         await network.database.read(lambda _connection: None)

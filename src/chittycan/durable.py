@@ -178,7 +178,11 @@ class Durable:
 
 
 async def endlessly(chore: Chore, clock: Clock, bug: Callable[[BaseException], None]) -> None:
-    """A chore must outlive whatever it meets: without it work would stop, and nobody would know why."""
+    """A chore must outlive whatever it meets: without it work would stop, and nobody would know why.
+
+    Whoever cancels it ends it, though what it then still had to write down fails.
+    """
+    task = asyncio.current_task()
     while True:
         try:
             await chore()
@@ -187,6 +191,8 @@ async def endlessly(chore: Chore, clock: Clock, bug: Callable[[BaseException], N
             pass  # the database is away
         except Exception as error:
             bug(error)
+        if task is not None and task.cancelling():
+            return
         await clock.sleep(CHORE_SECONDS)
 
 
