@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chittycan.agents import rules
+from chittycan.agents.lexicon import known
 from chittycan.agents.verdict import UNSURE
 from chittycan.agents.wording import Wording
 from chittycan.integrations.email.message import Mail, parse
@@ -206,3 +207,11 @@ def test_newsletter_with_offers_stays_one(letter: Letter) -> None:
         "In this issue: top stories, upcoming events. Limited time offer for our readers: order now. Unsubscribe here."
     )
     assert rules.category(Wording(letter(text, Subject="Weekly digest"))).category == "newsletter"
+
+
+def test_mail_that_is_stuffed_with_phrases_is_sorted_like_any_other() -> None:
+    """Whoever sends it knows the vocabulary, and would stop the inbox with one mail."""
+    words = (entry.phrase for entries in known()._by_first.values() for entry in entries if entry.heading == "spam")
+    stuffed = " ".join(sorted({" ".join(part.strip("*") for part in phrase) for phrase in words}, key=len))
+    mail = parse(f"From: win@deals.example\r\nTo: us@firm.example\r\nSubject: {stuffed}\r\n\r\n{stuffed}".encode())
+    assert rules.category(Wording(mail)).category == "spam"

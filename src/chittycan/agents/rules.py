@@ -63,9 +63,9 @@ def candidates(wording: Wording, said: Category | None = None) -> list[Found]:
     for name in MASS_MAIL:
         if name in scored and not _is_mass_mail(name, scored, wording.mail):
             del scored[name]
-    weights = {
-        name: math.exp((_weight(name, each) + (SAID if name == said else 0.0)) / STEP) for name, each in scored.items()
-    }
+    points = {name: _weight(name, each) + (SAID if name == said else 0.0) for name, each in scored.items()}
+    most = max(points.values())  # shares are the same for points that are all so much less, and none is too large then
+    weights = {name: math.exp((each - most) / STEP) for name, each in points.items()}
     whole = sum(weights.values())
     found = [
         Found(name, _confidence(each, weight / whole), each.words[:5], _because(each.words))
