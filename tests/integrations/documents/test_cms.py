@@ -2,6 +2,7 @@
 
 import base64
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -76,3 +77,9 @@ def test_a_mail_that_is_signed_as_a_whole_shows_its_text() -> None:
     assert mail.text == "Dear Anna, the lease is signed."
     assert ENCRYPTED not in mail.defects
     assert [each.name for each in mail.attachments] == ["smime.p7m"]
+
+
+@pytest.mark.parametrize("inside", [b"MIIA=B", b"=", b"A", b"\n" * 5_000_000, b"A" * 5_000_000])
+@pytest.mark.parametrize("end", [b"-----END CMS-----", b"!"])
+def test_armour_that_holds_nothing_is_no_signed_content(inside: bytes, end: bytes) -> None:
+    assert signed_content(b"-----BEGIN CMS-----\n" + inside + end) is None

@@ -125,3 +125,24 @@ def test_rules_ask_for_attributes_and_for_what_is_around() -> None:
 def test_what_is_important_is_stronger_than_what_comes_later() -> None:
     assert hides(cascade(declarations("display:none!important"), declarations("display:block")))
     assert not hides(cascade(declarations("display:none"), declarations("display:block")))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["opacity: {1}!", "font-size: {0}q", "font: a {1}q", "transform: scale({0}q", "max-height: {0}q; overflow: hidden"],
+)
+def test_number_of_any_length_is_read_in_bounded_time(value: str) -> None:
+    """Mail brings such a page, and everything else waits while it is read."""
+    block = value.replace("{0}", "0" * 19_000).replace("{1}", "1" * 19_000)
+    for _ in range(500):
+        style = declarations(block)
+        assert not hides(style)
+        assert not font_is_gone(style, around=False)
+
+
+@pytest.mark.parametrize("width", ["1.2.3px", "." * 9, "1" * 1_000_000 + "!", " " * 1_000_000])
+def test_condition_that_makes_no_sense_does_not_hold(width: str) -> None:
+    styles = StyleSheet()
+    styles.add(f"@media (min-width: {width}) {{ p {{ display: none }} }} b {{ display: none }}")
+    assert not hides(styles.of("p", {}))
+    assert hides(styles.of("b", {}))

@@ -13,7 +13,7 @@ MAX_DEPTH = 30
 MAX_ELEMENTS = 500_000  # programs write pieces of a kilobyte and more
 _SIGNED_DATA = bytes.fromhex("06092a864886f70d010702")
 _OCTETS, _OCTETS_IN_PIECES = 0x04, 0x24
-_ARMOUR = re.compile(rb"\s*-----BEGIN (?:PKCS7|CMS|PKCS #7 SIGNED DATA)-----\s+([A-Za-z0-9+/=\s]+)-----END")
+_ARMOUR = re.compile(rb"\s*-----BEGIN (?:PKCS7|CMS|PKCS #7 SIGNED DATA)-----([A-Za-z0-9+/=\s]++)-----END")
 
 
 class _Element(Struct, frozen=True):
@@ -29,12 +29,12 @@ class _NoBerError(Exception):
 
 def signed_content(data: bytes) -> bytes | None:
     """What was signed; None where the data is not signed, or the content stands elsewhere. Never raises."""
-    if armoured := _ARMOUR.match(data):
-        data = base64.b64decode(armoured[1])
-    if _SIGNED_DATA not in data[:32]:
-        return None
-    ber = _Ber(data)
     try:
+        if armoured := _ARMOUR.match(data):
+            data = base64.b64decode(armoured[1])
+        if _SIGNED_DATA not in data[:32]:
+            return None
+        ber = _Ber(data)
         _, explicit = ber.children(ber.element(0))
         (signed,) = ber.children(explicit)
         _, _, holder, *_ = ber.children(signed)  # version, digests, content; certificates and signatures

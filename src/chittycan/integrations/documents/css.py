@@ -27,13 +27,16 @@ _COMPOUND = re.compile(r"([a-zA-Z][\w-]*|\*)?((?:[.#][\w-]+|\[[^\[\]]{1,200}\])*
 _SIMPLE = re.compile(r"[.#][\w-]+|\[[^\[\]]{1,200}\]")
 _TEST = re.compile(r"""\[\s*([\w-]+)\s*(?:([~|^$*]?)=\s*["']?([^"'\]]*?)["']?\s*[is]?\s*)?\]""")
 _IS = re.compile(r":(?:is|where|matches|-webkit-any|-moz-any)\(([^(),]*)\)")
-_ZERO = re.compile(r"^[-+]?0*\.?0*(?:px|pt|em|rem|ex|ch|vw|vh|cm|mm|in|pc|%)?$")
-_NUMBER = re.compile(r"^[-+]?(\d*\.?\d+)([a-z%]*)")
-_FONT_SIZE = re.compile(r"(?:^|\s)(\d*\.?\d+(?:px|pt|em|rem|ex|ch|%)|0)(?=[\s/]|$)")
+# Nothing is looked at twice (`*+`, `++`): a number may have thousands of digits.
+_ZERO = re.compile(r"^[-+]?0*+(?:\.0*+)?(?:px|pt|em|rem|ex|ch|vw|vh|cm|mm|in|pc|%)?$")
+_DECIMAL = r"(?:\d++(?:\.\d++)?|\.\d++)"
+_NUMBER = re.compile(rf"^[-+]?({_DECIMAL})([a-z%]*)")
+_FONT_SIZE = re.compile(rf"(?:^|\s)({_DECIMAL}(?:px|pt|em|rem|ex|ch|%)|0)(?=[\s/]|$)")
+_NO_SCALE = re.compile(r"scale\(\s*+0*+(?:\.0*+)?\s*+[,)]")
 _PLAIN_MEDIA = re.compile(r"@media\s+(?:only\s+)?(?:all|screen)", re.IGNORECASE)
 # Groups that hold in any program of today, and on any screen.
 _HOLDS = re.compile(
-    r"@(?:supports\b(?!.*\bnot\b)|layer\b|media\b[^,]*\(\s*min-(?:device-)?width\s*:\s*([0-9.]+)\w*\s*\)$)",
+    rf"@(?:supports\b(?!.*\bnot\b)|layer\b|media\b[^,]*\(\s*min-(?:device-)?width\s*:\s*({_DECIMAL})\w*\s*\)$)",
     re.IGNORECASE,
 )
 _NARROW = 320  # pixels, of the smallest screen
@@ -108,7 +111,7 @@ def hides(style: Mapping[str, str]) -> bool:
     moved = get("transform", "")
     if "translate" in moved and _VERY_FAR.search(moved):
         return True
-    return re.search(r"scale\(\s*0*\.?0*\s*[,)]", moved) is not None
+    return _NO_SCALE.search(moved) is not None
 
 
 def font_is_gone(style: Mapping[str, str], around: bool) -> bool:
@@ -236,7 +239,7 @@ def _holds(group: str) -> bool:
     if _PLAIN_MEDIA.fullmatch(group):
         return True
     found = _HOLDS.match(group)
-    return found is not None and (found[1] is None or float(found[1].rstrip(".") or 0) <= _NARROW)
+    return found is not None and (found[1] is None or float(found[1]) <= _NARROW)
 
 
 def _rule(selector: str, style: Declarations) -> _Rule | None:
