@@ -78,7 +78,8 @@ class RuleBook:
     async def change(self, name: str, **values: Any) -> Rule:
         """Changes what is given of condition, action, priority, enabled, name. Raises NotFound, RuleError."""
         changed = replace(await self.get(name), **values)
-        check(changed)
+        if changed.enabled or values.keys() & {"condition", "action"}:  # what cannot be read can be turned off
+            check(changed)
         await self._database.run(rows.change, changed.id, values)
         await self.refresh()
         return changed
@@ -100,7 +101,7 @@ class RuleBook:
             wrong = {each.name: why for each in rules if each.enabled and (why := unreadable(each)) is not None}
             self.book, self.readable = Book(filter(None, map(readable, rules))), not wrong
             for name, why in wrong.items():  # written by another version: the others are used all the same
-                log.warning("rule_unreadable", extra={"rule": name, "error": why})
+                log.warning("rule_unreadable", extra={"fields": {"rule": name, "error": why}})
             self._revision = revision
 
     async def run(self) -> None:
@@ -130,10 +131,20 @@ def readable(rule: Rule) -> Rule | None:
         return rule
     try:
         keeps = [each for each in actions.parse(rule.action) if each.verb in KEEPING and each.value]
-        action = ", ".join(f'{each.verb}:"{each.value}"' for each in keeps)
+        action = ", ".join(each.verb if each.value is True else f'{each.verb}:"{each.value}"' for each in keeps)
     except RuleError:
         action = "private" if any(verb in rule.action.lower() for verb in KEEPING) else ""
     return replace(rule, condition=ANYTHING, action=action) if action else None
+
+
+def cannot_read(rule: Rule) -> str | None:
+    """As `unreadable`, in words for the owner: what holds meanwhile, and what to do."""
+    why = unreadable(rule)
+    if why is None:
+        return None
+    kept = readable(rule) if rule.enabled else None
+    held = "" if kept is None else f"; until it can be read, {kept.action} holds for everything"
+    return f"{why}{held}"
 
 
 def _row(rule: Rule) -> dict[str, Any]:

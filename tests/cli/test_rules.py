@@ -92,6 +92,37 @@ def test_a_rule_that_cannot_be_read_is_pointed_out_and_can_be_deleted(can: Any, 
     assert can("router", "rules", "list").err == ""
 
 
+def test_a_stored_rule_that_is_not_read_any_more_keeps_things_in_and_says_how_to_go_on(
+    can: Any, home: Any, upstream: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was made before such conditions were refused."""
+    home.proxies(upstream.proxies())
+    can("router", "rules", "list")
+    with sqlite3.connect(home.data / "chitty.db") as database:
+        database.execute("insert into rules values ('x', 'wide', 'kind:*', 'private, label:x', 0, 1, 0)")
+        database.execute("insert into rules values ('y', 'commas', 'label:a,from:b', 'stop', 0, 1, 1)")
+    database.close()
+    fix = 'can router rules change wide --condition "…", or --off'
+    assert f"private holds for everything; {fix}" in can("router", "rules", "list").err
+    found = {each["name"]: each for each in can("doctor", "--json").json["checks"]}
+    assert found["Rule wide"]["status"] == found["Rule commas"]["status"] == "warn"
+    assert "private holds for everything" in found["Rule wide"]["message"]
+    assert fix in found["Rule wide"]["fix"]
+    asked = can("ask", "hello")
+    assert asked.code == 1
+    assert "the rule 'wide' keeps it private" in asked.err.replace("\n", " ")
+    assert upstream.asked() == []
+    assert {
+        "rule": "wide",
+        "error": "condition, column 6: a * stands at the end only, behind a dot, and means all below",
+    } in [record.fields for record in caplog.records if record.message == "rule_unreadable"]
+    assert can("router", "rules", "change", "wide", "--off").code == 0
+    assert "holds for everything" not in can("router", "rules", "list").err
+    assert can("ask", "hello").code == 0
+    assert can("router", "rules", "change", "wide", "--on").code == 1
+    assert can("router", "rules", "change", "wide", "--on", "--condition", "kind:email.*").code == 0
+
+
 def test_a_rule_that_names_no_model_says_so_and_holds_nobody_up(can: Any, home: Any, upstream: Any) -> None:
     home.proxies(upstream.proxies(), {"assignments": {"code": "gpt-4o"}})
     for model in ("gpt-4o", "code", "auto:cheap"):

@@ -292,9 +292,10 @@ def sending(settings: Settings, env: Mapping[str, str]) -> list[Check]:
 
 
 async def rules(settings: Settings, env: Mapping[str, str]) -> list[Check]:
-    """Those that ask for what is never known."""
-    from chittycan.control.rules import unknown
+    """Those that cannot be read, or ask for what is never known."""
+    from chittycan.control.rules import to_mend, unknown
     from chittycan.routing.rules.book import Rule
+    from chittycan.rulebook import cannot_read
     from chittycan.store.database import Database
     from chittycan.store.migrations import current, head
     from chittycan.store.rules import every
@@ -308,11 +309,16 @@ async def rules(settings: Settings, env: Mapping[str, str]) -> list[Check]:
             rows = await store.read(every) if await store.read(current) == head() else []
         finally:
             store.close()
-        found = [(rule.name, unknown(settings, rule)) for row in rows if (rule := Rule(**row)).enabled]
+        used = [rule for row in rows if (rule := Rule(**row)).enabled]
+        broken = {rule.name: why for rule in used if (why := cannot_read(rule)) is not None}
+        found = [(rule.name, unknown(settings, rule)) for rule in used if rule.name not in broken]
     except ChittyError as error:
         return [Check("Rules", "warn", error.message, error.fix)]
     fix = "Set it to the name at the beginning of the topmost Authentication-Results of your mails."
-    return [Check(f"Rule {name}", "warn", why, fix) for name, why in found if why is not None]
+    return [
+        *(Check(f"Rule {name}", "warn", f"is not used: {why}", to_mend(name, why)) for name, why in broken.items()),
+        *(Check(f"Rule {name}", "warn", why, fix) for name, why in found if why is not None),
+    ]
 
 
 async def choices(catalogue: Catalogue, settings: Settings, env: Mapping[str, str]) -> list[Check]:

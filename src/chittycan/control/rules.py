@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -207,15 +208,18 @@ def _hit(id: str, subject: str, sender: str, applied: Applied) -> Hit:
 
 
 def _row(network: "Network", rule: Rule) -> RuleRow:
-    from chittycan.rulebook import readable, unreadable
+    from chittycan.rulebook import cannot_read
 
-    fields, why = msgspec.structs.asdict(rule), unreadable(rule)
+    fields, why = msgspec.structs.asdict(rule), cannot_read(rule)
     if why is not None:
-        kept = readable(rule)
-        why += f"; until it can be read, {kept.action} holds for everything" if kept is not None else ""
         return RuleRow(**fields, idle=[], unreadable=why)
     nobody = _nobody(rule, network.gateway.catalogue)
     return RuleRow(**fields, idle=idle(rule), unknown=unknown(network.settings, rule), nobody=nobody)
+
+
+def to_mend(name: str, why: str) -> str:
+    """The command that mends a rule which cannot be read; `why` begins with the part that is wrong."""
+    return f'can router rules change {quote(name)} --{why.partition(",")[0]} "…", or --off'
 
 
 def _nobody(rule: Rule, catalogue: "Catalogue") -> tuple[str, ...]:

@@ -71,6 +71,7 @@ class Call(Struct):
     longest_pause: float = math.inf  # seconds that a Retry-After is waited for; what can be put off waits elsewhere
     webhook: Any = None  # who is told of its end, as the client wrote it; only where it is done in the background
     ruled: str | None = None  # the owner's rule that chose `model`
+    kept_by: str | None = None  # the owner's rule that made it private
     ruled_by: "Book | None" = None  # the rules that it was held to
     placeholders: "Placeholders | None" = None  # what stands in it for what is private; its answers have them too
     detected: bool | None = None  # whether something private was found in it; None: nobody has looked

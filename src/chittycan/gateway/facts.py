@@ -52,6 +52,8 @@ def facts_of(call: Call) -> Facts:
         prefill=_starts_answer(call, chat),
         same_dialect=_untranslatable(call, chat),
     )  # a sixteenth name would make it a microsecond slower
+    if call.kept_by is not None:
+        facts = replace(facts, kept_by=call.kept_by)
     return replace(facts, embeddings=True) if call.operation == "embeddings" else facts
 
 

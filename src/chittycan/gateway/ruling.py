@@ -39,7 +39,7 @@ def rule(call: Call, book: Book) -> None:
     call.ruled_by = book
     said = applied.values
     if said.get("private") and not options.private:
-        call.options = replace(call.options, private=True)
+        call.options, call.kept_by = replace(call.options, private=True), applied.why["private"]
     if "region" in said and options.region != said["region"]:
         if options.region is not None:
             raise region_conflict(applied.why["region"], said["region"], options.region)

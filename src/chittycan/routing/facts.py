@@ -21,6 +21,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     allowed: frozenset[str] | None = None  # the key's models
     keep_answering: bool = False
     rule: str | None = None  # the owner's rule that chose `model`
+    kept_by: str | None = None  # the owner's rule that made it private
     tokens: int = 0  # estimated input, 0 where small
     vision: bool = False
     tools: bool = False

@@ -78,7 +78,8 @@ def list_(json: Json = False) -> None:
     )  # fmt: skip
     for each in found:
         if each.unreadable:
-            warn(f"{plain(each.name)} is not used: {plain(each.unreadable)}")
+            mend = rules.to_mend(each.name, each.unreadable)
+            warn(f"{plain(each.name)} is not used: {plain(each.unreadable)}; {plain(mend)}")
 
 
 @app.command("change")
