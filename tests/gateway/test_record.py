@@ -58,13 +58,15 @@ def row(one: Attempt, *names: str) -> tuple[Any, ...]:
 
 async def test_an_answer_is_one_row(recorder: Recorder, ledger: Notes, clock: FakeClock) -> None:
     clock.advance(0.5)
-    cost = recorder.served(ASKED, trail(), A, DECISION, Usage(input=1_000, output=500))
+    decision = replace(DECISION, label="private", needs="tools,vision")
+    cost = recorder.served(ASKED, trail(), A, decision, Usage(input=1_000, output=500))
     (one,) = ledger.rows
     assert cost == one.cost_nano == 1_000 * 1_000 + 500 * 2_000
     assert row(one, "request_id", "position", "at", "outcome", "status") == ("req_1", 0, clock.now(), "ok", 200)
     assert row(one, "surface", "model", "provider", "upstream") == ("openai", "a", "home-of-a", "a-upstream")
     assert row(one, "ms", "first_token_ms", "stream", "decision") == (500.0, 12.0, True, "named")
     assert row(one, "key_id", "kind", "task", "session") == ("key_1", "email.triage", "t1", "s1")
+    assert row(one, "asked", "label", "needs") == ("m", "private", "tools,vision")
     await ledger.flush()
     assert (ledger.written, ledger.rejected) == (1, 0)
 
