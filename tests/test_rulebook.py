@@ -58,7 +58,7 @@ async def test_a_bad_rule_is_refused_and_nothing_is_stored(database: Database) -
     assert [each.condition for each in await rules.every()] == ["priority:low"]
 
 
-async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Database) -> None:
+async def test_a_rule_that_this_version_cannot_read_only_sends_mail_to_a_person(database: Database) -> None:
     from chittycan.store import rules as rows
 
     rules, after_a_restart = RuleBook(database, FakeClock()), RuleBook(database, FakeClock())
@@ -69,10 +69,21 @@ async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Da
     await rules.create(written("branch:main", "priority:high"))
     for book in (rules, after_a_restart):
         await book.refresh()
-        assert not book.readable
         assert book.book.apply({"priority": "low"}).values == {"model": "llama-scout"}
         assert book.book.apply({"branch": "main"}).values == {"priority": "high"}
-    await rules.delete("x")
+        assert book.book.apply({"source": "mail"}).values == {"auto": False}  # it may have been stopped
+
+
+async def test_only_what_nobody_knows_the_effect_of_may_keep_mail_private(database: Database) -> None:
+    from chittycan.store import rules as rows
+
+    rules = RuleBook(database, FakeClock())
+    for id, condition, action in (("x", "label:a,from:b", "model:gpt-4"), ("y", "kind:legal", "paint:red")):
+        row = {"id": id, "name": id, "condition": condition, "action": action, "priority": 0, "enabled": True}
+        await database.run(rows.add, {**row, "created": 0.0})
+        await rules.refresh()
+        assert rules.readable == (id == "x")
+    await rules.change("y", enabled=False)
     assert rules.readable
 
 
@@ -83,6 +94,7 @@ async def test_a_rule_that_this_version_cannot_read_changes_nothing(database: Da
         ("mood:happy", "region:eu-west", {"region": "eu-west"}),
         ("kind:legal", "private, paint:red", {"private": True}),
         ("mood:happy", "label:x, private:false", {}),
+        ("mood:happy", "auto:false, draft:false, model:x", {"auto": False, "draft": False}),
     ],
 )
 async def test_what_it_may_keep_in_holds_for_all_until_it_can_be_read(

@@ -140,7 +140,7 @@ def terms_of(
     Raises ConfigError.
     """
     own = base or mailbox.terms(settings)
-    # What cannot be read may be a rule that keeps mail private.
+    # What nobody knows the effect of may be a rule that keeps mail private.
     private = own.private or not rules.readable
     return mailbox.of_account(settings, account, replace(own, rules=rules.book, private=private, tell=tell))
 

@@ -13,7 +13,8 @@ from sqlalchemy import Connection
 from chittycan.clock import Clock
 from chittycan.errors import InvalidRequest, NotFound
 from chittycan.routing.rules import actions, condition
-from chittycan.routing.rules.book import NO_RULES, Applied, Book, Rule
+from chittycan.routing.rules.actions import Action
+from chittycan.routing.rules.book import NO_RULES, Applied, Book, Rule, kept_in
 from chittycan.routing.rules.condition import Facts, RuleError
 from chittycan.store import rules as rows
 from chittycan.store.database import Database
@@ -38,7 +39,8 @@ class RuleBook:
         self._revision = -1
         self._refreshing = asyncio.Lock()
         self.book = NO_RULES
-        self.readable = True  # False: there are rules that this version cannot read; in `book` stands what they keep in
+        # Whether it is known what each rule does. In `book` stands what those keep in of which it is not known when.
+        self.readable = True
 
     def apply(self, facts: Facts) -> Applied:
         """What the rules say of something now; its `key` is an id."""
@@ -99,7 +101,8 @@ class RuleBook:
                 return
             rules = await self.every()
             wrong = {each.name: why for each in rules if each.enabled and (why := unreadable(each)) is not None}
-            self.book, self.readable = Book(filter(None, map(readable, rules))), not wrong
+            self.book = Book(filter(None, map(readable, rules)))
+            self.readable = all(_does(each) is not None for each in rules if each.enabled)
             for name, why in wrong.items():  # written by another version: the others are used all the same
                 log.warning("rule_unreadable", extra={"fields": {"rule": name, "error": why}})
             self._revision = revision
@@ -129,12 +132,26 @@ def readable(rule: Rule) -> Rule | None:
     about."""
     if not rule.enabled or unreadable(rule) is None:
         return rule
-    try:
-        keeps = [each for each in actions.parse(rule.action) if each.verb in KEEPING and each.value]
-        action = ", ".join(each.verb if each.value is True else f'{each.verb}:"{each.value}"' for each in keeps)
-    except RuleError:
+    does = _does(rule)
+    if does is None:
         action = "private" if any(verb in rule.action.lower() for verb in KEEPING) else ""
+    else:
+        action = ", ".join(map(_written, kept_in(does)))
     return replace(rule, condition=ANYTHING, action=action) if action else None
+
+
+def _does(rule: Rule) -> tuple[Action, ...] | None:
+    """Its actions; None where they cannot be read."""
+    try:
+        return actions.parse(rule.action)
+    except RuleError:
+        return None
+
+
+def _written(action: Action) -> str:
+    if action.value is True:
+        return action.verb
+    return f"{action.verb}:false" if action.value is False else f'{action.verb}:"{action.value}"'
 
 
 def cannot_read(rule: Rule) -> str | None:

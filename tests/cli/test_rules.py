@@ -117,7 +117,7 @@ def test_a_stored_rule_that_is_not_read_any_more_keeps_things_in_and_says_how_to
         "error": "condition, column 6: a * stands at the end only, behind a dot, and means all below",
     } in [record.fields for record in caplog.records if record.message == "rule_unreadable"]
     assert can("router", "rules", "change", "wide", "--off").code == 0
-    assert "holds for everything" not in can("router", "rules", "list").err
+    assert "private holds for everything" not in can("router", "rules", "list").err
     assert can("ask", "hello").code == 0
     assert can("router", "rules", "change", "wide", "--on").code == 1
     assert can("router", "rules", "change", "wide", "--on", "--condition", "kind:email.*").code == 0

@@ -76,7 +76,7 @@ class Book:
                 continue
             rule, held = each.rule, each.condition.holds(facts)
             # Where nobody can tell in time, what keeps something in is done all the same.
-            does = each.actions if held else () if held is False else tuple(_held_back(each.actions))
+            does = each.actions if held else () if held is False else tuple(kept_in(each.actions))
             if not does:
                 continue
             applied.rules.append(rule.id)
@@ -102,8 +102,9 @@ class Book:
         return applied
 
 
-def _held_back(every: Iterable[Action]) -> Iterator[Action]:
-    """What of a rule's actions keeps something in; what may have been stopped waits for a person."""
+def kept_in(every: Iterable[Action]) -> Iterator[Action]:
+    """What is done where nobody can tell whether a rule holds: what of it keeps something in; what may have been
+    stopped waits for a person."""
     for action in every:
         keeps = action.verb == "region" or (action.verb == "private" and action.value)
         if keeps or (action.verb in ("auto", "draft") and not action.value):
