@@ -1,10 +1,52 @@
-"""The headers that tell what a call took. The front door itself: tests/acceptance."""
+"""What a request is as a call, and the headers that tell what it took. The front door itself: tests/acceptance."""
 
+from typing import Any
+
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chittycan.api.inference import trace_lines
-from chittycan.gateway.call import Trace
+from chittycan.api.guard import Guard
+from chittycan.api.http_request import Request
+from chittycan.api.inference import Exchange, Inference, trace_lines
+from chittycan.auth.keys import Keys, NewKey
+from chittycan.gateway.call import Call, Options, Trace
+from chittycan.store.database import Database
+from chittycan.telemetry import Telemetry
+from chittycan.testing import FakeClock
+
+
+async def test_everything_of_a_request_is_in_its_call(sqlite: Database, clock: FakeClock) -> None:
+    keys = Keys(sqlite, clock)
+    key, secret = await keys.create(NewKey(name="laptop"))
+    clock.advance(5)
+    begun: list[Call] = []
+
+    async def elsewhere(call: Call, _exchange: Exchange) -> bool:
+        begun.append(call)
+        return True
+
+    nobody: Any = None
+    inference = Inference(nobody, Guard(keys), Telemetry(), clock)
+    inference.ahead["openai_responses"] = elsewhere
+    request, fields = Request(None), {"model": "gpt-4", "input": "Hello", "stream": True}
+    request.method, request.path, request.body, request.chitty = (
+        "POST",
+        "/v1/responses",
+        msgspec.json.encode(fields),
+        True,
+    )
+    request.headers = {
+        b"host": b"localhost", b"authorization": b"Bearer " + secret.encode(), b"openai-beta": b"x",
+        b"x-chitty-session": b"s1", b"x-chitty-kind": b"email.triage",
+    }  # fmt: skip
+    await inference(request, nobody)
+    (call,) = begun
+    assert call == Call(
+        request_id=call.request_id, model="gpt-4", stream=True, surface="openai_responses", operation="chat",
+        options=Options(session="s1", kind="email.triage"), key=key, body=request.body, fields=fields,
+        forward=(("openai-beta", "x"),), at=clock.now(), started=clock.monotonic(), keep_answering=call.keep_answering,
+    )  # fmt: skip
 
 
 def test_what_a_call_took_stands_in_its_headers() -> None:
