@@ -77,6 +77,8 @@ from chittycan.routing.privacy.identifiers import luhn, mod97
         ("secret", "hunter2-Winter", 'curl -d "{{\\"password\\": \\"{}\\"}}"'),
         ("secret", "hunter2x9", "password：{}"),
         ("secret", "hunter2x9", "My password is {} by the way"),
+        ("secret", "sha256-hashed!9", "The password is {}"),
+        ("secret", "12-horses", "The password is '{}'"),
         ("secret", "sk-ant-\u200b" + "a1B2c3" * 6, "{}"),
     ],
 )
@@ -97,6 +99,8 @@ def test_is_found_where_it_stands(kind: str, value: str, around: str) -> None:
         "f(12345678) = 9", "RFC 2119-2026", "ISBN 978-3-16-148410-0", "password: ******", "your api_key = YOUR_KEY",
         "token = os.environ['TOKEN']", "The secret: patience", "password = getpass()", "a@b", "user@localhost",
         "GB29 is a page", "x = [1, 2, 3, 4, 5, 6, 7]", "in 1939-1945", "sk-short", "0.613 3092 0.919",
+        "the password is sha256-hashed", "My password is base64 encoded", "if the passphrase is 20+chars or more",
+        "das Passwort ist 8-stellig", "the password is PBKDF2-derived", "the password is MD5-hashed.",
     ],
 )  # fmt: skip
 def test_only_looks_like_it(text: str) -> None:

@@ -33,8 +33,10 @@ _ASSIGNED = re.compile(
     r"credentials?)(?:\\{0,3}[\"'])?\s{0,4}(?:=>|:=|=|:)\s{0,4}(?P<quote>(?:\\{0,3}[\"'])?)(?P<secret>[^\s\"'<>{}$()\[\],;]{6,200})(?P=quote)",
     re.IGNORECASE,
 )
-_SAID = re.compile(  # with a digit in it: "the password is wrong"
+_SAID = re.compile(  # with a digit in it: "the password is wrong"; and not how it is kept or how long it is
     r"\b(?:passw(?:or)?d|passwort|passphrase|pwd|contraseña|mot de passe)\s+(?:is|ist|lautet|es|est)\s+[\"'`«“]?"
+    r"(?!(?:\d{1,3}[+-](?:char|digit|letter|symbol|bit|byte|word|day|stellig|zeichen)[a-z]*|"
+    r"(?:sha|md|base|utf|aes|rsa|pbkdf|argon|latin)-?\d{1,3}(?:[a-z]{2}\d)?(?:-[a-z]+)?)[.,;:)]*(?:\s|$))"
     r"(?P<secret>(?=\S{0,200}\d)[^\s\"'`»”]{6,200})",
     re.IGNORECASE,
 )
