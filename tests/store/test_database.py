@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import socket
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -158,6 +159,17 @@ def test_a_server_that_is_away_is_named_without_its_password(free_port: int) -> 
     assert f"127.0.0.1:{free_port}" in str(refused.value)
     assert "hunter2" not in str(refused.value)
     database.close()
+
+
+def test_a_server_that_says_nothing_is_not_waited_for_longer_than_for_one_that_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chittycan.store.database.CONNECT_SECONDS", 2)  # no less: libpq
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(f"postgresql://chitty@127.0.0.1:{silent.getsockname()[1]}/chitty")
+        with pytest.raises(Unavailable, match="timeout"):
+            database.run_sync(lambda connection: connection.scalar(text("SELECT 1")))
+        database.close()
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ T = TypeVar("T")
 AWAY = "database_unavailable"  # the error's code where the database does not answer
 # How long SQLite waits for another process's transaction. Ours last milliseconds; a migration may last seconds.
 BUSY_MS = 5_000
+# How long (seconds) a Postgres that says nothing is waited for, unless the URL has a `connect_timeout` of its own:
+# psycopg would wait for two minutes, and so would a call that asks for its budget, and whoever ends the server.
+CONNECT_SECONDS = 10
 # How long Postgres lets a process that says nothing more hold its locks: it was frozen, or its machine is gone.
 FROZEN_MS = 15_000
 # Seconds before each further try of a transaction that the database rolled back because of another one.
@@ -188,6 +191,8 @@ def _switch_to_wal(cursor: Any) -> None:
 
 
 def _postgres_engine(url: URL) -> Engine:
+    if "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
     try:
         engine = create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError as error:
