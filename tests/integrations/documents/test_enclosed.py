@@ -1,9 +1,15 @@
 """Files that came along with a mail."""
 
+import zipfile
 from collections.abc import Callable
 from email.message import EmailMessage
+from io import BytesIO
 
+import pytest
+
+from chittycan.integrations.documents import reader
 from chittycan.integrations.documents.chunks import place
+from chittycan.integrations.documents.document import Document
 from chittycan.integrations.documents.extract import extract
 from chittycan.integrations.documents.reader import read
 
@@ -61,3 +67,25 @@ def test_hidden_text_in_a_file_is_reported() -> None:
     document = read("mail", mail(("a.html", page)).as_bytes(), 1000)
     assert document.text.endswith("# a.html\nHello")
     assert document.hidden_text
+
+
+def test_a_damaged_file_costs_nothing_but_itself() -> None:
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("ppt/presentation.xml", "<p>Rent</p>" * 1000)
+    start = archive.getvalue().index(b".xml") + len(b".xml")
+    damaged = archive.getvalue()[:start] + b"\xff" * 20 + archive.getvalue()[start + 20 :]
+    document = read("mail", mail(("lease.pptx", damaged), ("note.txt", b"The deposit is 1800.")).as_bytes(), 1000)
+    assert "See below." in document.text
+    assert "The deposit is 1800." in document.text
+    assert document.defects == ("lease.pptx: the file is damaged or protected (error)",)
+
+
+def test_a_file_that_needs_too_much_memory_costs_nothing_but_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def greedy(_data: bytes, _max_chars: int) -> Document:
+        raise MemoryError
+
+    monkeypatch.setitem(reader._READERS, "pdf", greedy)
+    document = read("mail", mail(("plan.pdf", b"%PDF-1.7")).as_bytes(), 1000)
+    assert "See below." in document.text
+    assert document.defects == (f"plan.pdf: {reader.TOO_MUCH_MEMORY}",)

@@ -3,7 +3,9 @@
 Every limit holds against what the archive really holds, not against what it says of itself.
 """
 
+import lzma
 import zipfile
+import zlib
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -15,6 +17,11 @@ from chittycan.integrations.documents.document import Document, Kind
 MAX_PARTS = 5_000  # files in the archive
 MAX_PART = 40 * 2**20  # bytes of one part, unpacked; a book of 1,000 pages has a tenth of it
 MAX_RATIO = 200  # how far a part above 1 MiB may be packed; prose packs 20-fold at most
+
+# What the library raises for archives that are broken or locked.
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, OSError, ValueError,
+)  # fmt: skip
 
 
 class RefusedError(Exception):
@@ -30,7 +37,7 @@ def opened(kind: Kind, data: bytes, read: Callable[[zipfile.ZipFile], Document])
             return read(archive)
     except RefusedError as error:
         return Document(kind=kind, defects=(str(error),))
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, OSError, ValueError) as error:
+    except _DAMAGED as error:
         return Document(kind=kind, defects=(f"the file is damaged or protected ({type(error).__name__})",))
     except expat.ExpatError as error:
         return Document(kind=kind, defects=(f"the file's XML is damaged (line {error.lineno})",))

@@ -39,19 +39,24 @@ def main(kind: str, max_chars: int) -> int:
     _limit(resource.RLIMIT_CPU, CPU_SECONDS)
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
-    try:
-        document = read(msgspec.convert(kind, Kind), sys.stdin.buffer.read(), max_chars)
-    except MemoryError:
-        document = Document(kind=msgspec.convert(kind, Kind), defects=(TOO_MUCH_MEMORY,))
+    document = _read_what_fits(msgspec.convert(kind, Kind), sys.stdin.buffer.read(), max_chars)
     sys.stdout.buffer.write(msgspec.json.encode(document))
     return 0
+
+
+def _read_what_fits(kind: Kind, data: bytes, max_chars: int, depth: int = 0) -> Document:
+    try:
+        return read(kind, data, max_chars, depth)
+    except MemoryError:
+        return Document(kind=kind, defects=(TOO_MUCH_MEMORY,))
 
 
 def read(kind: Kind, data: bytes, max_chars: int, depth: int = 0) -> Document:
     """The document that `data` is, in this very process and without limits but those of its reader."""
     found = _READERS[kind](data, max_chars)
     if kind in _FILES and depth < enclosed.MAX_DEPTH:
-        found = enclosed.with_files(found, "mail", _FILES[kind](data), max_chars, partial(read, depth=depth + 1))
+        inner = partial(_read_what_fits, depth=depth + 1)
+        found = enclosed.with_files(found, "mail", _FILES[kind](data), max_chars, inner)
     # JSON cannot carry lone surrogates, which broken files hold.
     clean = found.text.encode("utf-8", "replace").decode()  # one "?" for each, so that sections stay in place
     defects = found.defects or (() if clean.strip() else ("the file holds no text",))
