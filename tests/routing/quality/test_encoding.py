@@ -1,5 +1,9 @@
 """What was learnt, as bytes and back."""
 
+import hashlib
+import zlib
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +26,7 @@ QUALITY = train([
     for text in TEXTS for place, model in enumerate(("a", "b"))
 ])  # fmt: skip
 DATA = QUALITY.dump()
+DIGEST = 16  # bytes
 
 
 def test_what_was_written_is_read_alike() -> None:
@@ -34,6 +39,20 @@ def test_what_was_written_is_read_alike() -> None:
     assert again.dump() == DATA
     assert (again.learnt.told, again.learnt.lengths) == (QUALITY.learnt.told, QUALITY.learnt.lengths)
     assert again.learnt.frontier == QUALITY.learnt.frontier is not None
+
+
+def test_a_training_from_before_one_model_could_answer_everything_is_read() -> None:
+    body = msgspec.msgpack.decode(zlib.decompress(DATA[len(MARK) + DIGEST :]))
+    for each in (*body["frontier"]["models"].values(), *body["frontier"]["steps"]):
+        each.pop("alone", None)
+    for each in body["frontier"]["models"].values():
+        del each["sure"]
+    packed = zlib.compress(msgspec.msgpack.encode(body))
+    frontier = Quality.load(MARK + hashlib.blake2b(packed, digest_size=DIGEST).digest() + packed).learnt.frontier
+    assert frontier is not None
+    for target in (0.5, 0.9, 1.0):
+        step = frontier.at(frontier.best, target)
+        assert step is None or step.alone is None
 
 
 @given(st.integers(0, len(DATA) - 1), st.integers(1, 255))
