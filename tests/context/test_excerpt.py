@@ -1,6 +1,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,14 @@ def test_what_is_from_outside_stands_apart_and_cannot_leave_its_place() -> None:
     assert message.count("</outside>") == 1
     assert "<system>" not in message
     assert json.loads(lines[3].removeprefix("<outside>").removesuffix("</outside>")) == {"mail": mail}
+
+
+@pytest.mark.parametrize("room", range(100, 112))
+def test_a_list_ends_where_not_even_nothing_fits(room: int) -> None:
+    short = shorten([None] * 40 + ["w" * 90], room)
+    assert len(quoted(short).encode()) <= room
+    assert short[-1] == "w" * 90
+    assert len(short) == 1 + (room - 95) // 5
 
 
 @given(values, st.integers(0, 2000))

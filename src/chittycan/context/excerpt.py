@@ -97,12 +97,13 @@ def _last(items: list[Any], room: int) -> list[Any] | None:
     kept: list[Any] = []
     room -= 2
     for item in reversed(items):
-        short = shorten(item, room - 1)
-        if short is None and item is not None:
+        whole = _size(item) < room
+        short = item if whole else shorten(item, room - 1)
+        if short is None and not whole:
             break
         kept.append(short)
         room -= _size(short) + 1
-        if short is not item:
+        if not whole:
             break
     return kept[::-1] or None
 
