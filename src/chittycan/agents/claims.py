@@ -51,14 +51,10 @@ class Claims:
 
     async def _claim(self, key: str) -> str | None:
         holder = msgspec.json.encode(self._me).decode()
-        run = self._database.run(rows.claim, self._table, key, self.nonce, holder, gone)
-        claiming = asyncio.ensure_future(run)
         try:
-            return await asyncio.shield(claiming)
-        except asyncio.CancelledError:  # it is claimed all the same, and nobody would give it back
-            await asyncio.wait((claiming,))
-            if not claiming.cancelled() and claiming.exception() is None:
-                await self._release(key)
+            return await self._database.run(rows.claim, self._table, key, self.nonce, holder, gone)
+        except asyncio.CancelledError:  # it may be claimed all the same, and nobody would give it back
+            await self._release(key)
             raise
 
     async def _release(self, key: str) -> None:
