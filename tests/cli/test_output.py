@@ -92,3 +92,11 @@ def test_one_is_said_in_the_singular(number: int, said: str) -> None:
 
 def test_a_plural_of_its_own() -> None:
     assert output.count(2, "reply", "replies") == "2 replies"
+
+
+def test_in_however_narrow_a_terminal_the_first_column_is_there(
+    narrow: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "console", Console(file=narrow, width=20, highlight=False, soft_wrap=True))
+    output.table([f"{place}" for place in range(8)], [["name"] * 8])
+    assert "".join(line[:1] for line in _lines(narrow)[1:]) == "name"

@@ -24,7 +24,7 @@ def folded(columns: Sequence[Sequence[str]], room: int) -> list[int]:
     """
     widths = [max(map(cell_len, cells), default=0) for cells in columns]
     words = [max((cell_len(word) for cell in cells for word in cell.split()), default=0) for cells in columns]
-    broken = [min(words[place], room // 2 if place == 0 else LEAST) for place in range(len(columns))]
+    broken = [min(words[place], max(LEAST, room // 2) if place == 0 else LEAST) for place in range(len(columns))]
     for least in (words, broken):
         while sum(widths) > room:
             wide = [place for place in range(len(widths)) if widths[place] > least[place]]
