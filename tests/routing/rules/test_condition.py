@@ -201,3 +201,14 @@ def test_every_field_can_be_asked(field: str) -> None:
     value = {"level": "low", "number": "1", "duration": "1h", "size": "1kb", "flag": "true"}
     written = VALUES.get(field, (value.get(FIELDS[field], "x"),))[0]
     assert not parse(f"{field}{OPERATORS[FIELDS[field]][0]}{written}").holds({})
+
+
+@pytest.mark.parametrize("pattern", [".{0,200}foo.{0,200}bar.{0,200}", "[({]{1,999}(?:a{9}|b{99}){9}c{1,999}d{1,999}"])
+def test_repetitions_beside_each_other_are_few(pattern: str) -> None:
+    parse(f'subject~"{pattern}"')
+
+
+@pytest.mark.parametrize("pattern", ["((a{99}){99}b{9}){999}", "(?:[)]a{999,}){9,1001}", r"(?:\\(a{1001}){1001}"])
+def test_repetitions_within_each_other_are_many(pattern: str) -> None:
+    with pytest.raises(RuleError, match="more than 1,000,000 times"):
+        parse(f'subject~"{pattern}"')
