@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from chittycan.app import Network
 from chittycan.auth.keys import Keys, NewKey
 from chittycan.control.workers import listed
-from chittycan.durable import CHORE_SECONDS, Durable
+from chittycan.durable import CHORE_SECONDS, Durable, endlessly
 from chittycan.errors import Unavailable, UsageError
 from chittycan.store import inbox
 from chittycan.store import workers as rows
@@ -141,6 +141,26 @@ async def test_a_network_ends_though_the_database_is_away_and_money_is_owed(
         monkeypatch.setattr(network.database, "run", away)
     with pytest.raises(RuntimeError, match="shutdown"):  # it was closed
         await network.database.read(lambda _connection: None)
+
+
+async def test_what_goes_on_for_ever_ends_when_it_is_cancelled_though_a_part_of_it_breaks(clock: FakeClock) -> None:
+    async def part() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise Unavailable("the database is away")
+
+    async def work() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(part())
+            await clock.sleep(1)
+
+    lasting = asyncio.create_task(endlessly(work, clock, lambda _error: None))
+    await clock.until_asleep()
+    lasting.cancel()
+    await asyncio.wait((lasting,), timeout=PATIENCE)
+    assert lasting.done()
+    lasting.cancel()
 
 
 async def test_the_list_says_who_works_at_how_much_and_who_is_silent(network: Network) -> None:

@@ -315,15 +315,7 @@ class Network:
         """Looks after the mail accounts with `watch`, and what goes out, as long as it runs."""
         while not (self.settings.integrations or self.settings.smtp):
             await self.clock.sleep(RELOAD_SECONDS)
-        while True:
-            try:
-                await self._watch_mail()
-            except* Unavailable:  # the database is away; it is said elsewhere
-                pass
-            except* Exception as broken:  # nobody should learn of it only by the mail that does not come
-                for error in broken.exceptions:
-                    self.telemetry.bug(error, "mail")
-            await self.clock.sleep(RELOAD_SECONDS)
+        await endlessly(self._watch_mail, self.clock, lambda error: self.telemetry.bug(error, "mail"))
 
     async def _watch_mail(self) -> None:
         from chittycan.mailbox import auth_server

@@ -187,10 +187,11 @@ async def endlessly(chore: Chore, clock: Clock, bug: Callable[[BaseException], N
         try:
             await chore()
             return
-        except Unavailable:
+        except* Unavailable:
             pass  # the database is away
-        except Exception as error:
-            bug(error)
+        except* Exception as broken:
+            for error in broken.exceptions:
+                bug(error)
         if task is not None and task.cancelling():
             return
         await clock.sleep(CHORE_SECONDS)
