@@ -146,3 +146,20 @@ def test_condition_that_makes_no_sense_does_not_hold(width: str) -> None:
     styles.add(f"@media (min-width: {width}) {{ p {{ display: none }} }} b {{ display: none }}")
     assert not hides(styles.of("p", {}))
     assert hides(styles.of("b", {}))
+
+
+def test_the_last_rule_holds_whether_or_not_it_asks_for_more_than_names() -> None:
+    styles = StyleSheet()
+    styles.add("p[lang] { display: none } p { display: block } p[title] { display: none }")
+    assert not hides(styles.of("p", {"lang": "en"}))
+    assert hides(styles.of("p", {"lang": "en", "title": "x"}))
+    assert not hides(styles.of("p", {}))
+
+
+def test_a_page_that_is_all_rules_is_not_looked_through_for_ever() -> None:
+    styles = StyleSheet()
+    styles.add("p { opacity: 1 }" * 490 + "".join(f".a{each} {{ opacity: 1 }}" for each in range(10)))
+    for number in range(1024):
+        styles.of("p", {"class": " ".join(f"a{each}" for each in range(10) if number >> each & 1)})
+    assert styles.exhausted
+    assert styles.of("p", {}) == {}

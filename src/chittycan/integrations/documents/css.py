@@ -14,7 +14,7 @@ from msgspec import Struct
 Declarations = dict[str, str]
 
 MAX_RULES = 500
-MAX_LOOKS = 400_000  # at attributes and at what is around, over the page
+MAX_LOOKS = 400_000  # at rules, over the page
 
 
 def _words(names: str) -> frozenset[str]:
@@ -137,6 +137,8 @@ class StyleSheet:
     def __init__(self) -> None:
         # By one of the names that an element must have, "*" where it may be any; in the order of the page.
         self._rules: dict[str, list[tuple[int, _Rule]]] = defaultdict(list)
+        self._asked: set[str] = set()  # names that some rule asks for
+        self._alike: dict[frozenset[str], _Alike] = {}
         self._count = 0
         self._looks = 0
         self.exhausted = False  # no page has so much to look at: what its rules hide is not known
@@ -158,6 +160,8 @@ class StyleSheet:
                     continue
                 self._count += 1
                 self._rules[max(rule.needs, key=len, default="*")].append((self._count, rule))
+                self._asked |= rule.needs
+        self._alike.clear()
 
     def of(self, tag: str, attributes: Mapping[str, str], around: Mapping[str, int] | None = None) -> Declarations:
         """What the rules declare for an element, later ones over earlier ones.
@@ -165,27 +169,48 @@ class StyleSheet:
         `around`: how often each name (`names`) occurs among the elements around it; which of them is within which is
         not asked.
         """
-        if not self._rules:
-            return {}
-        own, around = names(tag, attributes), around or {}
-        found = [
-            (place, rule.style)
-            for name in (*own, "*")
-            for place, rule in self._rules.get(name, ())
-            if rule.needs <= own and (not (rule.tests or rule.within) or self._holds(rule, attributes, around))
-        ]
-        return {name: value for _, style in sorted(found, key=lambda one: one[0]) for name, value in style.items()}
-
-    def _holds(self, rule: _Rule, attributes: Mapping[str, str], around: Mapping[str, int]) -> bool:
-        self._looks += 1
         if self._looks > MAX_LOOKS:
             self.exhausted = True
-            for name, rules in self._rules.items():
-                self._rules[name] = [each for each in rules if not (each[1].tests or each[1].within)]
-            return False
-        return all(_passes(attributes, *test) for test in rule.tests) and all(
-            around.get(each, 0) > 0 for names in rule.within for each in names
-        )
+            self._rules.clear()
+        if not self._rules:
+            return {}
+        alike, around = self._of_names(frozenset(names(tag, attributes) & self._asked)), around or {}
+        self._looks += len(alike.others)
+        more = [(place, rule.style) for place, rule in alike.others if _holds_for(rule, attributes, around)]
+        if not more:
+            return alike.style
+        self._looks += len(alike.found)
+        return _merged([*alike.found, *more])
+
+    def _of_names(self, own: frozenset[str]) -> "_Alike":
+        """Pages repeat themselves: most elements are called like one before them."""
+        if (known := self._alike.get(own)) is not None:
+            return known
+        candidates = [each for name in (*own, "*") for each in self._rules.get(name, ())]
+        self._looks += len(candidates)
+        fitting = [each for each in candidates if each[1].needs <= own]
+        found = [(place, rule.style) for place, rule in fitting if not (rule.tests or rule.within)]
+        alike = _Alike(_merged(found), found, [each for each in fitting if each[1].tests or each[1].within])
+        self._alike[own] = alike
+        return alike
+
+
+class _Alike(Struct):
+    """What holds for elements that are called alike: the same for all, and rules that ask for more."""
+
+    style: Declarations
+    found: list[tuple[int, Declarations]]  # place in the page, and style
+    others: list[tuple[int, _Rule]]
+
+
+def _merged(found: list[tuple[int, Declarations]]) -> Declarations:
+    return {name: value for _, style in sorted(found, key=lambda one: one[0]) for name, value in style.items()}
+
+
+def _holds_for(rule: _Rule, attributes: Mapping[str, str], around: Mapping[str, int]) -> bool:
+    return all(_passes(attributes, *test) for test in rule.tests) and all(
+        around.get(each, 0) > 0 for names in rule.within for each in names
+    )
 
 
 def names(tag: str, attributes: Mapping[str, str]) -> set[str]:
