@@ -162,6 +162,14 @@ def test_a_try_that_broke_off_before_it_had_caught_up_shows_nothing() -> None:
     assert told.answer is not None
 
 
+def test_a_message_that_was_only_announced_is_closed_where_the_next_try_says_nothing() -> None:
+    shown: list[bytes] = []
+    tell(shown, blocks(answer("One"))[:3])
+    told = tell(shown, blocks(answer()))
+    assert told.answer is not None
+    assert read(shown, told.answer).output == []
+
+
 def test_what_other_servers_add_to_a_stream_is_passed_over() -> None:
     shown: list[bytes] = []
     noise = [b": keepalive\n\n", b"data: [DONE]\n\n", b"retry: 100\n\n"]

@@ -172,8 +172,10 @@ class Told:
     def _take(self, event: Json, told: list[bytes]) -> None:
         kind = event["type"]
         if kind in ENDINGS:
-            if self._held is not None and kind != "response.failed":
-                self._decide(event, told)
+            if kind != "response.failed":
+                if self._held is not None:
+                    self._decide(event, told)
+                self._close(told)
             self.answer = self._ended(event["response"])
         elif kind in BEFORE:
             if not self._seen.in_progress:
@@ -227,13 +229,17 @@ class Told:
     def _start_over(self, told: list[bytes]) -> None:
         held, self._held = self._held or [], None
         self._shift = max(self._seen.items) + 1
+        self._close(told)
+        for each in held:
+            if each["type"] not in ENDINGS:
+                self._pass_on(each, told)
+
+    def _close(self, told: list[bytes]) -> None:
+        """No more comes of the items that were shown: a client takes no end before it knows so."""
         for index, item in sorted(self._seen.items.items()):
             if not item.closed:
                 done = {"type": "response.output_item.done", "output_index": index, "item": item.interrupted()}
                 self._say(done, told)
-        for each in held:
-            if each["type"] not in ENDINGS:
-                self._pass_on(each, told)
 
     def _pass_on(self, event: Json, told: list[bytes]) -> None:
         if self._skipped and event.get("output_index") == 0 and event["type"] in self._skipped:
