@@ -1,6 +1,10 @@
 """Where texts stand in a request, and what is none."""
 
 import json
+from base64 import b64encode
+from urllib.parse import quote
+
+import pytest
 
 from chittycan.chat import ChatRequest, Image, Message, Text, Tool, ToolCall, user
 from chittycan.gateway.texts import as_json, changed, is_encoded, texts, unreadable
@@ -87,3 +91,24 @@ def test_numbers_in_place_of_words_are_not_readable() -> None:
     assert unreadable({"input": [15339, 1917]})
     assert unreadable({"input": [[15339, 1917], [15339]]})
     assert not unreadable({"input": ["hello"], "top_logprobs": 2})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "DATA:Text/Plain;Base64,{}",
+        "data:;base64,{}",
+        "data:text/csv;base64;charset=utf-8,{}",
+        "data:;charset=utf-8,{plain}",
+    ],
+)
+def test_a_file_of_text_is_read_however_its_address_is_written(url: str) -> None:
+    text = "Ännchen wohnt in Jüterbog?>"
+    data = b64encode(text.encode()).decode().rstrip("=")
+    for written in (data, data.replace("+", "-").replace("/", "_")):
+        whole = url.format(written, plain=quote(text))
+        assert text in texts({"file": {"file_data": whole}}), whole
+
+
+def test_an_image_says_nothing() -> None:
+    assert not any(texts({"image_url": {"url": "data:image/png;base64," + "iVBORw0KGgo" * 300}}))

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from chittycan.chat import File
+from chittycan.dialects.wire import read_data_url
 
 # Fields that hold no text of a person or a document, or one that only its maker can read.
 _NO_TEXT = frozenset({
@@ -42,9 +43,8 @@ def texts(value: Any, own: bool = False) -> Iterator[str]:
     if isinstance(value, str):
         if not is_encoded(value):
             yield value
-        if value.startswith("data:"):
-            kind, _, data = value[5:].partition(",")
-            yield _decoded(kind, data if kind.endswith(";base64") else b64encode(unquote_to_bytes(data)))
+        if value[:5].lower() == "data:":
+            yield _in_url(value)
     elif isinstance(value, dict):
         if not own and isinstance(value.get("data"), str):
             yield _decoded(value.get("media_type") or value.get("mime_type"), value["data"])
@@ -66,12 +66,21 @@ def texts(value: Any, own: bool = False) -> Iterator[str]:
                 yield from texts(each, isinstance(each, dict) and key in _OWN_JSON)
 
 
-def _decoded(kind: Any, data: str | bytes) -> str:
+def _in_url(url: str) -> str:
+    """What a file of text says that is a data URL (RFC 2397): without a type it is `text/plain`."""
+    kind, data = read_data_url(url)
+    if data is None:
+        head, _, rest = url[5:].partition(",")
+        kind, data = head.partition(";")[0], b64encode(unquote_to_bytes(rest)).decode()
+    return _decoded(kind or "text/plain", data)
+
+
+def _decoded(kind: Any, data: str) -> str:
     """What a file of text says that goes as Base64; nothing where it is another file, or broken."""
     if not (isinstance(kind, str) and kind.lower().startswith(_TEXT_FILES)):
         return ""
     try:
-        return b64decode(data).decode("utf-8", "replace")
+        return b64decode(f"{data}==", "-_" if "-" in data or "_" in data else None).decode("utf-8", "replace")
     except ValueError:
         return ""
 
