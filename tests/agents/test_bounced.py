@@ -161,8 +161,9 @@ async def test_what_came_back_is_corrected_and_sent_again_by_a_persons_word_alon
     with pytest.raises(InvalidRequest):
         await sending.resolve(draft.id, "failed", by="anna")
     await receive(report(draft.message_id, "ann@bell.example"))
-    with pytest.raises(InvalidRequest):
+    with pytest.raises(InvalidRequest) as problem:
         await sending.edit(draft.id, Change(to=("anne@bell.example",)))
+    assert problem.value.fix == f"can router drafts resolve {draft.id} --not-sent"
     assert (await sending.send(draft.id)).state == "sent"
     assert len(server[0].received) == 1
     await sending.resolve(draft.id, "failed", by="anna")

@@ -417,6 +417,8 @@ def _may(draft: Draft, state: str) -> None:
     if state not in drafts.TRANSITIONS[draft.state]:
         word = {"sending": "being sent", "unknown": "sent, or not: nobody knows"}.get(draft.state, draft.state)
         fix = f"can router drafts resolve {draft.id}" if draft.state in ("sending", "unknown") else None
+        if draft.bounced:
+            fix = f"can router drafts resolve {draft.id} --not-sent"
         raise InvalidRequest(f"the draft is {word}", param="draft", fix=fix)
 
 
