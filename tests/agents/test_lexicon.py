@@ -28,6 +28,7 @@ def found(phrases: str, text: str) -> list[str]:
         ("l audience", "à l’audience", ["l’audience"]),
         ("a b, b", "a b", ["a b", "b"]),
         ("a b", "a", []),
+        ("klag*", "Klage" + "e" * 80, []),
     ],
 )
 def test_whole_words_without_regard_to_case_and_accents(phrases: str, text: str, there: list[str]) -> None:

@@ -29,6 +29,7 @@ _SHORTEST_STEM = 3  # characters
 _EVERYWHERE = "en"
 _TELLING = 3  # common words by which a text tells its language
 MOST_WORDS = 10_000  # whose forms are remembered: mails use the same ones over and over
+LONGEST_WORD = 80  # characters; what is longer is no word, and says nothing
 
 
 class Entry(Struct, frozen=True):
@@ -72,7 +73,7 @@ class Lexicon:
 
     def hits(self, text: str, *, of_sender: bool = False) -> Iterator[Hit]:
         """Every place where an entry stands, in the order of the text; those of senders, or all others."""
-        words = list(_WORD.finditer(text))
+        words = [found for found in _WORD.finditer(text) if found.end() - found.start() <= LONGEST_WORD]
         forms = {word: self._forms(word) for word in {found.group() for found in words}}
         told = [forms[found.group()] for found in words]
         for place, found in enumerate(words):
