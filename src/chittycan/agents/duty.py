@@ -3,6 +3,7 @@
 Its row names the process that does. One that is gone or silent loses the source to the next that asks.
 """
 
+import asyncio
 import logging
 import random
 import traceback
@@ -45,18 +46,25 @@ class Duty:
         return self._claims.nonce
 
     async def run(self, session: Callable[[], Awaitable[None]]) -> None:
-        """Runs `session` again and again, as long as nobody else does; it looks until something fails."""
+        """Runs `session` again and again, as long as nobody else does; it looks until something fails.
+
+        Whoever cancels it ends it, though what it then still had to write down fails.
+        """
+        task = asyncio.current_task()
         while True:
+            problem: ChittyError | None = None
             try:
                 async with self.held():
                     await session()
             except ChittyError as error:
-                await self.failed(error)
-                await self._clock.sleep(self.pause(error))
+                problem = error
             except Exception as bug:  # the other sources and the next mails are not to suffer from it
-                unforeseen = Unavailable(f"unforeseen: {_where(bug)}", code="unforeseen")
-                await self.failed(unforeseen)
-                await self._clock.sleep(self.pause(unforeseen))
+                problem = Unavailable(f"unforeseen: {_where(bug)}", code="unforeseen")
+            if task is not None and task.cancelling():
+                return
+            if problem is not None:
+                await self.failed(problem)
+                await self._clock.sleep(self.pause(problem))
 
     async def went_well(self) -> None:
         """A look at all of the source did."""
