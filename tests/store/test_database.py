@@ -172,6 +172,20 @@ def test_a_server_that_says_nothing_is_not_waited_for_longer_than_for_one_that_i
         database.close()
 
 
+def test_a_server_whose_network_is_cut_is_given_up_as_the_owner_says(postgres_server: str) -> None:
+    def parameters(url: str) -> dict[str, str]:
+        database = Database(url)
+        driver: Any = database.run_sync(lambda connection: connection.connection.driver_connection)
+        found: dict[str, str] = driver.info.get_parameters()
+        database.close()
+        return found
+
+    usual = parameters(postgres_server)
+    assert (usual["keepalives_idle"], usual["tcp_user_timeout"]) == ("10", "25000")
+    given = parameters(f"{postgres_server}&tcp_user_timeout=7000")
+    assert (given["keepalives_idle"], given["tcp_user_timeout"]) == ("10", "7000")
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match="file"):

@@ -32,6 +32,8 @@ BUSY_MS = 5_000
 CONNECT_SECONDS = 10
 # How long Postgres lets a process that says nothing more hold its locks: it was frozen, or its machine is gone.
 FROZEN_MS = 15_000
+# libpq: a Postgres whose network was cut says nothing at all. It is given up after 25 seconds, not when TCP would.
+CUT_OFF = {"keepalives_idle": "10", "keepalives_interval": "5", "keepalives_count": "3", "tcp_user_timeout": "25000"}
 # Seconds before each further try of a transaction that the database rolled back because of another one.
 RETRY_DELAYS = (0.02, 0.1, 0.4)
 # Postgres: serialization failure, deadlock, lock not available, silent for too long. Nothing of such a transaction
@@ -191,8 +193,8 @@ def _switch_to_wal(cursor: Any) -> None:
 
 
 def _postgres_engine(url: URL) -> Engine:
-    if "connect_timeout" not in url.query:
-        url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    patience = {"connect_timeout": str(CONNECT_SECONDS)} | CUT_OFF
+    url = url.update_query_dict({name: value for name, value in patience.items() if name not in url.query})
     try:
         engine = create_engine(url, pool_size=4, max_overflow=2, pool_pre_ping=True, hide_parameters=True)
     except ModuleNotFoundError as error:
