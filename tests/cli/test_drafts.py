@@ -134,6 +134,11 @@ def test_a_file_goes_along(can: Any, draft: str, smtp: SmtpBeside, tmp_path: Pat
     missing = can("router", "drafts", "edit", draft, "--attach", str(tmp_path / "none.pdf"))
     assert missing.code == 2
     assert "cannot be read" in missing.err
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "plan.pdf").write_bytes(b"%PDF-1.4")
+    both = ["--attach", str(tmp_path / "plan.pdf"), "--attach", str(tmp_path / "old" / "plan.pdf")]
+    alike = can("router", "drafts", "edit", draft, *both)
+    assert (alike.code, "same name" in alike.err) == (1, True)
     assert can("router", "drafts", "approve", draft, "--send").code == 0
     (mail,) = smtp.mails
     assert [part.get_filename() for part in mail.walk() if part.get_filename()] == ["plan.pdf"]

@@ -5,6 +5,7 @@ prove that it is this owner's before it is trusted with anything (`auth.admin.pr
 """
 
 import asyncio
+import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
@@ -102,8 +103,22 @@ async def open_session(env: Mapping[str, str] | None = None) -> AsyncIterator[Se
         warn(f"{settings.server.base_url} does not answer; working on this machine instead")
     from chittycan.app import Network
 
-    async with Network(env=env) as network:
-        yield HereSession(network)
+    log, aloud = logging.getLogger("chittycan"), Aloud(logging.WARNING)
+    log.addHandler(aloud)
+    try:
+        async with Network(env=env) as network:
+            yield HereSession(network)
+    finally:
+        log.removeHandler(aloud)
+
+
+class Aloud(logging.Handler):
+    """What a server would write to its log, for the person who typed the command."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: Mapping[str, Any] = getattr(record, "fields", {})
+        told = ", ".join(f"{name} {value}" for name, value in fields.items())
+        warn(": ".join(filter(None, (record.getMessage().replace("_", " "), told))))
 
 
 class HereSession:

@@ -161,7 +161,7 @@ async def edit(
 
     change = Change(
         body=body, subject=subject, to=None if to is None else tuple(to), cc=None if cc is None else tuple(cc),
-        everyone=everyone, quote=quote, attach=dict(map(_enclosed, attach or ())),
+        everyone=everyone, quote=quote, attach=_enclosed(attach or []),
         detach=tuple(detach or ()),
     )  # fmt: skip
     return _detail(await network.outgoing.sending.edit(draft, change, seen=hash))
@@ -223,15 +223,19 @@ async def resolve(
     return _detail(await sending.show(found.id))
 
 
-def _enclosed(given: dict[str, str]) -> tuple[str, bytes]:
-    """Name and content. Raises InvalidRequest."""
+def _enclosed(given: list[dict[str, str]]) -> dict[str, bytes]:
+    """Content by name. Raises InvalidRequest."""
     try:
-        return given["name"], b64decode(given["data"], validate=True)
+        files = [(each["name"], b64decode(each["data"], validate=True)) for each in given]
     except (KeyError, ValueError):
         problem = "a file is not as it should be given"
         raise InvalidRequest(
             problem, param="attach", fix='Write {"name": …, "data": what it holds, in base64}.'
         ) from None
+    named = dict(files)
+    if len(named) < len(files):
+        raise InvalidRequest("Two of the files have the same name.", param="attach", fix="Give each its own name.")
+    return named
 
 
 def _who(caller: "Key | None") -> str:
