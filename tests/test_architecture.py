@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "chat": {"errors"},
     "clock": set(),
+    "exposition": set(),
     "outbox": set(),
     "version": set(),
     "catalogue": {"errors"},
@@ -67,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what `auto` goes by: wishes, prices, and what was learnt
     "policy": WORDS | {"config", "gateway", "routing", "store", "usage"},
     # watches calls from above: what it sees is handed to it, nobody below knows it
-    "telemetry": WORDS | {"gateway.call"},
+    "telemetry": WORDS | {"exposition", "gateway.call"},
     # models meet durable work
     "agents": WORDS
     | STATE

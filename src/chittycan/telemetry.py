@@ -1,6 +1,6 @@
 """What operators see: structured logs and Prometheus metrics. Never a message body, never a credential.
 
-Counting costs one dictionary look-up per request; the Prometheus library is only imported when it is asked.
+Counting costs one dictionary look-up per request.
 """
 
 import json
@@ -10,10 +10,11 @@ import time
 import traceback
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from msgspec import Struct, field
 
+from chittycan.exposition import CONTENT_TYPE, Family, counter, gauge, histogram, text
 from chittycan.gateway.call import Call, Trace
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)  # seconds
@@ -57,6 +58,14 @@ class Series(Struct):
     fallbacks: int = 0
     hedged: int = 0
     cached: int = 0
+
+
+BY_MODEL: tuple[tuple[str, str, Callable[[Series], float]], ...] = (
+    ("chitty_cost_usd", "Known cost in US dollars.", lambda series: series.cost_nano / 1e9),
+    ("chitty_fallbacks", "Models passed over.", lambda series: series.fallbacks),
+    ("chitty_hedged", "Models asked beside the quicker one.", lambda series: series.hedged),
+    ("chitty_cache_hits", "Answers from the cache.", lambda series: series.cached),
+)
 
 
 class Telemetry:
@@ -132,68 +141,43 @@ class Telemetry:
 
     def exposition(self) -> tuple[bytes, str]:
         """The metrics in Prometheus' text format, and its content type."""
-        from prometheus_client import CollectorRegistry, generate_latest
-        from prometheus_client.exposition import CONTENT_TYPE_LATEST
+        return text([*self._counted(), *self._now()]), CONTENT_TYPE
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(cast(Any, _Collector(self)))
-        return generate_latest(registry), CONTENT_TYPE_LATEST
-
-
-class _Collector:
-    def __init__(self, telemetry: Telemetry) -> None:
-        self._telemetry = telemetry
-
-    def collect(self) -> Iterable[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-        labels = ["surface", "model", "status"]
-        requests = CounterMetricFamily("chitty_requests", "Requests answered.", labels=labels)
-        seconds = HistogramMetricFamily("chitty_request_seconds", "Duration of requests.", labels=labels)
-        tokens = CounterMetricFamily("chitty_tokens", "Tokens, by direction.", labels=["model", "direction"])
-        cost = CounterMetricFamily("chitty_cost_usd", "Known cost in US dollars.", labels=["model"])
-        fallbacks = CounterMetricFamily("chitty_fallbacks", "Models passed over.", labels=["model"])
-        hedged = CounterMetricFamily("chitty_hedged", "Models asked beside the quicker one.", labels=["model"])
-        cached = CounterMetricFamily("chitty_cache_hits", "Answers from the cache.", labels=["model"])
+    def _counted(self) -> Iterable[Family]:
+        """What was counted since the start."""
+        placed = [
+            ({"surface": surface, "model": model, "status": str(status)}, series)
+            for (surface, model, status), series in list(self.series.items())
+        ]
         sums: dict[str, Series] = {}
-        for (surface, model, status), series in list(self._telemetry.series.items()):
-            values = [surface, model, str(status)]
-            requests.add_metric(values, series.requests)
-            running, buckets = 0, []
-            for bound, count in zip([*map(str, BUCKETS), "+Inf"], series.buckets, strict=True):
-                running += count
-                buckets.append((bound, running))
-            seconds.add_metric(values, buckets, series.seconds)
-            total = sums.setdefault(model, Series())
+        for labels, series in placed:
+            total = sums.setdefault(labels["model"], Series())
             for name in ("input", "output", "cost_nano", "fallbacks", "hedged", "cached"):
                 setattr(total, name, getattr(total, name) + getattr(series, name))
-        for model, total in sums.items():
-            tokens.add_metric([model, "input"], total.input)
-            tokens.add_metric([model, "output"], total.output)
-            cost.add_metric([model], total.cost_nano / 1e9)
-            fallbacks.add_metric([model], total.fallbacks)
-            hedged.add_metric([model], total.hedged)
-            cached.add_metric([model], total.cached)
-        yield from (requests, seconds, tokens, cost, fallbacks, hedged, cached)
-        first = GaugeMetricFamily(
-            "chitty_first_token_seconds", "To the first token, on average now.", labels=["provider", "model"]
-        )
-        for (provider, upstream), average in self._telemetry.first_tokens().items():
-            first.add_metric([provider, upstream], average)
-        yield first
-        work = GaugeMetricFamily("chitty_tasks", "Tasks that have not ended.", labels=["status"])
-        for state, tasks in self._telemetry.work.items():
-            work.add_metric([state], tasks)
-        yield work
-        silent = GaugeMetricFamily("chitty_mail_silent_seconds", "Since mail was last looked for.", labels=["source"])
-        stale = GaugeMetricFamily("chitty_mail_stale", "1 where that is too long.", labels=["source"])
-        for source, (seconds_silent, too_long) in self._telemetry.mail.items():
-            silent.add_metric([source], seconds_silent)
-            stale.add_metric([source], float(too_long))
-        yield from (silent, stale)
-        spent = GaugeMetricFamily("chitty_budget_spent", "Share of a budget.", labels=["budget", "period"])
-        for (budget, period), share in self._telemetry.budgets.items():
-            spent.add_metric([budget, period], share)
-        yield spent
-        for name, read in self._telemetry.gauges.items():
-            yield GaugeMetricFamily(name, name.replace("_", " "), value=read())
+        models = [({"model": model}, total) for model, total in sums.items()]
+        tokens = [
+            (labels | {"direction": direction}, float(getattr(total, direction)))
+            for labels, total in models
+            for direction in ("input", "output")
+        ]
+        yield counter("chitty_requests", "Requests answered.", ((at, each.requests) for at, each in placed))
+        seconds = ((at, each.buckets, each.seconds) for at, each in placed)
+        yield histogram("chitty_request_seconds", "Duration of requests.", BUCKETS, seconds)
+        yield counter("chitty_tokens", "Tokens, by direction.", tokens)
+        for name, what, read in BY_MODEL:
+            yield counter(name, what, ((labels, read(total)) for labels, total in models))
+
+    def _now(self) -> Iterable[Family]:
+        """What is so at this moment."""
+        first = (({"provider": by, "model": name}, average) for (by, name), average in self.first_tokens().items())
+        yield gauge("chitty_first_token_seconds", "To the first token, on average now.", first)
+        work = (({"status": state}, tasks) for state, tasks in self.work.items())
+        yield gauge("chitty_tasks", "Tasks that have not ended.", work)
+        mail = [({"source": source}, since, float(stale)) for source, (since, stale) in self.mail.items()]
+        silent = ((labels, seconds) for labels, seconds, _ in mail)
+        yield gauge("chitty_mail_silent_seconds", "Since mail was last looked for.", silent)
+        yield gauge("chitty_mail_stale", "1 where that is too long.", ((labels, stale) for labels, _, stale in mail))
+        spent = (({"budget": whose, "period": period}, share) for (whose, period), share in self.budgets.items())
+        yield gauge("chitty_budget_spent", "Share of a budget.", spent)
+        for name, read in self.gauges.items():
+            yield gauge(name, name.replace("_", " "), [({}, read())])
