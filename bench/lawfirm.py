@@ -180,7 +180,7 @@ def simulate(way: str, catalogue: Catalogue, world: World, given: list[Case], se
             try:
                 return await through(office, given)
             finally:
-                office.close()
+                await office.close()
 
     loop = VirtualLoop()
     try:

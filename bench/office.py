@@ -195,9 +195,10 @@ class Queue:
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for run in self._runs:
             run.cancel()
+        await asyncio.gather(*self._runs, return_exceptions=True)
 
     async def _take(self, task_id: str, run: int) -> None:
         assert self.run is not None
@@ -297,6 +298,6 @@ class Workstreams:
         STEP.set(str(task.path))
         return self._open[str(task.workstream)][0]
 
-    def close(self) -> None:
-        self._queue.close()
+    async def close(self) -> None:
+        await self._queue.close()
         self._database.close()
