@@ -102,8 +102,9 @@ async def open_session(env: Mapping[str, str] | None = None) -> AsyncIterator[Se
     if not is_local(settings.server.base_url):
         warn(f"{settings.server.base_url} does not answer; working on this machine instead")
     from chittycan.app import Network
+    from chittycan.telemetry import LOGGER
 
-    log, aloud = logging.getLogger("chittycan"), Aloud(logging.WARNING)
+    log, aloud = logging.getLogger(LOGGER), Aloud(logging.WARNING)
     log.addHandler(aloud)
     try:
         async with Network(env=env) as network:

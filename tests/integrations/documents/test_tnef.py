@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 
 from chittycan.integrations.documents import tnef
 from chittycan.integrations.documents.chunks import place
-from chittycan.integrations.documents.document import sniff
+from chittycan.integrations.documents.document import TNEF, sniff
 from chittycan.integrations.documents.extract import extract
 
-HEAD = tnef.SIGNATURE + b"\x01\x00"
+HEAD = TNEF + b"\x01\x00"
 
 
 def attribute(number: int, content: bytes, level: int = 2) -> bytes:

@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
 from xml.parsers import expat
 
 from chittycan.integrations.documents.characters import visible_characters
@@ -58,8 +57,8 @@ def unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
     return content
 
 
-def parse(xml: bytes, handler: Any) -> None:
-    """Hands `handler` what is in the XML (`start`, `end`, `characters`); names are "namespace tag"."""
+def parse(xml: bytes, handler: "Handler") -> None:
+    """Hands `handler` what is in the XML."""
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = handler.start
@@ -74,7 +73,22 @@ def _refuse_doctype(*_: object) -> None:
     raise RefusedError("the file declares XML entities, which no Office file does (as entity bombs do)")
 
 
-class Links:
+class Handler:
+    """What `parse` tells; whoever wants to hear some of it overrides that. Names are "namespace tag"."""
+
+    def start(self, name: str, attributes: dict[str, str]) -> None: ...
+
+    def end(self, name: str) -> None: ...
+
+    def characters(self, text: str) -> None: ...
+
+
+def attribute(attributes: dict[str, str], name: str, default: str = "") -> str:
+    """The value of an attribute, whatever its namespace is."""
+    return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == name), default)
+
+
+class Links(Handler):
     """What the relationships of a part (OPC, ECMA-376 part 2) lead to within the file, by their ids."""
 
     def __init__(self) -> None:
@@ -84,20 +98,16 @@ class Links:
         if name.endswith(" Relationship") and attributes.get("TargetMode") != "External":
             self.targets[attributes.get("Id", "")] = attributes.get("Target", "")
 
-    def end(self, _: str) -> None: ...
 
-    def characters(self, _: str) -> None: ...
-
-
-class _Title:
+class _Title(Handler):
     def __init__(self) -> None:
         self.value = ""
         self._inside = False
 
-    def start(self, name: str, _: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         self._inside = name == "http://purl.org/dc/elements/1.1/ title"
 
-    def end(self, _: str) -> None:
+    def end(self, name: str) -> None:
         self._inside = False
 
     def characters(self, text: str) -> None:

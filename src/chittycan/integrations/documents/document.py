@@ -11,6 +11,7 @@ Kind = Literal[
 ]  # fmt: skip
 
 IMAGES: dict[str, str] = {"png": "image/png", "jpeg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
+TNEF = b"\x78\x9f\x3e\x22"  # how `winmail.dat` begins (MS-OXTNEF)
 MEDIA_TYPES: dict[str, str] = {
     **IMAGES,
     "pdf": "application/pdf",
@@ -74,7 +75,7 @@ def sniff(name: str, head: bytes) -> Kind:
     ending = name.lower().rpartition(".")[2]
     if b"%PDF-" in head[:1029]:
         return "pdf"
-    if head.startswith(b"\x78\x9f\x3e\x22"):
+    if head.startswith(TNEF):
         return "tnef"
     if head.startswith(b"PK\x03\x04"):
         return _archive(ending, head)

@@ -5,7 +5,7 @@ import zipfile
 
 from msgspec import Struct
 
-from chittycan.integrations.documents.archive import RefusedError, opened, parse, title, unpacked
+from chittycan.integrations.documents.archive import Handler, RefusedError, attribute, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Section
 
@@ -86,11 +86,7 @@ def _in_reading_order(names: list[str]) -> list[str]:
     return [*parts("header"), "word/document.xml", *parts("footnotes"), *parts("endnotes"), *parts("footer")]
 
 
-def _value(attributes: dict[str, str], default: str) -> str:
-    return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == "val"), default)
-
-
-class _Styles:
+class _Styles(Handler):
     """The styles whose text is hidden."""
 
     def __init__(self) -> None:
@@ -101,30 +97,24 @@ class _Styles:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(" ")[2]
         if tag == "style":
-            self._style = next((value for key, value in attributes.items() if key.endswith(" styleId")), "")
-        elif tag == "vanish" and self._style and _value(attributes, "true") not in _OFF:
+            self._style = attribute(attributes, "styleId")
+        elif tag == "vanish" and self._style and attribute(attributes, "val", "true") not in _OFF:
             self.hidden.add(self._style)
         elif tag == "basedOn":
-            self._based_on.append((self._style, _value(attributes, "")))
+            self._based_on.append((self._style, attribute(attributes, "val")))
 
     def end(self, name: str) -> None:
         if name.endswith(" styles"):
             for _ in range(10):
                 self.hidden |= {style for style, other in self._based_on if other in self.hidden}
 
-    def characters(self, _: str) -> None: ...
 
-
-class _Remarks:
+class _Remarks(Handler):
     def __init__(self) -> None:
         self.count = 0
 
-    def start(self, name: str, _: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         self.count += name.endswith(" comment")
-
-    def end(self, _: str) -> None: ...
-
-    def characters(self, _: str) -> None: ...
 
 
 class _Look(Struct):
@@ -136,7 +126,7 @@ class _Look(Struct):
     ground: bool = False  # a colour of its own behind the text
 
     def take(self, tag: str, attributes: dict[str, str], hidden_styles: set[str]) -> None:
-        value = _value(attributes, "true")
+        value = attribute(attributes, "val", "true")
         if tag in ("vanish", "webHidden"):
             self.vanished = value not in _OFF
         elif tag in ("rStyle", "pStyle"):
@@ -146,11 +136,11 @@ class _Look(Struct):
         elif tag == "color":
             self.white = _WHITE.fullmatch(value) is not None
         elif tag in ("shd", "highlight"):
-            fill = next((each for key, each in attributes.items() if key.endswith(" fill")), value)
+            fill = attribute(attributes, "fill", value)
             self.ground = fill != "auto" and _WHITE.fullmatch(fill) is None and fill != "none"
 
 
-class _Text:
+class _Text(Handler):
     """Collects the shown text of one part, up to `room` characters.
 
     White text is taken for hidden where nothing says what is behind it; in tables, text boxes and on a coloured page
@@ -217,7 +207,7 @@ class _Text:
             self._paragraphs[-1].take(tag, attributes, self._hidden_styles)
         elif self._runs and not self._of_paragraph:  # what a paragraph says of letters is about its mark alone
             self._runs[-1].take(tag, attributes, self._hidden_styles)
-        if tag == "pStyle" and _HEADING.fullmatch(_value(attributes, "")):
+        if tag == "pStyle" and _HEADING.fullmatch(attribute(attributes, "val")):
             self._heading = []
 
     def _unseen(self) -> bool:

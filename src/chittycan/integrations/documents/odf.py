@@ -5,7 +5,7 @@ The text that shows, without deleted text and remarks. A heading, a sheet or a s
 
 import zipfile
 
-from chittycan.integrations.documents.archive import RefusedError, opened, parse, title, unpacked
+from chittycan.integrations.documents.archive import Handler, RefusedError, attribute, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Kind, Section
 
@@ -40,11 +40,7 @@ def _read(kind: Kind, archive: zipfile.ZipFile, max_chars: int) -> Document:
     )  # fmt: skip
 
 
-def _named(attributes: dict[str, str], name: str) -> str:
-    return next((value for key, value in attributes.items() if key.rpartition(" ")[2] == name), "")
-
-
-class _Styles:
+class _Styles(Handler):
     """The styles whose text does not show."""
 
     def __init__(self) -> None:
@@ -54,19 +50,17 @@ class _Styles:
     def start(self, name: str, attributes: dict[str, str]) -> None:
         tag = name.rpartition(" ")[2]
         if tag == "style":
-            self._style = _named(attributes, "name")
-        gone = _named(attributes, "display") in ("none", "false") and tag in ("text-properties", "table-properties")
-        if self._style and (gone or _named(attributes, "font-size") in ("0pt", "1pt")):
+            self._style = attribute(attributes, "name")
+        gone = attribute(attributes, "display") in ("none", "false") and tag in ("text-properties", "table-properties")
+        if self._style and (gone or attribute(attributes, "font-size") in ("0pt", "1pt")):
             self.hidden.add(self._style)
 
     def end(self, name: str) -> None:
         if name.endswith(" style"):
             self._style = ""
 
-    def characters(self, text: str) -> None: ...
 
-
-class _Body:
+class _Body(Handler):
     def __init__(self, hidden_styles: set[str], room: int) -> None:
         self.hidden = False
         self.remarks = 0
@@ -96,8 +90,8 @@ class _Body:
             self._skipping += 1
             self.remarks += tag == "annotation"
             return
-        collapsed = _named(attributes, "visibility") in ("collapse", "filter")
-        if self._hiding or collapsed or _named(attributes, "style-name") in self._hidden_styles:
+        collapsed = attribute(attributes, "visibility") in ("collapse", "filter")
+        if self._hiding or collapsed or attribute(attributes, "style-name") in self._hidden_styles:
             self._hiding += 1
         if tag in ("p", "h"):
             self._paragraphs += 1
@@ -105,14 +99,14 @@ class _Body:
         elif tag in ("tab", "line-break"):
             self._add(" " if tag == "tab" else "\n")
         elif tag == "s":
-            spaces = _named(attributes, "c")
+            spaces = attribute(attributes, "c")
             self._add(" " * min(int(spaces) if spaces.isascii() and spaces.isdecimal() else 1, MAX_SPACES))
         elif tag == "table-cell":
             self._add(" | " if self._inside else "")
             self._inside = True
         elif tag == "table-row":
             self._inside = False
-        elif tag == "table" and (sheet := _named(attributes, "name")):
+        elif tag == "table" and (sheet := attribute(attributes, "name")):
             self._section(f"table {sheet[:100]}")
         elif tag == "page":
             self._slides += 1

@@ -4,7 +4,7 @@ import posixpath
 import re
 import zipfile
 
-from chittycan.integrations.documents.archive import Links, RefusedError, opened, parse, title, unpacked
+from chittycan.integrations.documents.archive import Handler, Links, RefusedError, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Section
 
@@ -52,7 +52,7 @@ def _read(archive: zipfile.ZipFile, max_chars: int) -> Document:
     )  # fmt: skip
 
 
-class _Order:
+class _Order(Handler):
     def __init__(self) -> None:
         self.links: list[str] = []
 
@@ -60,12 +60,8 @@ class _Order:
         if name.endswith(" sldId"):
             self.links += [value for key, value in attributes.items() if key.endswith("/relationships id")]
 
-    def end(self, name: str) -> None: ...
 
-    def characters(self, text: str) -> None: ...
-
-
-class _Slide:
+class _Slide(Handler):
     def __init__(self) -> None:
         self.hidden = False
         self._out: list[str] = []

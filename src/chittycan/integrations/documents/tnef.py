@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document
 
-SIGNATURE = b"\x78\x9f\x3e\x22"
 MAX_ATTRIBUTES = 20_000
 # Attributes (MS-OXTNEF 2.1.3.2) and MAPI properties.
 _BODY, _RENDERING, _TITLE, _DATA, _PROPERTIES = 0x800C, 0x9002, 0x8010, 0x800F, 0x9005

@@ -12,7 +12,7 @@ from xml.parsers import expat
 
 from msgspec import Struct
 
-from chittycan.integrations.documents.archive import Links, RefusedError, opened, parse, title, unpacked
+from chittycan.integrations.documents.archive import Handler, Links, RefusedError, opened, parse, title, unpacked
 from chittycan.integrations.documents.characters import visible_characters
 from chittycan.integrations.documents.document import Document, Section
 
@@ -101,15 +101,7 @@ def _sheets(archive: zipfile.ZipFile, book: "_Book") -> list[_Sheet]:
     return sheets
 
 
-class _Handler:
-    def start(self, name: str, attributes: dict[str, str]) -> None: ...
-
-    def end(self, name: str) -> None: ...
-
-    def characters(self, text: str) -> None: ...
-
-
-class _Book(_Handler):
+class _Book(Handler):
     """Names of the sheets, where they are, and from when days are counted."""
 
     def __init__(self) -> None:
@@ -125,7 +117,7 @@ class _Book(_Handler):
             self.since = datetime(1904, 1, 1)
 
 
-class _Strings(_Handler):
+class _Strings(Handler):
     """The shared strings, of which cells name the number. Phonetic readings are left out."""
 
     def __init__(self) -> None:
@@ -156,7 +148,7 @@ class _Strings(_Handler):
             self._parts.append(text)
 
 
-class _Styles(_Handler):
+class _Styles(Handler):
     """Which styles of cells show numbers as dates or shares."""
 
     def __init__(self) -> None:
@@ -229,7 +221,7 @@ class _Lines:
             self._at += len(text)
 
 
-class _Grid(_Handler):
+class _Grid(Handler):
     """One sheet. `room`: how many more cells are read; `hidden` where rows or columns were left out."""
 
     def __init__(
